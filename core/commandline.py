@@ -1,0 +1,70 @@
+"""What the commands of all packages share: common options, results on stdout, progress and notes on stderr.
+
+The only module of `core` that imports more than the standard library (typer and rich); only `commands.py` files and
+the front door import it.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+Home = Annotated[
+    Path, typer.Option("--home", envvar="PLUSMV_HOME", help="The workspace: catalog, media, features, exports, runs.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option("--db", envvar="PLUSMV_DB", help="Catalog URL (default: SQLite in the workspace), such as postgresql://user@host/name."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
+HOME = Path("plusmv-data")
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """A note for the person, on stderr."""
+    stderr.print(text, markup=False)
+
+
+def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] = ()) -> None:
+    """Print a command's result: as one JSON document, or as the text and tables given."""
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for part in [text] if isinstance(text, str | Table) else text:
+        console.print(part, **({"markup": False} if isinstance(part, str) else {}))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A plain table: first column left, the others right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        made.add_row(*("" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    return made
+
+
+def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:
+    """Yield `things` while a bar with count and remaining time runs on stderr (only where stderr is a terminal)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task(description, total=total)
+        for thing in things:
+            yield thing
+            progress.advance(task)
+
+
+def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:
+    """"12 found = 10 downloaded + 2 known": the counts that must add up, the first being the sum of the rest."""
+    return f"{result[names[0]]} {names[0]} = " + " + ".join(f"{result[name]} {name}" for name in names[1:])

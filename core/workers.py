@@ -1,0 +1,207 @@
+"""One function through which all work over many clips goes: `map_unordered(stage, work, engine)`.
+
+A stage is a plain picklable object with `setup()`, called once in each worker (load a model, set thread counts), and
+`process(task)`, whose value comes back. Workers never write the catalog: the caller gets outcomes and writes idempotent
+rows. An error is a value with a reason; a worker that dies costs its task one retry; a task over the time limit is a
+failure. Outcomes come in the order in which they finish.
+"""
+
+import collections
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from core.errors import PlusmvError
+
+Task = TypeVar("Task")
+Value = TypeVar("Value")
+ATTEMPTS = 2  # the first, and one retry after a worker's death
+
+
+class Stage(Protocol[Task, Value]):
+    """What one worker does with one task."""
+
+    def setup(self) -> None: ...
+
+    def process(self, task: Task) -> Value: ...
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Task, Value]):
+    """A task with either its value or the reason why there is none."""
+
+    task: Task
+    value: Value | None = None
+    error: str | None = None
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_unordered(
+    stage: Stage[Task, Value],
+    tasks: Iterable[Task],
+    engine: str = "processes",
+    workers: int | None = None,
+    time_limit: float | None = None,
+) -> Iterator[Outcome[Task, Value]]:
+    """Yield one Outcome per task.
+
+    engine: "processes" (spawned, one task at a time each) or "inline" (this process; no time limit, no protection).
+    time_limit: seconds a task may take before its worker is killed and the task fails.
+    Tasks are drawn only as workers become free, so an endless iterable needs no memory.
+    """
+    if engine == "inline":
+        yield from _map_inline(stage, tasks)
+    elif engine == "processes":
+        count = workers or available_cores()
+        if isinstance(tasks, Sized):
+            count = min(count, len(tasks))
+        yield from _map_processes(stage, iter(tasks), count, time_limit)
+    else:
+        raise ValueError(f"unknown engine {engine!r}")
+
+
+def _attempt(stage: Stage[Task, Value], task: Task) -> tuple[Any, str | None]:
+    try:
+        return stage.process(task), None
+    except PlusmvError as error:
+        return None, str(error)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return None, f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
+
+
+def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Outcome[Task, Value]]:
+    stage.setup()
+    for task in tasks:
+        yield Outcome(task, *_attempt(stage, task))
+
+
+def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
+    """A worker's life: set up, then one answer for each task until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        try:
+            stage.setup()
+        except Exception as error:
+            pipe.send((None, error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())))
+            return
+        pipe.send((None, None))
+        while True:
+            pipe.send(_attempt(stage, pipe.recv()))
+
+
+class _Worker:
+    """One spawned process and the task it has in hand."""
+
+    def __init__(self, stage: Stage):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(stage, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.ready = False
+        self.deadline = float("inf")
+        self.holding: tuple[Any, int] | None = None  # (task, attempts so far)
+
+    def give(self, task: Any, attempts: int, time_limit: float | None) -> None:
+        self.holding = (task, attempts + 1)
+        self.deadline = time.monotonic() + (time_limit or float("inf"))
+        with contextlib.suppress(BrokenPipeError):  # it died: the next read of the pipe says so
+            self.pipe.send(task)
+
+    def answer(self) -> "Outcome | str":
+        """What woke us: an outcome, "ready", "overdue" or "dead". Raises what the stage's setup raised."""
+        if not self.pipe.poll():
+            return "overdue"
+        try:
+            value, error = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return "dead"
+        if not self.ready:
+            if error is not None:
+                raise error
+            self.ready = True
+            return "ready"
+        (task, _), self.holding, self.deadline = self.holding, None, float("inf")
+        return Outcome(task, value, error)
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+def _map_processes(
+    stage: Stage[Task, Value], tasks: Iterator[Task], count: int, time_limit: float | None
+) -> Iterator[Outcome[Task, Value]]:
+    workers: list[_Worker] = []
+    retries: collections.deque[tuple[Task, int]] = collections.deque()
+    drawn = _OneAhead(tasks)
+    deaths_in_setup = 0
+    try:
+        while retries or drawn.peek() or any(worker.holding for worker in workers):
+            while len(workers) < count and (retries or drawn.peek()):
+                workers.append(_Worker(stage))
+            for worker in workers:
+                if worker.ready and not worker.holding and (retries or drawn.peek()):
+                    worker.give(*(retries.popleft() if retries else (drawn.take(), 0)), time_limit)
+            for worker in _due(workers):
+                answer = worker.answer()
+                if answer == "ready":
+                    continue
+                if isinstance(answer, Outcome):
+                    yield answer
+                    continue
+                workers.remove(worker)
+                worker.stop()
+                died = f"the worker process died (exit code {worker.process.exitcode})"
+                if answer == "overdue":
+                    yield Outcome(worker.holding[0], error=f"took longer than the limit of {time_limit:g} s")
+                elif not worker.holding:
+                    deaths_in_setup += 1
+                    if deaths_in_setup >= ATTEMPTS:
+                        raise PlusmvError(f"{died} while starting; free some memory or use fewer workers")
+                elif worker.holding[1] < ATTEMPTS:
+                    retries.append(worker.holding)
+                else:
+                    yield Outcome(worker.holding[0], error=f"{died}, twice")
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _due(workers: list[_Worker]) -> list[_Worker]:
+    """Wait until a worker answers, dies or runs over its deadline; return those that did."""
+    nearest = min(worker.deadline for worker in workers)
+    patience = None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
+    answered = multiprocessing.connection.wait([worker.pipe for worker in workers], patience)
+    now = time.monotonic()
+    return [worker for worker in workers if worker.pipe in answered or now >= worker.deadline]
+
+
+class _OneAhead(Generic[Task]):
+    """An iterator that can say whether there is another task without giving it out."""
+
+    def __init__(self, tasks: Iterator[Task]):
+        self._tasks = tasks
+        self._next: list[Task] = []
+
+    def peek(self) -> bool:
+        if not self._next:
+            self._next.extend(task for _, task in zip(range(1), self._tasks, strict=False))
+        return bool(self._next)
+
+    def take(self) -> Task:
+        self.peek()
+        return self._next.pop()

@@ -1,0 +1,136 @@
+"""One workspace: where everything a user makes lies on disk, and how files come to be there.
+
+Files appear by rename after fsync, so that a reader sees a whole file or none, whenever the writer is killed.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import BadInput
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder given by `--home` (env PLUSMV_HOME)."""
+
+    home: Path
+
+    @property
+    def catalog(self) -> Path:
+        return self.home / "catalog.db"
+
+    @property
+    def features(self) -> Path:
+        return self.home / "features"
+
+    @property
+    def exports(self) -> Path:
+        return self.home / "exports"
+
+    def media(self, sha256: str, suffix: str) -> Path:
+        """Where the bytes of this content lie: media/ab/<sha256><suffix>."""
+        return self._by_content("media", sha256, suffix)
+
+    def preview(self, sha256: str) -> Path:
+        """A small H.264 copy that every browser plays."""
+        return self._by_content("previews", sha256, ".mp4")
+
+    def run(self, name: str) -> Path:
+        """The folder of one training run. Raises BadInput for a name that is no plain file name."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", name):
+            raise BadInput(f"run name {name!r} must be letters, digits, '.', '_', '+' or '-', starting with a letter or digit")
+        return self.home / "runs" / name
+
+    def keyed_hash(self, value: str) -> str:
+        """HMAC-SHA256 of a person's id under this workspace's key, which never enters the catalog."""
+        return hmac.new(self._key(), value.encode(), hashlib.sha256).hexdigest()
+
+    def _by_content(self, folder: str, sha256: str, suffix: str) -> Path:
+        if not SHA256.fullmatch(sha256) or not re.fullmatch(r"(\.[a-z0-9]{1,8})?", suffix):
+            raise ValueError(f"not a content address: {sha256!r} {suffix!r}")
+        return self.home / folder / sha256[:2] / f"{sha256}{suffix}"
+
+    def _key(self) -> bytes:
+        path = self.home / "uploader.key"
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(part, path)  # atomic, and the first of two processes wins
+            part.unlink()
+        return path.read_bytes()
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a hidden path beside `path`; on a clean exit what was written there is fsynced and renamed into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file by rename after fsync."""
+    with atomic_path(path) as part:
+        part.write_bytes(content)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON by rename after fsync; floats keep full precision, NaN is a programmer's mistake."""
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def remove_stale_parts(folder: Path) -> int:
+    """Remove the `.part` files that killed processes left anywhere below `folder`. Returns how many."""
+    removed = 0
+    for part in folder.rglob(".*.part*") if folder.is_dir() else ():
+        writer = re.search(r"\.(\d+)-[0-9a-f]{8}\.part", part.name)
+        if writer and not _alive(int(writer[1])):
+            part.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

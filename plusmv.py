@@ -1,0 +1,81 @@
+"""The front door: joins the command groups of the packages, nothing else. Run `plusmv --help`."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import typer.core
+
+from core.commandline import say
+from core.errors import PlusmvError
+
+COMMANDS = {
+    "demo": "demo",
+    "crawl": "curate",
+    "dedup": "curate",
+    "weights": "features",
+    "extract": "curate",
+    "classify": "features",
+    "label": "curate",
+    "decide": "curate",
+    "report": "curate",
+    "export": "curate",
+    "train": "wsal",
+    "detect": "wsal",
+    "evaluate": "wsal",
+}
+
+
+class FrontDoor(typer.core.TyperGroup):
+    """Loads a package's commands only when one of them is asked for."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{COMMANDS[name]}.commands")
+        return typer.main.get_group(module.app).commands[name]
+
+
+app = typer.Typer(cls=FrontDoor, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def plusmv(
+    home: Annotated[Path | None, typer.Option(help="The workspace (default plusmv-data, env PLUSMV_HOME).")] = None,
+    db: Annotated[str | None, typer.Option(help="Catalog URL (default: SQLite in the workspace, env PLUSMV_DB).")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """plusmv: temporal action localization from video-level labels, and from curated social microvideos.
+
+    From tagged clips to detections: crawl, dedup, label, extract, export, train --mv, detect, evaluate.
+    `plusmv demo` shows the whole way on a small rendered world.
+    """
+    for name, value in {"PLUSMV_HOME": home, "PLUSMV_DB": db}.items():
+        if value is not None:
+            os.environ[name] = str(value)
+
+
+def main() -> None:
+    """Run a command: errors a user can cause are one line and exit 2, Ctrl-C is 130."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="plusmv", standalone_mode=True)
+    except PlusmvError as error:
+        if debug:
+            raise
+        say(f"plusmv: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("plusmv: stopped; the same command again goes on where it was")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
