@@ -1,8 +1,14 @@
 """Fixtures that many test modules share: the shared real data, where it is at hand, and small real videos."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+
+from core.workspace import Workspace
+from db.session import Catalog, open_catalog
+from tests.postgres import throw_away_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,3 +20,26 @@ def shared() -> Path:
     if not (folder / "clips" / "clips.csv").is_file():
         pytest.skip("the real clips of ../shared are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The URL of a throw-away PostgreSQL server; skips where none is installed."""
+    with throw_away_cluster() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog(request, tmp_path) -> Iterator[Catalog]:
+    """An empty catalog, once on SQLite and once on PostgreSQL."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("cluster")
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        engine.dispose()
+    opened = open_catalog(Workspace(tmp_path / "home"), url)
+    yield opened
+    opened.close()

@@ -1,0 +1,75 @@
+"""Named queries over the catalog that several packages ask. Each returns a Select to run, or rows of a session."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Select, Subquery, func, or_, select, union
+from sqlalchemy.orm import Session, aliased
+
+from core.actions import Action as ActionFacts
+from core.actions import normalise_tag
+from db.models import Action, ActionTag, Clip, Decision, Post, Sighting, Verdict
+
+
+def save_actions(session: Session, actions: Iterable[ActionFacts]) -> dict[str, Action]:
+    """Make the actions and tags that are not there yet; returns {name: row} of those given."""
+    rows = {}
+    for action in actions:
+        row = session.scalar(select(Action).where(Action.name == action.name))
+        if row is None:
+            row = Action(name=action.name, definition=action.definition)
+            session.add(row)
+        known = {tag.tag for tag in row.tags}
+        wanted = dict.fromkeys(normalise_tag(tag) for tag in action.tags)
+        row.tags.extend(ActionTag(tag=tag) for tag in wanted if tag not in known)
+        rows[action.name] = row
+    session.flush()
+    return rows
+
+
+def live_decisions() -> Select:
+    """Decisions that stand: neither an undo nor undone."""
+    later = aliased(Decision)
+    undone = select(later.id).where(later.undoes_id == Decision.id).exists()
+    return select(Decision).where(Decision.verdict != Verdict.UNDO, ~undone)
+
+
+def clip_actions() -> Subquery:
+    """Every (clip_id, action_id) to be judged: from the tags that found a clip, and from verdicts under another action."""
+    found = (
+        select(Post.clip_id, Sighting.action_id)
+        .join(Sighting, Sighting.post_id == Post.id)
+        .where(Post.clip_id.is_not(None))
+    )
+    live = live_decisions().subquery()
+    moved = select(live.c.clip_id, live.c.action_id).where(live.c.action_id.is_not(None))
+    return union(found, moved).subquery("clip_actions")
+
+
+def verdicts() -> Select:
+    """(clip_id, action_id, decision_id, verdict) of every clip under every action; None, None where undecided.
+
+    The newest standing decision counts: of the clip under this action, or of the clip as a whole.
+    """
+    pairs, live = clip_actions(), live_decisions().subquery()
+    newest = (
+        select(pairs.c.clip_id, pairs.c.action_id, func.max(live.c.id).label("decision_id"))
+        .join_from(
+            pairs,
+            live,
+            (live.c.clip_id == pairs.c.clip_id)
+            & or_(live.c.action_id == pairs.c.action_id, live.c.action_id.is_(None)),
+            isouter=True,
+        )
+        .group_by(pairs.c.clip_id, pairs.c.action_id)
+        .subquery("newest")
+    )
+    return select(newest.c.clip_id, newest.c.action_id, newest.c.decision_id, Decision.verdict).join_from(
+        newest, Decision, Decision.id == newest.c.decision_id, isouter=True
+    )
+
+
+def clips_by_name(session: Session, name: str) -> list[Clip]:
+    """The clips that a person may mean by `name`: a sha256 or a post's platform id."""
+    by_sha256 = select(Clip).where(Clip.sha256 == name)
+    by_post = select(Clip).join(Post, Post.clip_id == Clip.id).where(Post.platform_id == name)
+    return list(session.scalars(by_sha256)) or list(session.scalars(by_post.distinct()))

@@ -1,0 +1,93 @@
+"""Opening a catalog: the embedded SQLite file of a workspace, or a PostgreSQL database. Brings its schema up to date."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from core.errors import BadInput, PlusmvError
+from core.workspace import Workspace
+from db import migrate
+
+BUSY_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """An open catalog: `with catalog.writing() as session:` commits at the end and rolls back on an error."""
+
+    engine: Engine
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that may write. On SQLite it waits its turn at the start, so that it never fails half-way."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads: one consistent view, never waiting for a writer."""
+        with Session(self.engine.execution_options(reading=True), expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
+    """Open the workspace's SQLite catalog, or the one at `url`, making or migrating its schema.
+
+    Raises BadInput for a URL that is none, a file that is no catalog, or a server that does not answer.
+    """
+    if url is None:
+        workspace.home.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{workspace.catalog.resolve()}"
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise BadInput(f"cannot use the catalog URL {_safe(url)}: {_first_line(error)}") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name != "postgresql":
+        raise BadInput(f"the catalog URL {_safe(url)} names neither SQLite nor PostgreSQL")
+    try:
+        migrate.upgrade(engine)
+    except DBAPIError as error:
+        raise BadInput(f"cannot open the catalog {_safe(url)}: {_first_line(error.orig)}") from error
+    except migrate.UnknownRevision as error:
+        raise PlusmvError(f"the catalog {_safe(url)} was made by a newer plusmv ({error}); update plusmv") from error
+    return Catalog(engine)
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses (also around DDL)
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")  # a decision that was acknowledged outlives a power cut
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _safe(url: str) -> str:
+    """The URL without its password; the path alone for SQLite."""
+    try:
+        made = make_url(url)
+    except ArgumentError:
+        return repr(url[:80])
+    return str(Path(made.database or "")) if made.drivername == "sqlite" else made.render_as_string(hide_password=True)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0]

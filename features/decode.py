@@ -1,0 +1,226 @@
+"""Decoding: a video file to RGB frames at a fixed rate, by timestamp.
+
+The k-th frame is the one shown at t = k/fps, counted from the first frame: nothing is re-encoded or blended. Damaged
+packets are left out and what can be decoded is used. FFmpeg runs on one thread: its own threads deadlock inside
+worker processes. Files are opened by Python and only container formats are admitted, so a playlist or image pattern
+under a video's name reaches neither the network nor another file.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from core.errors import BadInput
+
+CONTAINERS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,rm,mpegvideo,h264,hevc,m4v,ivf,wtv,mxf,nut,apng"
+GRACE = 1e-3  # seconds: containers round timestamps, Matroska to milliseconds
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a file may cost before it is refused: no file from the outside may fill the memory or run for ever."""
+
+    pixels: int = 8192 * 4320  # width x height of one frame
+    seconds: float = 4 * 3600.0  # of video
+    wall_seconds: float | None = None  # spent decoding, the consumer's own time not counted
+
+
+DEFAULT_LIMITS = DecodeLimits()
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the container and the first frame say. None where the file does not say. Width and height as displayed."""
+
+    duration: float | None  # seconds
+    fps: float | None
+    frames: int | None
+    width: int
+    height: int
+    codec: str
+    rotation: int  # degrees counter-clockwise from the stored to the displayed picture: 0, 90, 180 or 270
+
+
+def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
+    """Read a video's facts; its first frame is decoded. Raises BadInput with the reason where none can be."""
+    with _opened(path) as (container, stream):
+        frame = next(_frames(container, stream, limits, _StopWatch()), None)
+        if frame is None:
+            raise BadInput(f"{path} holds no frame that can be decoded")
+        rotation = _rotation(frame)
+        width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
+        return VideoFacts(
+            duration=_duration(container, stream),
+            fps=_rate(stream),
+            frames=stream.frames or None,
+            width=width,
+            height=height,
+            codec=stream.codec_context.name,
+            rotation=rotation,
+        )
+
+
+def sample_frames(
+    path: Path, fps: float = 25.0, short_side: int | None = 256, limits: DecodeLimits = DEFAULT_LIMITS
+) -> Iterator[np.ndarray]:
+    """Yield the frame shown at k/fps for k = 0, 1, ...: (H, W, 3) uint8 RGB, upright, all of one size.
+
+    short_side: pixels of the shorter side after bilinear resizing, None for the size as displayed.
+    A picture shown for longer than 1/fps is yielded as the same array again: do not write into it.
+    Raises BadInput with the reason where nothing can be decoded or a limit is passed, maybe after some frames.
+    """
+    size, count, watch = None, 0, _StopWatch()
+    with _opened(path) as (container, stream):
+        for frame, end in _shown_until(_frames(container, stream, limits, watch), 1 / (_rate(stream) or fps)):
+            picture = None
+            while count / fps < end - GRACE:
+                if count / fps > limits.seconds:
+                    raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
+                if picture is None:
+                    size = size or _output_size(frame, short_side)
+                    picture = _picture(frame, size)
+                with watch.paused():
+                    yield picture
+                count += 1
+    if not count:
+        raise BadInput(f"{path} holds no frame that can be decoded")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """The container and its first video stream that is not a cover picture, decoding on one thread."""
+    path = Path(path)
+    if not path.is_file():  # also keeps out pipes and devices, which may never end
+        raise BadInput(f"cannot read {path}: " + ("it is no plain file" if path.exists() else "no such file"))
+    try:
+        with open(path, "rb") as file, av.open(
+            file, metadata_errors="ignore", container_options={"format_whitelist": CONTAINERS}
+        ) as container:
+            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+            if not streams:
+                raise BadInput(f"{path} holds no video stream")
+            streams[0].codec_context.thread_count = 1
+            streams[0].codec_context.thread_type = "NONE"
+            yield container, streams[0]
+    except OSError as error:  # FFmpeg's errors are OSErrors or ValueErrors
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    except av.FFmpegError as error:
+        reason = "it is empty" if path.stat().st_size == 0 else "it is no video in a known container, or damaged"
+        raise BadInput(f"cannot read {path}: {reason} ({error.strerror})") from error
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream, limits: DecodeLimits, watch: "_StopWatch"
+) -> Iterator[av.VideoFrame]:
+    """Every frame that can be decoded, damaged packets left out."""
+    for packet in _packets(container, stream):
+        if limits.wall_seconds is not None and watch.elapsed > limits.wall_seconds:
+            raise BadInput(f"decoding took longer than the limit of {limits.wall_seconds:g} s")
+        _check_pixels(stream.codec_context, limits)
+        try:
+            frames = stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            continue
+        for frame in frames:
+            _check_pixels(frame, limits)
+            yield frame
+
+
+def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet | None]:
+    """The stream's packets up to the first place that cannot be read, then None, which empties the decoder."""
+    with contextlib.suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    yield None
+
+
+def _check_pixels(picture: av.VideoFrame | av.VideoCodecContext, limits: DecodeLimits) -> None:
+    if picture.width * picture.height > limits.pixels:
+        raise BadInput(f"a frame of {picture.width}x{picture.height} is over the limit of {limits.pixels} pixels")
+
+
+def _shown_until(frames: Iterator[av.VideoFrame], gap: float) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Each frame and the second, counted from the first frame, at which the next one takes its place.
+
+    gap: seconds between frames, used where there is no timestamp or one that runs backwards. AVI has no presentation
+    times; FFmpeg passes its decoding order off as such, so once those run backwards decoding times are taken.
+    """
+    shown, start, first, disordered = None, 0.0, None, False
+    for frame in frames:
+        at = _seconds(frame, frame.dts if disordered or frame.pts is None else frame.pts)
+        if first is None:
+            first = at or 0.0
+        elif at is not None and at - first < start and not disordered:
+            disordered, at = True, _seconds(frame, frame.dts)
+        now = start + gap if at is None or at - first < start else at - first
+        if shown is not None:
+            yield shown, now
+            start = now
+        shown = frame
+    if shown is not None:
+        yield shown, start + (_seconds(shown, shown.duration) or gap)
+
+
+def _seconds(frame: av.VideoFrame, ticks: int | None) -> float | None:
+    return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
+
+
+def _rate(stream: av.VideoStream) -> float | None:
+    """Frames a second, None where unknown."""
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    return float(rate) if rate else None
+
+
+def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """Seconds: the video stream's, else the container's, else frames over rate."""
+    if stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration:
+        seconds = container.duration / av.time_base
+    else:
+        seconds = (stream.frames or 0) / (_rate(stream) or math.inf)
+    return seconds if 0 < seconds < math.inf else None
+
+
+def _rotation(frame: av.VideoFrame) -> int:
+    return round(frame.rotation / 90) * 90 % 360
+
+
+def _output_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
+    """(width, height) of the upright, resized picture."""
+    width, height = (frame.height, frame.width) if _rotation(frame) % 180 else (frame.width, frame.height)
+    scale = short_side / min(width, height) if short_side else 1.0
+    return round(width * scale), round(height * scale)
+
+
+def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. Upright first, then resized; cv2 resizes faster than FFmpeg's scaler."""
+    picture = np.rot90(frame.to_ndarray(format="rgb24"), _rotation(frame) // 90)
+    if (picture.shape[1], picture.shape[0]) != size:
+        picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(picture)
+
+
+class _StopWatch:
+    """Wall time since it was made, without the time in which it was paused."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        before = time.monotonic()
+        yield
+        self._started += time.monotonic() - before
