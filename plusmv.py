@@ -48,7 +48,7 @@ app = typer.Typer(cls=FrontDoor, pretty_exceptions_enable=False, add_completion=
 @app.callback()
 def plusmv(
     home: Annotated[Path | None, typer.Option(help="The workspace (default plusmv-data, env PLUSMV_HOME).")] = None,
-    db: Annotated[str | None, typer.Option(help="Catalog URL (default: SQLite in the workspace, env PLUSMV_DB).")] = None,
+    db: Annotated[str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """plusmv: temporal action localization from video-level labels, and from curated social microvideos.

@@ -70,7 +70,7 @@ THUMOS14 = (
 
 
 def normalise_tag(tag: str) -> str:
-    """A hashtag as platforms compare it: NFKC, without '#' and white space, lower case. Raises BadInput if none is left."""
+    """A hashtag as platforms compare it: NFKC, no '#', no white space, lower case. Raises BadInput if none is left."""
     plain = re.sub(r"[\s#]+", "", unicodedata.normalize("NFKC", tag)).casefold()
     if not plain or len(plain) > 200 or not plain.isprintable():
         raise BadInput(f"{tag[:60]!r} is no tag: give 1 to 200 visible characters, such as golfswing")
@@ -84,7 +84,7 @@ def action_of_tag(tag: str, actions: Iterable[Action] = THUMOS14) -> Action | No
 
 
 def read_actions(path: Path) -> tuple[Action, ...]:
-    """Read actions from a CSV (columns action, tags[, definition, kinetics]). Raises BadInput with the line at fault."""
+    """Read actions from a CSV (action, tags[, definition, kinetics]). Raises BadInput with the line at fault."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
@@ -94,8 +94,10 @@ def read_actions(path: Path) -> tuple[Action, ...]:
     for line, row in enumerate(rows, start=2):
         unknown = set(row) - {"action", "tags", "definition", "kinetics"}
         if unknown or not (row.get("action") or "").strip():
-            raise BadInput(f"{path} line {line}: needs an action, and no columns but action, tags, definition, kinetics")
+            raise BadInput(f"{path} line {line}: needs an action, and no column but action, tags, definition, kinetics")
         name = row["action"].strip()
+        if any(name == action.name for action in actions):
+            raise BadInput(f"{path} line {line}: {name} stands there twice; put all its tags into one cell")
         tags = tuple(normalise_tag(tag) for tag in (row.get("tags") or name).split())
         kinetics = tuple(part.strip() for part in (row.get("kinetics") or "").split("|") if part.strip())
         actions.append(Action(name, tags, (row.get("definition") or "").strip(), kinetics))

@@ -4,9 +4,10 @@ The only module of `core` that imports more than the standard library (typer and
 the front door import it.
 """
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -39,7 +40,7 @@ def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] =
     if as_json:
         sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     for part in [text] if isinstance(text, str | Table) else text:
         console.print(part, **({"markup": False} if isinstance(part, str) else {}))
 
@@ -48,21 +49,28 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     """A plain table: first column left, the others right."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        made.add_column(column, justify="right" if index else "left")
+        made.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
         made.add_row(*("" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
     return made
 
 
-def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    """Yield `things` while a bar with count and remaining time runs on stderr (only where stderr is a terminal)."""
+@contextlib.contextmanager
+def bar(total: int | None, description: str) -> Iterator[Callable[[int], None]]:
+    """A bar with count and remaining time on stderr (only where that is a terminal); call it with how many are done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(description, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:
+    """Yield `things` while a bar runs."""
+    with bar(total, description) as advance:
         for thing in things:
             yield thing
-            progress.advance(task)
+            advance(1)
 
 
 def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:

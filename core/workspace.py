@@ -48,7 +48,7 @@ class Workspace:
     def run(self, name: str) -> Path:
         """The folder of one training run. Raises BadInput for a name that is no plain file name."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", name):
-            raise BadInput(f"run name {name!r} must be letters, digits, '.', '_', '+' or '-', starting with a letter or digit")
+            raise BadInput(f"run name {name!r} must be letters, digits, '.', '_', '+' or '-', a letter or digit first")
         return self.home / "runs" / name
 
     def keyed_hash(self, value: str) -> str:

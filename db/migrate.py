@@ -1,4 +1,4 @@
-"""Bringing a catalog's schema up to date with Alembic from inside the program: no alembic.ini, no command to remember."""
+"""Bringing a catalog's schema up to date with Alembic from inside the program: no alembic.ini, no step to remember."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class UnknownRevision(Exception):
 
 
 def upgrade(engine: Engine) -> None:
-    """Make or migrate the schema in one transaction that shuts out other migrations; does nothing where it is current."""
+    """Make or migrate the schema in one transaction that shuts out other migrations; nothing to do if current."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     with engine.connect() as connection:
         if _revision(connection) == head:

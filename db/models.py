@@ -6,6 +6,7 @@ keyed hashes (core.workspace.Workspace.keyed_hash). Times are UTC.
 
 import enum
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -96,7 +97,7 @@ def _choice(kind: type[enum.StrEnum]) -> Enum:
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime}
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -174,7 +175,7 @@ class Post(Base):
     platform: Mapped[str] = mapped_column(String(80))
     platform_id: Mapped[str] = mapped_column(String(500), index=True)  # a folder's post: its path in the folder
     identity: Mapped[str] = mapped_column(String(64), default="")  # a folder's post: hash of folder, path and content
-    origin: Mapped[str | None] = mapped_column(String(500), index=True)  # where known: "instagram:CxYz", from a manifest
+    origin: Mapped[str | None] = mapped_column(String(500), index=True)  # where a manifest says: "instagram:CxYz"
     url: Mapped[str | None] = mapped_column(Text)
     uploader_hash: Mapped[str | None] = mapped_column(String(64), index=True)
     caption: Mapped[str] = mapped_column(Text, default="")
@@ -216,7 +217,7 @@ class Fingerprint(Base):
 
 
 class DuplicateEdge(Base):
-    """What clip a is to clip b (a_id < b_id, but for a PART, where a lies in b). t_b = speed * t_a + offset_s."""
+    """What clip a is to clip b (a has the lesser sha256, but for a PART a lies in b). t_b = speed * t_a + offset_s."""
 
     __tablename__ = "duplicate_edges"
     __table_args__ = (UniqueConstraint("a_id", "b_id", "version"),)

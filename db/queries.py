@@ -34,7 +34,7 @@ def live_decisions() -> Select:
 
 
 def clip_actions() -> Subquery:
-    """Every (clip_id, action_id) to be judged: from the tags that found a clip, and from verdicts under another action."""
+    """Every (clip_id, action_id) to judge: from the tags that found a clip, and verdicts under another action."""
     found = (
         select(Post.clip_id, Sighting.action_id)
         .join(Sighting, Sighting.post_id == Post.id)

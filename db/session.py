@@ -1,4 +1,4 @@
-"""Opening a catalog: the embedded SQLite file of a workspace, or a PostgreSQL database. Brings its schema up to date."""
+"""Opening a catalog, a workspace's embedded SQLite file or a PostgreSQL database: its schema is brought up to date."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,38 @@
+"""The command `demo`: the whole way, once, on a small rendered world."""
+
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from core.commandline import Home, Json, emit, say
+
 app = typer.Typer()
+HOME = Path("plusmv-demo")
+
+
 @app.command()
-def demo(): pass
+def demo(
+    seed: Annotated[int, typer.Option(min=0, help="Decides the rendered world.")] = 0,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Go the whole way on a small rendered world: crawl, dedup, decide, extract, train without and with +MV, evaluate.
+
+    No platform is contacted. Ends with report.html in the workspace. The same command again goes on where it was.
+    """
+    from demo.report import write_report
+    from demo.walk import WalkSettings, walk
+    from demo.world import WorldSettings
+
+    walked = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
+    path = write_report(walked)
+    result = {
+        "report": str(path.resolve()),
+        "label": walked.label,
+        "weights": walked.weights,
+        "steps": [{"step": step, "told": told} for step, told in walked.told],
+        "seconds": walked.seconds,
+        "evaluations": walked.evaluations,
+    }
+    emit(result, as_json, f"the report: {path.resolve()}")

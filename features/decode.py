@@ -50,14 +50,14 @@ class VideoFacts:
 
 def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
     """Read a video's facts; its first frame is decoded. Raises BadInput with the reason where none can be."""
-    with _opened(path) as (container, stream):
-        frame = next(_frames(container, stream, limits, _StopWatch()), None)
+    with _opened(path) as stream:
+        frame = next(_frames(path, stream, limits, _StopWatch()), None)
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
         rotation = _rotation(frame)
         width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
         return VideoFacts(
-            duration=_duration(container, stream),
+            duration=_duration(stream),
             fps=_rate(stream),
             frames=stream.frames or None,
             width=width,
@@ -77,14 +77,15 @@ def sample_frames(
     Raises BadInput with the reason where nothing can be decoded or a limit is passed, maybe after some frames.
     """
     size, count, watch = None, 0, _StopWatch()
-    with _opened(path) as (container, stream):
-        for frame, end in _shown_until(_frames(container, stream, limits, watch), 1 / (_rate(stream) or fps)):
+    with _opened(path) as stream:
+        for frame, end in _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps)):
             picture = None
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
                     raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
                 if picture is None:
                     size = size or _output_size(frame, short_side)
+                    _check_pixels(path, *size, limits)
                     picture = _picture(frame, size)
                 with watch.paused():
                     yield picture
@@ -94,57 +95,56 @@ def sample_frames(
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """The container and its first video stream that is not a cover picture, decoding on one thread."""
+def _opened(path: Path) -> Iterator[av.VideoStream]:
+    """The first video stream that is not a cover picture, decoding on one thread."""
     path = Path(path)
     if not path.is_file():  # also keeps out pipes and devices, which may never end
         raise BadInput(f"cannot read {path}: " + ("it is no plain file" if path.exists() else "no such file"))
+    if path.stat().st_size == 0:
+        raise BadInput(f"cannot read {path}: it is empty")
     try:
-        with open(path, "rb") as file, av.open(
-            file, metadata_errors="ignore", container_options={"format_whitelist": CONTAINERS}
-        ) as container:
+        with (
+            open(path, "rb") as file,
+            av.open(file, metadata_errors="ignore", container_options={"format_whitelist": CONTAINERS}) as container,
+        ):
             streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
             if not streams:
                 raise BadInput(f"{path} holds no video stream")
             streams[0].codec_context.thread_count = 1
             streams[0].codec_context.thread_type = "NONE"
-            yield container, streams[0]
-    except OSError as error:  # FFmpeg's errors are OSErrors or ValueErrors
+            yield streams[0]
+    except av.FFmpegError as error:  # some are OSErrors too
+        reason = f"it is no video in a known container, or damaged ({error.strerror})"
+        raise BadInput(f"cannot read {path}: {reason}") from error
+    except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-    except av.FFmpegError as error:
-        reason = "it is empty" if path.stat().st_size == 0 else "it is no video in a known container, or damaged"
-        raise BadInput(f"cannot read {path}: {reason} ({error.strerror})") from error
 
 
-def _frames(
-    container: av.container.InputContainer, stream: av.VideoStream, limits: DecodeLimits, watch: "_StopWatch"
-) -> Iterator[av.VideoFrame]:
+def _frames(path: Path, stream: av.VideoStream, limits: DecodeLimits, watch: "_StopWatch") -> Iterator[av.VideoFrame]:
     """Every frame that can be decoded, damaged packets left out."""
-    for packet in _packets(container, stream):
+    for packet in _packets(stream):
         if limits.wall_seconds is not None and watch.elapsed > limits.wall_seconds:
-            raise BadInput(f"decoding took longer than the limit of {limits.wall_seconds:g} s")
-        _check_pixels(stream.codec_context, limits)
+            raise BadInput(f"decoding {path} took longer than the limit of {limits.wall_seconds:g} s")
+        _check_pixels(path, stream.codec_context.width, stream.codec_context.height, limits)
         try:
             frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
             continue
         for frame in frames:
-            _check_pixels(frame, limits)
+            _check_pixels(path, frame.width, frame.height, limits)
             yield frame
 
 
-def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet | None]:
+def _packets(stream: av.VideoStream) -> Iterator[av.Packet | None]:
     """The stream's packets up to the first place that cannot be read, then None, which empties the decoder."""
     with contextlib.suppress(av.FFmpegError):
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
+        yield from (packet for packet in stream.container.demux(stream) if packet.size)
     yield None
 
 
-def _check_pixels(picture: av.VideoFrame | av.VideoCodecContext, limits: DecodeLimits) -> None:
-    if picture.width * picture.height > limits.pixels:
-        raise BadInput(f"a frame of {picture.width}x{picture.height} is over the limit of {limits.pixels} pixels")
+def _check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> None:
+    if width * height > limits.pixels:
+        raise BadInput(f"{path} has a frame of {width}x{height}, over the limit of {limits.pixels} pixels")
 
 
 def _shown_until(frames: Iterator[av.VideoFrame], gap: float) -> Iterator[tuple[av.VideoFrame, float]]:
@@ -179,12 +179,12 @@ def _rate(stream: av.VideoStream) -> float | None:
     return float(rate) if rate else None
 
 
-def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+def _duration(stream: av.VideoStream) -> float | None:
     """Seconds: the video stream's, else the container's, else frames over rate."""
     if stream.duration and stream.time_base:
         seconds = float(stream.duration * stream.time_base)
-    elif container.duration:
-        seconds = container.duration / av.time_base
+    elif stream.container.duration:
+        seconds = stream.container.duration / av.time_base
     else:
         seconds = (stream.frames or 0) / (_rate(stream) or math.inf)
     return seconds if 0 < seconds < math.inf else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from core.errors import BadInput
 from features.snippets import SNIPPET_LENGTH
 
 
@@ -30,6 +31,10 @@ class Recipe:
     flow_poly_sigma: float = 1.2
     flow_bound: float = 20.0  # pixels a frame: clipped to +-bound, then scaled to +-1 (kinetics-i3d)
     flow_quantise: Literal["round128", "none"] = "round128"  # 256 levels, as flow stored in JPEGs had (video_features)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= self.length:
+            raise BadInput(f"the stride must be 1 to {self.length} frames, not {self.stride}")
 
     def hash(self, weights: Mapping[str, str]) -> str:
         """16 hex digits that are equal when features are comparable.

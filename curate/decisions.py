@@ -1,0 +1,226 @@
+"""Decisions: what a person judged of a clip, one at a time (the review page) or in bulk (`plusmv decide --from F.csv`).
+
+Rows are only ever added. keep and mistagged belong to a clip under one action, duplicate and unusable to the clip. A
+clip that shows another action than its tag's is mistagged here and a keep there: two decisions.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.actions import THUMOS14
+from core.errors import BadInput, Missing, PlusmvError, Refused
+from curate.text import bounded_line, printable
+from db.models import Action, Clip, Decision, Verdict
+from db.queries import clips_by_name, live_decisions, save_actions
+from db.session import Catalog
+
+VERDICTS = (Verdict.KEEP, Verdict.MISTAGGED, Verdict.DUPLICATE, Verdict.UNUSABLE)
+OF_AN_ACTION = (Verdict.KEEP, Verdict.MISTAGGED)
+COLUMNS = ("clip", "action", "verdict", "annotator", "seconds", "reason")
+REASON_LENGTH = 2000
+SHOWN_ERRORS = 10
+
+
+def decide(
+    session: Session,
+    clip_id: int,
+    verdict: str,
+    annotator: str,
+    action_id: int | None = None,
+    seconds: float | None = None,
+    reason: str = "",
+) -> Decision:
+    """Add one decision. The newest of a clip counts (db.queries.verdicts).
+
+    action_id: needed for keep and mistagged, dropped for duplicate and unusable. seconds: the time it took.
+    Raises BadInput for a verdict, annotator or seconds that are none, Missing where clip or action is not there.
+    """
+    verdict = _verdict(verdict)
+    if verdict not in OF_AN_ACTION:
+        action_id = None
+    elif action_id is None:
+        raise BadInput(f"{verdict} needs the action that the clip was judged for")
+    if session.get(Clip, clip_id) is None:
+        raise Missing(f"the catalog has no clip {clip_id}")
+    if action_id is not None and session.get(Action, action_id) is None:
+        raise Missing(f"the catalog has no action {action_id}")
+    decision = Decision(
+        clip_id=clip_id,
+        action_id=action_id,
+        verdict=verdict,
+        annotator=_annotator(annotator),
+        seconds=_seconds(seconds),
+        reason=bounded_line(reason, REASON_LENGTH),
+    )
+    session.add(decision)
+    session.flush()
+    return decision
+
+
+def undo(session: Session, decision_id: int, annotator: str) -> Decision:
+    """Take a decision back: a new row of verdict UNDO that names it. Undoing an undo or undoing twice is Refused."""
+    taken_back = session.get(Decision, decision_id)
+    if taken_back is None:
+        raise Missing(f"the catalog has no decision {decision_id}")
+    if taken_back.verdict == Verdict.UNDO:
+        raise Refused("an undo cannot be undone; decide again instead")
+    row = Decision(
+        clip_id=taken_back.clip_id,
+        action_id=taken_back.action_id,
+        verdict=Verdict.UNDO,
+        annotator=_annotator(annotator),
+        undoes_id=decision_id,
+    )
+    try:
+        with session.begin_nested():  # the database itself sees to it that of two undos at once one wins
+            session.add(row)
+    except IntegrityError as error:
+        raise Refused(f"decision {decision_id} is undone already") from error
+    return row
+
+
+def last_decision(session: Session, annotator: str) -> Decision | None:
+    """The annotator's newest standing decision: what "undo" takes back next, however often it is asked for."""
+    newest_first = live_decisions().where(Decision.annotator == annotator).order_by(Decision.id.desc())
+    return session.scalar(newest_first.limit(1))
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """One checked line of a decisions file. `action` is a name, None where the verdict is the clip's."""
+
+    clip_id: int
+    action: str | None
+    verdict: Verdict
+    annotator: str
+    seconds: float | None
+    reason: str
+
+
+def decide_from_csv(catalog: Catalog, path: Path) -> dict[str, int]:
+    """Record the decisions of a CSV (clip, action, verdict, annotator[, seconds, reason]), all of them or none.
+
+    clip: a sha256 or a post's platform id. action: a name of the catalog's or of THUMOS14.
+    A line whose verdict this annotator already gave, and never took back, is skipped: the same file twice is recorded
+    once. Returns {"rows", "recorded", "skipped"}. Raises BadInput naming the lines at fault.
+    """
+    lines = _read(path)
+    with catalog.reading() as session:
+        rulings = _checked(session, path, lines)
+    with catalog.writing() as session:
+        recorded = _record(session, rulings)
+    return {"rows": len(rulings), "recorded": recorded, "skipped": len(rulings) - recorded}
+
+
+def _record(session: Session, rulings: Iterable[Ruling]) -> int:
+    action_ids = _action_ids(session, rulings)
+    wanted = [(r.clip_id, action_ids.get(r.action), r.verdict, r.annotator) for r in rulings]
+    standing = live_decisions().where(Decision.annotator.in_({annotator for *_, annotator in wanted}))
+    known = {(d.clip_id, d.action_id, d.verdict, d.annotator) for d in session.scalars(standing)}
+    fresh = {key: ruling for key, ruling in zip(wanted, rulings, strict=True) if key not in known}
+    for (clip_id, action_id, verdict, annotator), ruling in fresh.items():
+        decide(session, clip_id, verdict, annotator, action_id, ruling.seconds, ruling.reason)
+    return len(fresh)
+
+
+def _action_ids(session: Session, rulings: Iterable[Ruling]) -> dict[str | None, int]:
+    """{name: id} of the actions ruled on; one of THUMOS14 that no crawl has asked for yet is made."""
+    names = {ruling.action for ruling in rulings if ruling.action is not None}
+    save_actions(session, [action for action in THUMOS14 if action.name in names])
+    return {row.name: row.id for row in session.scalars(select(Action).where(Action.name.in_(names)))}
+
+
+def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """(line number, cells) of every row."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True, restkey="", restval="")
+            header = reader.fieldnames or []
+            unknown = [name for name in header if name not in COLUMNS]
+            lacking = [name for name in ("clip", "verdict", "annotator") if name not in header]
+            if unknown or lacking:
+                fault = f"has an unknown column {unknown[0]!r}" if unknown else f"lacks the column {lacking[0]!r}"
+                raise BadInput(f"{path} {fault}; the columns are {', '.join(COLUMNS)} (the last two optional)")
+            return [(reader.line_num, cells) for cells in reader]
+    except OSError as error:
+        raise BadInput(f"cannot read the decisions in {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is no UTF-8 CSV: {error}") from error
+
+
+def _checked(session: Session, path: Path, lines: Iterable[tuple[int, dict[str, str]]]) -> list[Ruling]:
+    """Every line as a ruling, or BadInput with the first lines at fault."""
+    actions = {name.casefold(): name for name in (*session.scalars(select(Action.name)), *(a.name for a in THUMOS14))}
+    clips, rulings, faults, seen = {}, [], [], {}
+    for number, cells in lines:
+        try:
+            ruling = _ruling(session, cells, actions, clips)
+            key = (ruling.clip_id, ruling.action, ruling.annotator)
+            earlier, verdict = seen.setdefault(key, (number, ruling.verdict))
+            if verdict != ruling.verdict:
+                raise BadInput(f"says {ruling.verdict} where line {earlier} says {verdict}")
+            rulings.append(ruling)
+        except PlusmvError as error:
+            faults.append(f"line {number}: {error}")
+    if faults:
+        more = f" (and {len(faults) - SHOWN_ERRORS} more lines)" if len(faults) > SHOWN_ERRORS else ""
+        raise BadInput(f"nothing was recorded from {path}: " + "; ".join(faults[:SHOWN_ERRORS]) + more)
+    return rulings
+
+
+def _ruling(session: Session, cells: Mapping[str, str], actions: Mapping[str, str], clips: dict[str, int]) -> Ruling:
+    if "" in cells:
+        raise BadInput("it has more cells than the header has columns")
+    cells = {name: (value or "").strip() for name, value in cells.items()}
+    verdict = _verdict(cells["verdict"])
+    action = None
+    if verdict in OF_AN_ACTION:
+        action = actions.get(cells.get("action", "").casefold())
+        if action is None:
+            raise BadInput(f"{verdict} needs a known action, not {cells.get('action', '')[:60]!r}")
+    name = cells["clip"]
+    if name not in clips:
+        clips[name] = _clip_id(session, name)
+    seconds = _seconds(cells.get("seconds") or None)
+    return Ruling(clips[name], action, verdict, _annotator(cells["annotator"]), seconds, cells.get("reason", ""))
+
+
+def _clip_id(session: Session, name: str) -> int:
+    found = clips_by_name(session, printable(name, 500))
+    if len(found) == 1:
+        return found[0].id
+    if not found:
+        raise BadInput(f"no clip is called {name[:100]!r}; give a sha256 or a post's id")
+    raise BadInput(f"{len(found)} clips are called {name[:100]!r}; give the sha256")
+
+
+def _verdict(text: str) -> Verdict:
+    if text not in VERDICTS:
+        raise BadInput(f"verdict {text[:40]!r} is none of {', '.join(VERDICTS)}")
+    return Verdict(text)
+
+
+def _annotator(name: str) -> str:
+    plain = bounded_line(name, 201)
+    if not plain or len(plain) > 200:
+        raise BadInput("the annotator must be a name of 1 to 200 characters")
+    return plain
+
+
+def _seconds(value: float | str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise BadInput(f"seconds must be a number from 0, not {value!r}")
+    return seconds

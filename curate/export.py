@@ -1,0 +1,72 @@
+"""The export: kept clips as a weakly labelled data set in the field's format, exports/microvideos.json.
+
+ActivityNet JSON, subset "microvideo": a video's id is its sha256, and each action it was kept for has one segment from
+0 to its duration, marked weak: the action is somewhere in there. The same decisions give the same bytes.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from sqlalchemy import select
+
+from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, write_annotations
+from core.workspace import Workspace, sha256_of
+from curate.report import COUNTS
+from db.models import Action, Clip, Export, Verdict
+from db.queries import verdicts
+from db.session import Catalog
+
+NAME = "microvideos.json"
+FORMAT = "activitynet"
+
+
+def export_microvideos(catalog: Catalog, workspace: Workspace) -> dict:
+    """Write the export and its row in the catalog (none where the last export of that path is the same).
+
+    Returns {"path", "sha256", "clips", "labels", "per_action": {name: labels}, "left_out": {why: count}}; labels and
+    left_out count clips under actions and add up to what `plusmv report` calls clips.
+    """
+    videos, left_out = _kept_videos(catalog)
+    path = workspace.exports / NAME
+    write_annotations(path, videos, version="plusmv microvideos 1")
+    sha256 = sha256_of(path)
+    _save_row(catalog, path.relative_to(workspace.home), sha256, [video.id for video in videos])
+    labels = Counter(instance.label for video in videos for instance in video.instances)
+    return {
+        "path": str(path),
+        "sha256": sha256,
+        "clips": len(videos),
+        "labels": labels.total(),
+        "per_action": dict(sorted(labels.items())),
+        "left_out": left_out,
+    }
+
+
+def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]]:
+    judged = verdicts().subquery("judged")
+    rows = (
+        select(Clip.sha256, Clip.duration, Clip.fps, Action.name, judged.c.verdict)
+        .select_from(judged)
+        .join(Clip, Clip.id == judged.c.clip_id)
+        .join(Action, Action.id == judged.c.action_id)
+        .order_by(Clip.sha256, Action.name)
+    )
+    left_out = {name: 0 for verdict, name in COUNTS.items() if verdict != Verdict.KEEP}
+    videos: dict[str, AnnotatedVideo] = {}
+    with catalog.reading() as session:
+        for sha256, duration, fps, label, verdict in session.execute(rows):
+            if verdict != Verdict.KEEP:
+                left_out[COUNTS[verdict]] += 1
+                continue
+            others = videos[sha256].instances if sha256 in videos else ()
+            weak = Instance(label, 0.0, duration, weak=True)
+            videos[sha256] = AnnotatedVideo(sha256, MICROVIDEO_SUBSET, duration, fps or 0.0, (*others, weak))
+    return list(videos.values()), left_out
+
+
+def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> None:
+    with catalog.writing() as session:
+        of_path = select(Export).where(Export.path == path.as_posix()).order_by(Export.id.desc())
+        last = session.scalar(of_path.limit(1))
+        if last is None or last.sha256 != sha256:
+            session.add(Export(path=path.as_posix(), format=FORMAT, sha256=sha256, clips=clips))

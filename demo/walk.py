@@ -1,0 +1,263 @@
+"""The whole way on the rendered world, through the commands as a user would type them.
+
+Every step runs `python -m plusmv COMMAND ... --json` in a process of its own; what it answers is kept in a Walked,
+of which demo.report makes the page. All commands resume, so the walk does too: the same demo again ends the same.
+"""
+
+import csv
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import PlusmvError, Refused
+from core.workers import available_cores
+from core.workspace import Workspace, write_bytes
+from demo.world import WorldSettings, read_truth, render_world
+
+ANNOTATOR = "known-truth"  # stands in for the curator
+ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")
+VERDICTS = ("kept", "mistagged", "duplicate", "unusable", "undecided")
+ARMS = {"without": (), "+MV": ("--mv",)}
+
+
+@dataclass(frozen=True)
+class WalkSettings:
+    """What the demo does with its world."""
+
+    world: WorldSettings = field(default_factory=WorldSettings)
+    streams: tuple[str, ...] = ("rgb", "flow")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 500  # of one video each, the same without and with +MV
+    shown: str = "demo_test_0003"  # the test video whose attention is drawn
+
+
+@dataclass
+class Walked:
+    """What the commands answered, by step."""
+
+    home: Path
+    settings: WalkSettings
+    random_weights: bool = False
+    weights: str = ""  # where the networks come from, in words
+    commands: list[str] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)  # (step, what it said: counts that add up)
+    seconds: dict[str, float] = field(default_factory=dict)
+    answers: dict[str, dict] = field(default_factory=dict)
+    evaluations: dict[str, list[dict]] = field(default_factory=dict)  # arm -> evaluate's answer for each seed
+
+    @property
+    def world(self) -> Path:
+        return self.home / "world"
+
+    @property
+    def label(self) -> str:
+        """What every figure and table says of its numbers."""
+        return "rendered data" + (", random weights" if self.random_weights else "")
+
+    def run_name(self, arm: str, seed: int) -> str:
+        start = "random-" if self.random_weights else ""
+        return f"{start}bm{'+mv' if ARMS[arm] else ''}-seed{seed}"
+
+
+def walk(home: Path, settings: WalkSettings, tell: Callable[[str], None]) -> Walked:
+    """Go the whole way in `home`; `tell` gets a line for each step. Raises PlusmvError where a command fails."""
+    if (home / "catalog.db").exists() and not (home / "world" / "world.json").exists():
+        raise Refused(f"{home} is the workspace of something else; give the demo a folder of its own with --home")
+    walked = Walked(home, settings)
+    steps = (_render, _weights, _crawl, _dedup, _decide, _report, _extract, _export, _train, _detect, _evaluate, _show)
+    for step in steps:
+        name, began, before = step.__name__[1:], time.monotonic(), len(walked.told)
+        step(walked)
+        walked.seconds[name] = time.monotonic() - began
+        for title, line in walked.told[before:]:
+            tell(f"{title:>9}  {line}  [{walked.seconds[name]:.0f} s]")
+    return walked
+
+
+def plusmv(walked: Walked, command: str, *arguments: str) -> dict:
+    """Run one command with --json in the demo's workspace and return what it answers."""
+    line = ["plusmv", command, *arguments]
+    walked.commands.append(shlex.join([*line, "--home", walked.home.name]))
+    environment = {name: value for name, value in os.environ.items() if name not in ("PLUSMV_DB", "PLUSMV_HOME")}
+    full = [sys.executable, "-m", *line, "--home", str(walked.home), "--json"]
+    if command in ("weights", "evaluate"):  # the two that need no workspace
+        full[-3:-1] = []
+        walked.commands[-1] = shlex.join(line)
+    done = subprocess.run(full, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise PlusmvError(f"`{shlex.join(line)}` failed: {said[-1] if said else f'exit {done.returncode}'}")
+    return json.loads(done.stdout)
+
+
+def sums_up(whole: str, counts: Mapping[str, int], names: tuple[str, ...]) -> str:
+    """ "42 found = 41 downloaded + 1 failed", zeros left out. Raises PlusmvError where the counts do not add up."""
+    if counts[whole] != sum(counts[name] for name in names):
+        raise PlusmvError(f"the counts do not add up: {counts}; this is a mistake of the program, please report it")
+    parts = [f"{counts[name]} {name}" for name in names if counts[name]] or [f"0 {names[0]}"]
+    return f"{counts[whole]} {whole} = {' + '.join(parts)}"
+
+
+def found_copies(dedup: Mapping, truth: list[dict[str, str]]) -> dict[str, tuple[int, int]]:
+    """{kind of copy: (found, known)}, and under "wrong pairs" how many pairs are of clips with different origins."""
+    origin = {row["file"]: row["of"] or row["file"] for row in truth}
+    together, wrong = set(), 0
+    for pair in dedup["pairs"]:
+        posts = [*pair["a"]["posts"], *pair["b"]["posts"]]
+        together |= {(a, b) for a in posts for b in posts}
+        wrong += len({origin[post] for post in posts}) > 1
+    known = [row for row in truth if row["verdict"] == "duplicate"]
+    kinds = {kind: [row for row in known if row["how"] == kind] for kind in dict.fromkeys(row["how"] for row in known)}
+    found = {
+        kind: (sum((row["file"], row["of"]) in together for row in rows), len(rows))
+        for kind, rows in sorted(kinds.items())
+    }
+    return found | {"wrong pairs": (wrong, len(dedup["pairs"]))}
+
+
+def _render(walked: Walked) -> None:
+    states = Counter(render_world(walked.world, walked.settings.world))
+    counts = {"files": states.total(), "rendered": states["rendered"], "there before": states["there"]}
+    walked.told.append(("world", sums_up("files", counts, ("rendered", "there before"))))
+
+
+def _weights(walked: Walked) -> None:
+    try:
+        answer = plusmv(walked, "weights", "rgb")["weights"][0]
+        walked.weights = f"{answer['origin']}, {answer['licence']}"
+    except PlusmvError as error:
+        walked.random_weights = True
+        walked.weights = f"random networks, because the Kinetics-400 weights cannot be had here ({error})"
+    if "flow" in walked.settings.streams and not walked.random_weights:
+        walked.weights += "; the flow network is made of the RGB one's (cross-modality), no flow weights are at hand"
+    walked.told.append(("weights", walked.weights))
+
+
+def _crawl(walked: Walked) -> None:
+    answer = plusmv(
+        walked, "crawl", "--source", "folder", "--path", str(walked.world / "clips"), "--actions", "thumos14"
+    )
+    walked.answers["crawl"] = answer
+    walked.told.append(("crawl", sums_up("found", answer["totals"], ENDINGS)))
+
+
+def _dedup(walked: Walked) -> None:
+    answer = walked.answers["dedup"] = plusmv(walked, "dedup")
+    copies = found_copies(answer, read_truth(walked.world))
+    walked.answers["copies"] = copies
+    told = ", ".join(f"{kind} {found} of {known}" for kind, (found, known) in copies.items())
+    walked.told.append(("dedup", f"{answer['clips']} clips, {len(answer['pairs'])} pairs: {told}"))
+
+
+def _decide(walked: Walked) -> None:
+    """Every readable clip gets the verdict of the known truth; a byte-identical repost is its original's clip."""
+    truth = read_truth(walked.world)
+    decided = [row for row in truth if row["how"] not in ("exact", "broken")]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("clip", "action", "verdict", "annotator", "seconds", "reason"))
+    writer.writerows((row["file"], row["action"], row["verdict"], ANNOTATOR, "", row["how"]) for row in decided)
+    write_bytes(walked.home / "decisions.csv", table.getvalue().encode())
+    answer = plusmv(walked, "decide", "--from", str(walked.home / "decisions.csv"))
+    kinds = Counter(row["how"] for row in truth)
+    files = {
+        "files": len(truth),
+        "decided": len(decided),
+        "repost of the same bytes": kinds["exact"],
+        "broken": kinds["broken"],
+    }
+    line = sums_up("files", files, ("decided", "repost of the same bytes", "broken"))
+    line += f"; {sums_up('rows', answer, ('recorded', 'skipped'))} (the known truth, standing in for the curator)"
+    walked.told.append(("decide", line))
+
+
+def _report(walked: Walked) -> None:
+    answer = walked.answers["report"] = plusmv(walked, "report")
+    walked.told.append(("report", sums_up("clips", answer["totals"], VERDICTS)))
+
+
+def _extract(walked: Walked) -> None:
+    how = ["--streams", ",".join(walked.settings.streams)]
+    how += ["--random-weights"] if walked.random_weights else []
+    if "flow" in walked.settings.streams and not walked.random_weights:
+        how += ["--flow-init", "cross-modality"]
+    of_videos = ("--videos", str(walked.world / "videos"), "--out", str(walked.home / "video-features"))
+    for name, where in (("videos", of_videos), ("kept clips", ())):
+        answer = walked.answers[f"extract {name}"] = plusmv(walked, "extract", *where, *how)
+        counts = {name: len(answer["clips"])} | {state: answer[state] for state in ("done", "skipped", "failed")}
+        snippets = sum(clip["snippets"] or 0 for clip in answer["clips"])
+        walked.told.append(("extract", f"{sums_up(name, counts, ('done', 'skipped', 'failed'))}; {snippets} snippets"))
+
+
+def _export(walked: Walked) -> None:
+    answer = walked.answers["export"] = plusmv(walked, "export")
+    walked.told.append(("export", f"{answer['clips']} kept clips, {answer['labels']} labels"))
+
+
+def _benchmark(walked: Walked) -> tuple[str, ...]:
+    """The untrimmed videos' annotations and features, as train and detect want them."""
+    return ("--annotations", str(walked.world / "annotations.json"), "--features", str(walked.home / "video-features"))
+
+
+def _train(walked: Walked) -> None:
+    def train(arm: str, seed: int) -> dict:
+        how = ("--steps", str(walked.settings.steps), "--seed", str(seed), "--run", walked.run_name(arm, seed))
+        return plusmv(walked, "train", *_benchmark(walked), "--subset", "validation", *how, *ARMS[arm])
+
+    for arm, answers in _every_run(walked, train).items():
+        walked.answers[f"train {arm}"] = {"runs": answers}
+        last, before = answers[-1], sum(answer["finished_before"] for answer in answers)
+        counts = {"runs": len(answers), "trained": len(answers) - before, "finished before": before}
+        told = f"{sums_up('runs', counts, ('trained', 'finished before'))}, {walked.settings.steps} steps a stream"
+        told += (
+            f", {last['videos']} videos, {last['microvideos']} of them microvideos, {len(last['left_out'])} left out"
+        )
+        walked.told.append(("train", f"{arm}: {told}"))
+
+
+def _detect(walked: Walked) -> None:
+    def detect(arm: str, seed: int) -> dict:
+        return plusmv(walked, "detect", *_benchmark(walked), "--subset", "test", "--run", walked.run_name(arm, seed))
+
+    for arm, answers in _every_run(walked, detect).items():
+        numbers = "/".join(str(sum(map(len, answer["results"].values()))) for answer in answers)
+        walked.told.append(("detect", f"{arm}: {numbers} detections in {len(answers[0]['results'])} test videos"))
+
+
+def _evaluate(walked: Walked) -> None:
+    def evaluate(arm: str, seed: int) -> dict:
+        detections = Workspace(walked.home).run(walked.run_name(arm, seed)) / "detections.json"
+        truth = ("--ground-truth", str(walked.world / "annotations.json"), "--subset", "test")
+        return plusmv(walked, "evaluate", *truth, "--detections", str(detections))
+
+    walked.evaluations = _every_run(walked, evaluate)
+    for arm, answers in walked.evaluations.items():
+        at_half = ", ".join(f"{100 * answer['mAP'][4]:.1f}" for answer in answers)
+        walked.told.append(("evaluate", f"{arm}: mAP@.5 of seeds {at_half} % ({walked.label})"))
+
+
+def _show(walked: Walked) -> None:
+    """One test video's attention, activation and detections, drawn against the truth by `plusmv detect --video`."""
+    video, out = walked.world / "videos" / f"{walked.settings.shown}.mp4", walked.home / "shown.json"
+    run = walked.run_name("+MV", walked.settings.seeds[0])
+    truth = ("--annotations", str(walked.world / "annotations.json"))
+    walked.answers["shown"] = plusmv(walked, "detect", "--video", str(video), "--run", run, "--out", str(out), *truth)
+    found = sum(map(len, walked.answers["shown"]["results"].values()))
+    walked.told.append(("show", f"{video.name}: {found} detections, drawn against the truth"))
+
+
+def _every_run(walked: Walked, work: Callable[[str, int], dict]) -> dict[str, list[dict]]:
+    """{arm: work's answer for each seed}, a process for each core at a time."""
+    pairs = [(arm, seed) for arm in ARMS for seed in walked.settings.seeds]
+    with ThreadPoolExecutor(min(available_cores(), len(pairs))) as pool:
+        answers = list(pool.map(lambda pair: work(*pair), pairs))
+    return {arm: [answer for (name, _), answer in zip(pairs, answers, strict=True) if name == arm] for arm in ARMS}

@@ -1,0 +1,80 @@
+"""What Kinetics-400 class a video shows, by the I3D RGB network's own classifier.
+
+The logits are one matrix product on the pooled feature, so features made with the Kinetics weights can be classified
+without a second pass over the video.
+"""
+
+import csv
+import itertools
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from features.decode import DEFAULT_LIMITS, DecodeLimits
+from features.i3d import build, feature
+from features.recipe import Recipe
+from features.weights import last_layer, load
+from features.windows import centre_crop, pictures
+
+with open(Path(__file__).with_name("kinetics400.csv"), encoding="utf-8", newline="") as _file:
+    KINETICS_CLASSES = tuple(row["name"] for row in csv.DictReader(_file))
+
+PASS_FRAMES = 512  # 20 s in one pass take 1.7 GB in bfloat16; a longer video takes several passes
+SHORTEST = 16  # frames; a shorter video is filled with its last
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class of a video: softmax over the 400 classes, and the raw logit."""
+
+    name: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The best classes of a video, best first, and how it was looked at."""
+
+    frames: int
+    passes: int  # 1: the whole video in one pass; more: their pooled positions averaged
+    classes: tuple[ClassScore, ...]
+
+
+def kinetics_logits(pooled: np.ndarray) -> np.ndarray:
+    """Pooled RGB features (..., 1024) -> Kinetics-400 logits (..., 400). Raises Missing without the RGB weights."""
+    weight, bias = _classifier()
+    return pooled @ weight.T + bias
+
+
+def classify_video(path: Path, top: int = 5, limits: DecodeLimits = DEFAULT_LIMITS) -> Classification:
+    """The top classes of the whole video (25 fps, centre crop). Raises BadInput or Missing.
+
+    One pass for up to 512 frames. A longer video is cut into passes of 512, and the classifier sees the mean over all
+    their pooled positions: the same up to the cuts, where a pass does not see beyond its ends.
+    """
+    network = build(load("rgb").tensors)
+    recipe = Recipe()
+    crops = (centre_crop(picture, recipe.crop) for picture in pictures(path, recipe, limits))
+    total, positions, frames, passes = np.zeros(0), 0, 0, 0
+    while held := list(itertools.islice(crops, PASS_FRAMES)):
+        frames += len(held)
+        if passes and len(held) < SHORTEST:
+            break  # less than a snippet is left of a long video
+        passes += 1
+        features = feature(network, np.stack(held + held[-1:] * (SHORTEST - len(held))))  # (T', 1024)
+        total = total + features.sum(axis=0) if positions else features.sum(axis=0)
+        positions += len(features)
+    logits = kinetics_logits(total / positions)
+    probabilities = np.exp(logits - logits.max())
+    probabilities /= probabilities.sum()
+    best = np.argsort(-logits, kind="stable")[:top]
+    scores = (ClassScore(KINETICS_CLASSES[i], float(probabilities[i]), float(logits[i])) for i in best)
+    return Classification(frames, passes, tuple(scores))
+
+
+@cache
+def _classifier() -> tuple[np.ndarray, np.ndarray]:
+    return last_layer(load("rgb"))

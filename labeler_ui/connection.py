@@ -1,0 +1,95 @@
+"""The labeler's connection to its catalog: a failure is one line, and nothing goes into a file that is gone."""
+
+import contextlib
+import functools
+import getpass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from core.errors import Missing, PlusmvError
+from core.workspace import Workspace
+from db.session import Catalog, open_catalog
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An open catalog and its workspace. `file` and `inode` tell whether SQLite's file is still the one opened."""
+
+    workspace: Workspace
+    catalog: Catalog
+    file: Path | None  # None: a server
+    inode: int | None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A read transaction. Raises PlusmvError where the catalog is locked or gone."""
+        with _one_line(), self.catalog.reading() as session:
+            self._refuse_if_replaced()
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is in the catalog once the block is left. Raises PlusmvError, and then nothing is."""
+        with _one_line(), self.catalog.writing() as session:
+            self._refuse_if_replaced()
+            yield session
+            self._refuse_if_replaced()
+
+    def _refuse_if_replaced(self) -> None:
+        """SQLite goes on writing into a deleted file without a word, and another catalog's ids mean other clips."""
+        if _inode(self.file) != self.inode:
+            raise Missing(f"the catalog {self.file} was replaced by another file; reload the page")
+
+
+def connect() -> Connection:
+    """The catalog that PLUSMV_HOME and PLUSMV_DB name, opened once. Raises Missing where there is none yet."""
+    home, url = Path(os.environ.get("PLUSMV_HOME") or "plusmv-data"), os.environ.get("PLUSMV_DB") or None
+    file = _sqlite_file(home, url)
+    return _connection(home, url, file, _inode(file))
+
+
+def annotator() -> str:
+    """Who decides: PLUSMV_ANNOTATOR, else the login name."""
+    try:
+        return os.environ.get("PLUSMV_ANNOTATOR") or getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        return "curator"
+
+
+@functools.lru_cache(maxsize=4)
+def _connection(home: Path, url: str | None, file: Path | None, inode: int | None) -> Connection:
+    workspace = Workspace(home)
+    return Connection(workspace, open_catalog(workspace, url), file, inode)
+
+
+def _sqlite_file(home: Path, url: str | None) -> Path | None:
+    if url is None:
+        return Workspace(home).catalog
+    try:
+        made = make_url(url)
+    except ArgumentError:  # open_catalog says it better
+        return None
+    return Path(made.database) if made.get_backend_name() == "sqlite" and made.database else None
+
+
+def _inode(file: Path | None) -> int | None:
+    try:
+        return file and file.stat().st_ino
+    except OSError as error:
+        raise Missing(f"there is no catalog {file}; crawl clips first, or give the right --home") from error
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise PlusmvError(f"the catalog does not answer ({cause}); nothing was recorded, try again") from error

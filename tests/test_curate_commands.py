@@ -1,0 +1,136 @@
+"""The commands of curation as a user runs them: JSON alone on stdout, one error that says what to do, the way through."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from core.annotations import read_annotations
+from core.errors import PlusmvError
+from plusmv import app
+from tests.conftest import ROOT
+from tests.small_videos import make_video
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two clips of golfswing, one of them damaged, and one of diving."""
+    folder = tmp_path_factory.mktemp("clips")
+    make_video(folder / "golfswing" / "a.mp4", 1)
+    (folder / "golfswing" / "bad.mp4").write_bytes(b"no video")
+    make_video(folder / "diving" / "b.mp4", 2)
+    return folder
+
+
+def plusmv(home, command: str, *arguments) -> Result:
+    return CliRunner().invoke(app, [command, *map(str, arguments), *(() if home is None else ("--home", str(home)))])
+
+
+def result(home, *arguments) -> dict:
+    shown = plusmv(home, *arguments, "--json")
+    assert shown.exit_code == 0, shown.output
+    return json.loads(shown.stdout)
+
+
+def test_from_a_folder_to_an_export(folder, tmp_path):
+    home = tmp_path / "home"
+    crawled = result(home, "crawl", "--source", "folder", "--path", folder, "--workers", 1)
+    assert (crawled["totals"]["found"], crawled["totals"]["downloaded"], crawled["totals"]["failed"]) == (3, 2, 1)
+    assert [failure["post"] for failure in crawled["failures"]] == ["golfswing/bad.mp4"]
+    one_tag = result(home, "crawl", "--path", folder, "--action", "GolfSwing")
+    assert [(run["tag"], run["known"]) for run in one_tag["runs"]] == [("golfswing", 2)]
+    (tmp_path / "d.csv").write_text(
+        "clip,action,verdict,annotator,seconds\ngolfswing/a.mp4,GolfSwing,keep,me,2\ndiving/b.mp4,Diving,mistagged,me,4\n"
+    )
+    assert result(home, "decide", "--from", tmp_path / "d.csv") == {"rows": 2, "recorded": 2, "skipped": 0}
+    totals = result(home, "report", "--html", tmp_path / "report.html")["totals"]
+    assert (totals["clips"], totals["kept"], totals["retention"], totals["seconds_per_clip"]) == (2, 1, 0.5, 3.0)
+    assert "GolfSwing" in (tmp_path / "report.html").read_text()
+    exported = result(home, "export")
+    (video,) = read_annotations(home / "exports" / "microvideos.json").values()
+    assert (exported["clips"], exported["labels"], video.labels) == (1, 1, ("GolfSwing",))
+
+
+def test_people_read_tables_with_counts_that_add_up_and_failures_with_reasons(folder, tmp_path):
+    shown = plusmv(tmp_path, "crawl", "--path", folder, "--workers", 1)
+    assert shown.exit_code == 0
+    assert "3 found = 2 downloaded + 0 known + 0 filtered + 1 failed + 0 gone + 0 tombstoned" in shown.stdout
+    assert "failed: golfswing/bad.mp4: cannot read bad.mp4" in shown.stderr
+    assert "--retry-failed tries these again" in shown.stderr
+    assert "--retry-failed tries them again" in plusmv(tmp_path, "crawl", "--path", folder).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("crawl",), "--path DIR"),
+        (("crawl", "--path", "none"), "there is no folder none"),
+        (("crawl", "--path", "{folder}", "--tag", "golf"), "the tags are diving, golfswing"),
+        (("crawl", "--path", "{folder}", "--tag", "a", "--action", "b"), "give one of --tag, --action and --actions"),
+        (("crawl", "--path", "{folder}", "--action", "Sleeping"), "there is no action 'Sleeping'"),
+        (("crawl", "--path", "{folder}", "--actions", "none.csv"), "cannot read the actions in none.csv"),
+        (("decide", "--from", "none.csv"), "cannot read the decisions in none.csv"),
+        (("extract", "--video", "v.mp4"), "--out"),
+        (("extract", "--video", "v.mp4", "--out", "f.npy"), ".safetensors"),
+        (("extract", "--streams", "sound"), "streams must be rgb, flow or both"),
+        (("extract", "--videos", "none", "--out", "out", "--random-weights"), "no folder none"),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(folder, tmp_path, arguments, words):
+    shown = plusmv(tmp_path, *(argument.format(folder=folder) for argument in arguments))
+    assert isinstance(shown.exception, PlusmvError)
+    assert shown.stdout == ""
+    assert words in str(shown.exception)
+    assert "\n" not in str(shown.exception)
+
+
+def test_features_of_a_folder_of_videos(tmp_path):
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    make_video(videos / "v_1.mp4", seconds=0.4)
+    (videos / "v_2.mp4").write_bytes(b"")
+    arguments = ("extract", "--videos", videos, "--out", out, "--streams", "rgb", "--random-weights", "--workers", 1)
+    made = result(tmp_path, *arguments)
+    assert (made["done"], made["skipped"], made["failed"]) == (1, 0, 1)
+    assert [(clip["id"], clip["state"], clip["snippets"]) for clip in made["clips"]] == [
+        ("v_1", "done", 1),
+        ("v_2", "failed", None),
+    ]
+    assert [path.name for path in out.iterdir()] == ["v_1.safetensors"]
+
+
+def test_label_serves_until_it_is_stopped(tmp_path):
+    """The real Streamlit answers on the port asked for, and Ctrl-C leaves no server behind."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "plusmv", "label", "--home", tmp_path, "--port", str(port), "--annotator", "me"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    serving = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **quiet)
+    try:
+        assert _answers(f"http://127.0.0.1:{port}/_stcore/health", seconds=90)
+        os.killpg(serving.pid, signal.SIGINT)  # as a terminal does
+        serving.wait(timeout=30)
+        assert not _answers(f"http://127.0.0.1:{port}/_stcore/health", seconds=0)
+    finally:
+        if serving.poll() is None:
+            os.killpg(serving.pid, signal.SIGKILL)
+
+
+def _answers(url: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)

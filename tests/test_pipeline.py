@@ -1,0 +1,64 @@
+"""Extraction of a whole small video, with untrained networks: what is written, and what is said of it."""
+
+import numpy as np
+import pytest
+
+from core.errors import BadInput, Missing
+from core.workers import map_unordered
+from features.feature_files import read_features
+from features.pipeline import Extractor, ExtractStage
+from features.recipe import Recipe
+from features.weights import random_weights
+from tests.test_decode import write_video
+
+
+def test_a_video_becomes_a_feature_file_and_a_broken_one_a_reason(tmp_path):
+    video = write_video(tmp_path / "v.mp4", list(range(0, 200, 10)), rate=10)  # 2 s
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"")
+    stage = ExtractStage(Extractor(random_weights=True))
+    tasks = [(video, "v", tmp_path / "f" / "v.safetensors"), (broken, "b", tmp_path / "f" / "b.safetensors")]
+    outcomes = {outcome.task[1]: outcome for outcome in map_unordered(stage, tasks, engine="inline")}
+    assert "empty" in outcomes["b"].error
+    assert outcomes["v"].error is None
+    features = read_features([tmp_path / "f"], "v")
+    assert {name: array.shape for name, array in features.streams.items()} == {"rgb": (3, 1024), "flow": (3, 1024)}
+    assert (features.frames, features.fps, features.stride) == (50, 25, 16)
+    assert features.duration == pytest.approx(2, abs=0.01)
+    assert features.seconds()[-1].tolist() == pytest.approx([1.28, 1.92])
+    assert all(label.startswith("random") for label in features.weights.values())
+    assert features.recipe == Recipe().hash(features.weights)
+    assert {"snippets": 3, "recipe": features.recipe}.items() <= outcomes["v"].value.items()
+    assert np.abs(np.diff(features.streams["rgb"], axis=0)).max() > 0
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["v.safetensors"]
+
+
+def test_a_short_video_has_one_snippet(tmp_path):
+    video = write_video(tmp_path / "v.mp4", [100, 120, 140], rate=25)
+    extractor = Extractor(streams=("rgb",), random_weights=True)
+    extractor.setup()
+    features = extractor.extract(video, "v")
+    assert (features.count, features.frames) == (1, 3)
+    assert features.recipe == extractor.recipe_hash()
+    assert features.seconds()[0].tolist() == pytest.approx([0, 0.12])
+
+
+def test_weights_are_never_stood_in_for_in_silence(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLUSMV_WEIGHTS", str(tmp_path))
+    with pytest.raises(Missing, match="plusmv weights rgb"):
+        Extractor(streams=("rgb",)).setup()
+    with pytest.raises(Missing, match="plusmv weights rgb"):
+        Extractor(streams=("flow",), flow_init="cross-modality").setup()
+    with pytest.raises(BadInput, match="streams"):
+        Extractor(streams=("audio",))
+
+
+def test_a_device_that_is_not_there_is_said(tmp_path):
+    for device in ("cuda:99", "toaster"):
+        with pytest.raises(BadInput, match=device):
+            Extractor(streams=("rgb",), device=device, random_weights=True).setup()
+
+
+def test_the_flow_networks_origin_is_in_the_recipe_hash():
+    plain = {"rgb": random_weights("rgb").label, "flow": "i3d_flow"}
+    assert Recipe().hash(plain) != Recipe().hash({**plain, "flow": f"cross-modality from {plain['rgb']}"})

@@ -1,0 +1,59 @@
+"""Which tags are crawled, and for which actions."""
+
+import pytest
+
+from core.actions import THUMOS14, Action
+from core.errors import BadInput
+from curate.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
+from db.queries import save_actions
+
+COOKING = Action("Cooking", ("kochen", "cuisine"))
+
+
+def named(targets) -> list[tuple[str, str]]:
+    return [(target.tag, target.action.name) for target in targets]
+
+
+def test_an_action_is_crawled_by_all_of_its_tags_and_its_name():
+    assert named(targets_of_actions(["cooking"], [COOKING])) == [
+        ("kochen", "Cooking"),
+        ("cuisine", "Cooking"),
+        ("cooking", "Cooking"),
+    ]
+    tags = named(targets_of_actions(["golfswing"], THUMOS14))
+    assert [tag for tag, _ in tags].count("golfswing") == 1
+
+
+def test_a_tag_without_an_action_names_its_own():
+    assert named(targets_of_tags(["#Kochen", "New Thing", "kochen"], [COOKING])) == [
+        ("kochen", "Cooking"),
+        ("newthing", "newthing"),
+    ]
+
+
+def test_an_unknown_action_is_refused_with_those_that_are_known():
+    with pytest.raises(BadInput, match="there is no action 'Sleeping'; there are Cooking"):
+        targets_of_actions(["Sleeping"], [COOKING])
+
+
+def test_actions_by_name_or_file(tmp_path):
+    assert actions_named("THUMOS14") == THUMOS14
+    (tmp_path / "own.csv").write_text("action,tags\nCooking,kochen cuisine\n")
+    assert actions_named(str(tmp_path / "own.csv")) == (COOKING,)
+
+
+def test_only_tags_that_are_there_are_crawled():
+    targets = targets_of_actions(["Cooking"], [COOKING])
+    assert named(there(targets, ["golf", "cuisine"])) == [("cuisine", "Cooking")]
+    with pytest.raises(BadInput, match="no post is tagged kochen, cuisine, cooking here; the tags are golf"):
+        there(targets, ["golf"])
+
+
+def test_the_catalog_remembers_actions_of_ones_own(catalog):
+    with catalog.writing() as session:
+        save_actions(session, [COOKING, THUMOS14[0]])
+    assert named(targets_of_tags(["cuisine", "diving"], known_actions(catalog))) == [
+        ("cuisine", "Cooking"),
+        ("diving", "Diving"),
+    ]
+    assert len(known_actions(catalog)) == 21

@@ -1,0 +1,206 @@
+"""Training: the same bits for a seed, also after kill -9; it learns; a finished or foreign run is told apart."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import BadInput, Missing, Refused
+from tests.simulated import simulated_videos, write_simulated
+from wsal.checkpoints import load_checkpoint, save_checkpoint
+from wsal.curves import collapse_warnings, read_curves
+from wsal.detect import DetectionSettings, detect_video, read_video
+from wsal.evaluate import evaluate
+from wsal.feature_source import FeatureSource
+from wsal.settings import Settings
+from wsal.train import CHECKPOINT, CURVES, train, video_order
+from wsal.training_set import TrainingSet, load_training_set
+
+QUICK = Settings(steps=40, lr=1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_simulated(tmp_path_factory.mktemp("features"), simulated_videos(12, "validation", 1)[1])
+
+
+@pytest.fixture(scope="module")
+def training(folder) -> TrainingSet:
+    return load_training_set(simulated_videos(12, "validation", 1)[0], FeatureSource((folder,)))
+
+
+def test_two_runs_of_one_seed_are_bit_equal_and_another_seed_is_not(training, tmp_path):
+    for name in ("a", "b"):
+        train(training, QUICK, tmp_path / name)
+    assert (tmp_path / "a" / CHECKPOINT).read_bytes() == (tmp_path / "b" / CHECKPOINT).read_bytes()
+    assert (tmp_path / "a" / CURVES).read_bytes() == (tmp_path / "b" / CURVES).read_bytes()
+    other = train(training, replace(QUICK, seed=1), tmp_path / "c")
+    same = load_checkpoint(tmp_path / "a" / CHECKPOINT)
+    assert not torch.equal(other.models["rgb"].classifier.weight, same.models["rgb"].classifier.weight)
+
+
+def test_global_random_state_is_neither_used_nor_changed(training, tmp_path):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    train(training, QUICK, tmp_path / "a")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.simulated import simulated_videos
+from wsal.feature_source import FeatureSource
+from wsal.settings import Settings
+from wsal.train import train
+from wsal.training_set import load_training_set
+training = load_training_set(simulated_videos(12, "validation", 1)[0], FeatureSource((Path(sys.argv[1]),)))
+train(training, Settings(steps=100_000), Path(sys.argv[2]), keep_seconds=0)
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(training, folder, tmp_path):
+    settings, killed = Settings(steps=100_000), tmp_path / "killed"
+    root = Path(__file__).resolve().parents[1]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, folder, killed], cwd=root)
+    progress = killed / "progress-rgb.safetensors"
+    deadline = time.monotonic() + 60
+    while not progress.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert progress.exists()
+    assert not (killed / CHECKPOINT).exists()
+
+    stopped = stop_after(training, settings, killed, 10)  # goes on where the killed process was, 10 steps further
+    assert stopped > 10
+    fresh = tmp_path / "fresh"
+    assert stop_after(training, settings, fresh, stopped) == stopped
+    assert (fresh / progress.name).read_bytes() == (killed / progress.name).read_bytes()
+
+
+class _StopTraining(Exception):
+    pass
+
+
+def stop_after(training: TrainingSet, settings: Settings, folder: Path, count: int) -> int:
+    """Train at least `count` steps more, up to where progress is kept; the step at which that was."""
+    last = None
+
+    def watch(steps, total, description):
+        nonlocal last
+        for done, step in enumerate(steps):
+            if done >= count and step % 12 == 0:  # 12 videos: progress is kept after each pass
+                last = step
+                raise _StopTraining
+            yield step
+
+    with pytest.raises(_StopTraining):
+        train(training, settings, folder, watch, keep_seconds=0)
+    return last
+
+
+def test_an_interrupted_run_finishes_with_the_same_files(training, tmp_path):
+    stop_after(training, QUICK, tmp_path / "stopped", 12)
+    for name in ("stopped", "straight"):
+        train(training, QUICK, tmp_path / name)
+    for file in (CHECKPOINT, CURVES):
+        assert (tmp_path / "stopped" / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+
+
+def test_a_finished_run_is_left_as_it_is_and_others_are_refused(training, tmp_path):
+    first = train(training, QUICK, tmp_path)
+    assert not list(tmp_path.glob("progress*"))
+    written = (tmp_path / CHECKPOINT).stat().st_mtime_ns
+    assert train(training, QUICK, tmp_path).fingerprint == first.fingerprint
+    assert (tmp_path / CHECKPOINT).stat().st_mtime_ns == written
+    with pytest.raises(Refused, match=r"lr was 0.001, now 0.01\); choose another --run"):
+        train(training, replace(QUICK, lr=0.01), tmp_path)
+    with pytest.raises(Refused, match="other training data"):
+        train(replace(training, videos=training.videos[1:]), QUICK, tmp_path)
+
+
+def test_an_unfinished_run_with_other_settings_is_refused(training, tmp_path):
+    stop_after(training, QUICK, tmp_path, 12)
+    with pytest.raises(Refused, match=r"sigma was 1\.0, now 2\.0"):
+        train(training, replace(QUICK, sigma=2.0), tmp_path)
+
+
+def test_it_learns_to_localise_simulated_actions(tmp_path):
+    videos, features = simulated_videos(16, "validation", 1, width=128)
+    training = load_training_set(videos, FeatureSource((write_simulated(tmp_path / "f", features),)))
+    trained = train(training, Settings(steps=400, lr=3e-4), tmp_path / "run")
+    truth, unseen = simulated_videos(12, "test", 2, width=128)
+    readouts = {name: read_video(trained, found) for name, found in unseen.items()}
+    top = [trained.classes[r.probability[1:].argmax()] == truth[name].labels[0] for name, r in readouts.items()]
+    assert np.mean(top) > 0.9
+    found = {name: detect_video(r, trained.classes, DetectionSettings()) for name, r in readouts.items()}
+    whole = {
+        name: detect_video(r, trained.classes, DetectionSettings(thresholds=(0.0,))) for name, r in readouts.items()
+    }
+    assert evaluate(truth, found, [0.5])["mAP"][0] > evaluate(truth, whole, [0.5])["mAP"][0] + 0.3
+    losses = [row["loss"] for row in read_curves(tmp_path / "run" / CURVES) if row["stream"] == "rgb"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("settings", [
+    Settings(steps=5, method="stpn"),
+    Settings(steps=5, pool="mean", centre=0.0, detach=False, bias=True),
+    Settings(steps=5, background_weight=0, guide_weight=0, cluster_weight=0, streams=("flow",)),
+])  # fmt: skip
+def test_every_method_trains_and_its_checkpoint_reads_the_same(training, settings, tmp_path):
+    trained = train(training, settings, tmp_path)
+    again = load_checkpoint(tmp_path / CHECKPOINT)
+    assert (again.settings, again.classes, again.stride) == (settings, training.classes, 16)
+    features = torch.from_numpy(training.videos[0].streams["flow"])
+    for ours, theirs in zip(trained.models["flow"](features), again.models["flow"](features), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_each_pass_sees_every_video_once(training):
+    order = video_order(training.videos, Settings(steps=30))
+    assert sorted(order[:12]) == sorted(order[12:24]) == list(range(12))
+    assert order[:12].tolist() != order[12:24].tolist()
+
+
+def test_the_ratio_is_the_share_of_the_steps_that_see_a_microvideo(training):
+    videos = [replace(video, microvideo=index > 1) for index, video in enumerate(training.videos)]
+    micro = np.array([video.microvideo for video in videos])
+    assert micro[video_order(videos, Settings(steps=2000, mv_ratio=0.3))].mean() == pytest.approx(0.3, abs=0.04)
+    assert micro[video_order(videos, Settings(steps=2000))].mean() == pytest.approx(10 / 12, abs=0.01)
+
+
+def test_a_collapsed_attention_is_told_in_words():
+    row = {"stream": "rgb", "attention_mean": 0.99, "attention_q10": 0.95, "attention_q90": 1.0}
+    assert "rgb attention is near 1 everywhere" in collapse_warnings([row])[0]
+    low = row | {"stream": "flow", "attention_q10": 0.0, "attention_q90": 0.01}
+    assert "flow attention is near 0" in collapse_warnings([low])[0]
+    flat = row | {"attention_mean": 0.5, "attention_q10": 0.49, "attention_q90": 0.51}
+    assert "hardly differs" in collapse_warnings([flat])[0]
+    assert collapse_warnings([row, row | {"attention_q10": 0.1, "attention_q90": 0.9}]) == []
+
+
+def test_what_is_no_checkpoint_is_refused(training, tmp_path):
+    with pytest.raises(Missing, match="no checkpoint"):
+        load_checkpoint(tmp_path / CHECKPOINT)
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(BadInput, match="cannot read the checkpoint"):
+        load_checkpoint(tmp_path / "text")
+    trained = train(training, Settings(steps=2), tmp_path / "run")
+    save_checkpoint(tmp_path / "other", replace(trained, classes=("One", "Two")))
+    with pytest.raises(BadInput, match="cannot use the checkpoint"):
+        load_checkpoint(tmp_path / "other")

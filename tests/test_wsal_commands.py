@@ -1,0 +1,185 @@
+"""The commands, run as a user runs them: from annotations and features to a checkpoint, detections and an mAP."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from core.annotations import AnnotatedVideo, Instance, write_annotations
+from core.errors import BadInput, Missing, PlusmvError, Refused
+from core.workspace import Workspace
+from features.feature_files import write_features
+from features.pipeline import Extractor
+from tests.simulated import ACTIONS, simulated_videos, write_simulated
+from tests.small_videos import make_video
+from wsal.commands import app
+
+DIVE = (Instance("CliffDiving", 0.0, 1.0),)
+
+
+def plusmv(*arguments) -> dict:
+    """Run a command with --json; what it printed on stdout."""
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A workspace with annotations and features of simulated videos, and three exported microvideos."""
+    home = tmp_path_factory.mktemp("home")
+    training, training_features = simulated_videos(12, "validation", 1)
+    test, test_features = simulated_videos(8, "test", 2)
+    clips, clip_features = simulated_videos(3, "microvideo", 3, snippets=12)
+    absent = AnnotatedVideo("absent", "test", 9.0, 30.0, next(iter(test.values())).instances)
+    write_annotations(home / "annotations.json", [*training.values(), *test.values(), absent])
+    write_annotations(home / "exports" / "microvideos.json", clips.values())
+    write_simulated(home / "videos", training_features | test_features)
+    write_simulated(Workspace(home).features, clip_features)
+    return home
+
+
+@pytest.fixture(scope="module")
+def trained(world) -> dict:
+    return plusmv("train", *files(world), "--steps", 300, "--lr", 3e-4, "--home", world)
+
+
+def files(world: Path) -> list:
+    return ["--annotations", world / "annotations.json", "--features", world / "videos"]
+
+
+def test_train_detect_evaluate(world, trained):
+    assert (trained["videos"], trained["microvideos"], trained["left_out"]) == (12, 0, {})
+    assert trained["classes"] == list(ACTIONS)
+    folder = world / "runs" / "bm"
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "curves.csv", "curves.png"}
+    detections = plusmv("detect", *files(world), "--subset", "test", "--run", "bm", "--home", world)
+    assert set(detections) == {"version", "external_data", "results"}
+    assert len(detections["results"]) == 8
+    assert "no features of absent" in detections["external_data"]["left_out"]["absent"]
+    written = folder / "detections.json"
+    assert json.loads(written.read_text()) == detections
+    result = plusmv(
+        "evaluate", "--ground-truth", world / "annotations.json", "--detections", written, "--subset", "test"
+    )
+    assert list(result)[:8] == [
+        "protocol",
+        "tiou",
+        "mAP",
+        "average_mAP",
+        "per_class",
+        "videos",
+        "ground_truth",
+        "detections",
+    ]
+    assert (result["protocol"], result["videos"], len(result["mAP"])) == ("activitynet", 9, 9)
+    assert result["mAP"][4] > 0.2
+    assert "no detection: absent" in result["notes"][0]
+
+
+def test_the_same_train_again_does_nothing_and_another_is_refused(world, trained):
+    again = plusmv("train", *files(world), "--steps", 300, "--lr", 3e-4, "--home", world)
+    assert again["finished_before"]
+    with pytest.raises(Refused, match="pool was norm, now mean"):
+        plusmv("train", *files(world), "--steps", 300, "--lr", 3e-4, "--pool", "mean", "--home", world)
+
+
+def test_microvideos_join_from_the_workspace_or_a_file(world):
+    joined = plusmv("train", *files(world), "--mv", "--steps", 5, "--home", world)
+    assert (joined["run"], joined["videos"], joined["microvideos"]) == ("bm+mv", 15, 3)
+    given = ["--mv-set", world / "exports" / "microvideos.json", "--features", world / "features", "--mv-ratio", 0.5]
+    named = plusmv("train", *files(world), *given, "--epochs", 1, "--run", "half", "--home", world)
+    assert (named["microvideos"], named["settings"]["mv_ratio"], named["settings"]["steps"]) == (3, 0.5, 15)
+
+
+def test_the_papers_literal_settings_can_be_asked_for(world):
+    options = ["--pool", "mean", "--centre", 0, "--no-detach", "--streams", "rgb", "--loss-weights", "0.1,0,0.1"]
+    settings = plusmv("train", *files(world), *options, "--steps", 2, "--run", "literal", "--home", world)["settings"]
+    assert (settings["pool"], settings["centre"], settings["detach"]) == ("mean", 0, False)
+    assert (settings["streams"], settings["guide_weight"]) == (["rgb"], 0)
+
+
+def test_class_scores_of_every_video(world, trained):
+    out = world / "scores.csv"
+    plusmv("detect", "--features", world / "features", "--scores", out, "--run", "bm", "--home", world)
+    rows = [line.split(",") for line in out.read_text().splitlines()]
+    assert rows[0] == ["id", "label", "score"]
+    assert len(rows) == 1 + 3 * len(ACTIONS)
+    clip = {label: float(score) for name, label, score in rows[1:] if name == "microvideo_0001"}
+    assert max(clip, key=clip.get) == ACTIONS[1]
+
+
+def test_tcam_proposals_and_thresholds(world, trained):
+    out = world / "tcam.json"
+    options = ["--proposals", "tcam", "--thresholds", "0.05,0.2", "--out", out]
+    told = plusmv("detect", *files(world), "--subset", "test", "--run", "bm", *options, "--home", world)
+    assert told["external_data"]["detection"]["thresholds"] == [0.05, 0.2]
+    assert out.exists()
+
+
+def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "empty" / "validation_0000.npy", np.zeros((0, 8), np.float32))
+    (tmp_path / "broken.json").write_text("{")
+    for kind, words, arguments in [
+        (BadInput, "--features DIR", ["train", "--annotations", world / "annotations.json"]),
+        (BadInput, "no feature folder", ["train", *files(world)[:2], "--features", tmp_path / "none"]),
+        (Missing, "none of 12 videos", ["train", *files(world)[:2], "--features", tmp_path / "empty"]),
+        (BadInput, "not three numbers", ["train", *files(world), "--loss-weights", "1,2"]),
+        (BadInput, "it has test, validation", ["train", *files(world), "--subset", "x"]),
+        (BadInput, "is not JSON", ["train", "--annotations", tmp_path / "broken.json", "--features", tmp_path]),
+        (BadInput, "plusmv export", ["train", *files(world), "--mv", "--home", tmp_path]),
+        (Missing, "no checkpoint", ["detect", *files(world), "--run", "never", "--home", world]),
+        (BadInput, "--run NAME", ["detect", *files(world)]),
+        (BadInput, "stands alone", ["detect", *files(world), "--video", world / "annotations.json", "--run", "bm"]),
+        (BadInput, "no video file", ["detect", "--video", tmp_path / "v.mp4", "--run", "bm", "--home", world]),
+        (BadInput, "goes with --video", ["detect", *files(world), "--classifier", "kinetics"]),
+        (BadInput, "no protocol", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
+                                   world / "annotations.json", "--protocol", "x"]),
+        (BadInput, "no 'results'", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
+                                    world / "annotations.json"]),
+    ]:  # fmt: skip
+        with pytest.raises(PlusmvError) as caught:
+            plusmv(*arguments)
+        assert isinstance(caught.value, kind)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_video_file_is_detected_in_with_a_trained_run(tmp_path):
+    """Random networks, labelled so in the run: `detect --video` must extract as the run's features were."""
+    extractor = Extractor(random_weights=True)
+    extractor.setup()
+    clips = {name: make_video(tmp_path / f"{name}.mp4", seconds=1.92, fps=25) for name in ("one", "two")}
+    for name, path in clips.items():
+        write_features(tmp_path / "features" / f"{name}.safetensors", extractor.extract(path, name))
+    write_annotations(tmp_path / "a.json", [AnnotatedVideo(n, "validation", 1.92, 25.0, DIVE) for n in clips])
+    features = ["--features", tmp_path / "features"]
+    plusmv(
+        "train", "--annotations", tmp_path / "a.json", *features, "--streams", "rgb", "--steps", 3, "--home", tmp_path
+    )
+    out = ["--out", tmp_path / "found.json", "--home", tmp_path]
+    told = plusmv("detect", "--video", clips["one"], "--run", "bm", *out)
+    assert told["results"]["one"][0]["segment"] == [0.0, 1.92]
+    assert "random" in told["external_data"]["features"]["rgb"]
+    assert json.loads((tmp_path / "found.json").read_text()) == told
+    assert (tmp_path / "found.png").exists()
+
+
+def test_help_of_every_command_loads_no_torch():
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom wsal.commands import app\n"
+        "for name in ('train', 'detect', 'evaluate'):\n"
+        "    assert CliRunner().invoke(app, [name, '--help']).exit_code == 0\n"
+        "assert not {'torch', 'matplotlib', 'av', 'sqlalchemy'} & set(sys.modules)\n"
+    )
+    root = Path(__file__).resolve().parents[1]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=os.environ | {"COLUMNS": "200"})

@@ -1,0 +1,81 @@
+"""Checkpoints: one safetensors file a run, with everything needed to use it again. No pickles."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.errors import BadInput, Missing
+from core.workspace import atomic_path
+from wsal.model import StreamModel
+from wsal.settings import Settings
+
+FORMAT = "plusmv checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained run: a model per stream, and what it was trained with and on."""
+
+    settings: Settings
+    classes: tuple[str, ...]  # class c of the models is classes[c - 1]; 0 is the background
+    models: dict[str, StreamModel]
+    fingerprint: str  # of settings and training data
+    recipes: tuple[str, ...]  # recipe hashes of the features, () if unknown
+    weights: dict[str, str]  # stream -> the networks that made its features, also of streams not trained on
+    stride: int  # of the features, frames
+    videos: int
+    microvideos: int
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write by rename: the previous checkpoint survives a full disk."""
+    tensors = {f"{s}.{name}": t for s, model in checkpoint.models.items() for name, t in model.state_dict().items()}
+    facts = {name: value for name, value in vars(checkpoint).items() if name not in ("models", "settings")}
+    write_tensors(path, tensors, {"format": FORMAT, "settings": checkpoint.settings.to_json(), **facts})
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises Missing where there is none, BadInput for a file that is not one of ours."""
+    tensors, facts = read_tensors(path)
+    try:
+        if facts.pop("format") != FORMAT:
+            raise ValueError("it is no plusmv checkpoint")
+        settings = Settings.from_json(facts.pop("settings"))
+        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
+        models = {s: _model(s, tensors, len(facts["classes"]), settings) for s in settings.streams}
+        return Checkpoint(settings, models=models, **facts)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"cannot use the checkpoint {path}: {error}; train again") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:
+    """One safetensors file, with facts as JSON in its metadata, by rename."""
+    with atomic_path(path) as part:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"plusmv": json.dumps(facts)})
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """What write_tensors wrote. Raises Missing or BadInput."""
+    if not path.is_file():
+        raise Missing(
+            f"there is no checkpoint {path}; train one with `plusmv train`, or name it with --run or --checkpoint"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["plusmv"])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"cannot read the checkpoint {path}: {error}; train again") from error
+
+
+def _model(stream: str, tensors: Mapping[str, Tensor], classes: int, settings: Settings) -> StreamModel:
+    state = {
+        name.removeprefix(f"{stream}."): tensor for name, tensor in tensors.items() if name.startswith(f"{stream}.")
+    }
+    model = StreamModel(len(state["mean"]), classes, settings)
+    model.load_state_dict(state)
+    return model.eval()

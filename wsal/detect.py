@@ -1,0 +1,120 @@
+"""Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.annotations import Instance
+from core.errors import BadInput, Refused
+from features.feature_files import VideoFeatures
+from wsal.checkpoints import Checkpoint
+from wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
+
+DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
+TOP_SNIPPETS = 3  # whose T-CAM says how sure the model is that a clip shows its tag
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """How snippet scores become detections."""
+
+    gate: float = 0.1  # least video-level probability of a class; else the best class (paper)
+    rgb_share: float = 0.5  # theta of Eq. 12; flow has the rest
+    proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN)
+    thresholds: tuple[float, ...] | None = None  # None: DEFAULT_THRESHOLDS of the proposals
+    overlap: float = 0.5  # tIoU above which the worse of two detections of a class goes (paper)
+
+    def __post_init__(self):
+        if self.proposals not in DEFAULT_THRESHOLDS:
+            raise BadInput(f"there are no proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
+        if not (0 <= self.rgb_share <= 1 and 0 <= self.overlap <= 1):
+            raise BadInput("theta and the NMS overlap must lie between 0 and 1")
+
+    @property
+    def levels(self) -> np.ndarray:
+        return np.array(self.thresholds or parse_steps(DEFAULT_THRESHOLDS[self.proposals]))
+
+
+@dataclass(frozen=True)
+class VideoReadout:
+    """What the streams' models say of one video, as arrays. Class index 0 is the background."""
+
+    seconds: np.ndarray  # (T, 2)
+    probability: np.ndarray  # (C+1,), mean over the streams
+    attention: dict[str, np.ndarray]  # stream -> (T,)
+    activation: dict[str, np.ndarray]  # stream -> (T, C+1), the T-CAM w_c . x_t
+
+    def mean_attention(self) -> np.ndarray:
+        return np.mean(list(self.attention.values()), axis=0)
+
+    def shares(self, rgb_share: float) -> dict[str, float]:
+        """Each stream's weight in Eq. 12; a stream alone has all of it."""
+        if len(self.attention) == 1:
+            return dict.fromkeys(self.attention, 1.0)
+        return {stream: rgb_share if stream == "rgb" else 1 - rgb_share for stream in self.attention}
+
+    def weighted_activation(self, rgb_share: float) -> np.ndarray:
+        """(T, C+1): what Eq. 12 averages over a proposal."""
+        shares = self.shares(rgb_share).items()
+        return sum(share * self.attention[stream][:, None] * self.activation[stream] for stream, share in shares)
+
+
+@torch.inference_mode()
+def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
+    """Apply each stream's model. Raises BadInput where the features lack a stream or have another width."""
+    attention, activation, probability = {}, {}, []
+    for stream, model in checkpoint.models.items():
+        width = len(model.mean)
+        if stream not in features.streams or features.streams[stream].shape[1] != width:
+            raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
+        readout = model(torch.from_numpy(features.streams[stream]))
+        attention[stream], activation[stream] = readout.attention.numpy(), readout.activation.numpy()
+        probability.append(model.class_probability(readout).numpy())
+    return VideoReadout(features.seconds(), np.mean(probability, axis=0), attention, activation)
+
+
+def check_recipe(checkpoint: Checkpoint, features: VideoFeatures) -> None:
+    """Raises Refused for features that are known to be made otherwise than those of the training."""
+    if features.recipe and checkpoint.recipes and features.recipe not in checkpoint.recipes:
+        raise Refused(f"the features of {features.id} were made otherwise than those the run was trained on;"
+                      " extract them alike, or give --allow-mixed-recipes")  # fmt: skip
+
+
+def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
+    """Foreground class indices (1..C) with at least the gate's probability; if there are none, the best one."""
+    foreground = probability[1:]
+    passing = np.flatnonzero(foreground >= gate)
+    # .size, not .any(): the latter is False when only class 0 passes, and a published result lacks a video for it
+    return 1 + (passing if passing.size else np.array([foreground.argmax()]))
+
+
+def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
+    """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
+    weighted = readout.weighted_activation(settings.rgb_share)
+    found = []
+    for index in present_classes(readout.probability, settings.gate):
+        intervals = class_proposals(readout, index, settings)
+        segments = interval_seconds(intervals, readout.seconds)
+        scores = interval_means(weighted[:, index], intervals)
+        real = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
+        found += suppressed(classes[index - 1], segments[real], scores[real], settings.overlap)
+    return sorted(found, key=lambda instance: -instance.score)
+
+
+def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:
+    """(N, 2) snippet intervals for one class; the paper's are the same for all."""
+    if settings.proposals == "attention":
+        return components(readout.mean_attention(), settings.levels)
+    signals = [
+        readout.attention[stream] / (1 + np.exp(-activation[:, index]))
+        for stream, activation in readout.activation.items()
+    ]
+    return np.unique(np.concatenate([components(signal, settings.levels) for signal in signals]), axis=0)
+
+
+def label_scores(readout: VideoReadout, rgb_share: float) -> np.ndarray:
+    """(C,) how strongly each class shows at its best: the mean of its top-3 T-CAM over the snippets."""
+    shares = readout.shares(rgb_share).items()
+    fused = sum(share * readout.activation[stream][:, 1:] for stream, share in shares)
+    return np.sort(fused, axis=0)[-TOP_SNIPPETS:].mean(axis=0)

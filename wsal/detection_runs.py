@@ -1,0 +1,130 @@
+"""Detection over many videos' features, or in one video file from its pixels; what `plusmv detect` does."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from core.annotations import AnnotatedVideo, Instance
+from core.errors import Missing
+from core.workspace import write_bytes
+from features.feature_files import list_features
+from features.recipe import Recipe
+from wsal import kinetics
+from wsal.checkpoints import Checkpoint
+from wsal.detect import DetectionSettings, VideoReadout, check_recipe, detect_video, label_scores, read_video
+from wsal.feature_source import FeatureSource
+
+
+@dataclass(frozen=True)
+class FoundInVideo:
+    """Detections in one video file by decreasing score, and what a picture of it needs."""
+
+    detections: list[Instance]
+    seconds: np.ndarray  # (T, 2)
+    panels: dict[str, dict[str, np.ndarray]]  # axis label -> curve name -> (T,)
+    made_with: str
+    facts: dict
+
+
+def every_video(source: FeatureSource) -> dict[str, AnnotatedVideo]:
+    """Each video that has features, without labels."""
+    return {name: AnnotatedVideo(name, "", 0.0, 0.0, ()) for name in sorted(list_features(source.folders))}
+
+
+def read_videos(
+    trained: Checkpoint, source: FeatureSource, videos: Iterable[AnnotatedVideo], allow_mixed_recipes: bool = False
+) -> tuple[dict[str, VideoReadout], dict[str, str]]:
+    """Readouts of the videos with usable features, one video in memory at a time, and {id: reason} of the others.
+
+    Raises Refused for features made otherwise than in training, BadInput for another width, Missing if none is usable.
+    """
+    readouts, left_out = {}, {}
+    for video in videos:
+        usable, reasons = source.read_all([video])
+        left_out |= reasons
+        for features in usable.values():
+            if not allow_mixed_recipes:
+                check_recipe(trained, features)
+            readouts[video.id] = read_video(trained, features)
+    if not readouts:
+        raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'there is no video')}")
+    return readouts, left_out
+
+
+def detect_all(
+    trained: Checkpoint, readouts: Mapping[str, VideoReadout], settings: DetectionSettings
+) -> dict[str, list[Instance]]:
+    """Detections of each video by decreasing score."""
+    return {video: detect_video(readout, trained.classes, settings) for video, readout in readouts.items()}
+
+
+def detection_facts(trained: Checkpoint, settings: DetectionSettings) -> dict:
+    """What the detections were made with, for their file."""
+    return {
+        "fingerprint": trained.fingerprint,
+        "training": trained.settings.to_json(),
+        "features": trained.weights,
+        "detection": {**vars(settings), "thresholds": settings.levels.tolist()},
+    }
+
+
+def write_scores(path: Path, readouts: Mapping[str, VideoReadout], classes: tuple[str, ...], rgb_share: float) -> int:
+    """Write id, label, score for each video and class: the mean of the top-3 T-CAM. Returns the number of rows."""
+    rows = [
+        (video, label, repr(float(score)))
+        for video, readout in readouts.items()
+        for label, score in zip(classes, label_scores(readout, rgb_share), strict=True)
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("id", "label", "score"), *rows])
+    write_bytes(path, text.getvalue().encode())
+    return len(rows)
+
+
+def detect_in_video(
+    trained: Checkpoint, path: Path, settings: DetectionSettings, allow_mixed_recipes: bool = False
+) -> FoundInVideo:
+    """Extract a video file's features as the run's were and detect in it. Raises BadInput for what cannot be read."""
+    from features.pipeline import Extractor
+
+    made = trained.weights.get("flow", "")
+    extractor = Extractor(
+        replace(Recipe(), stride=trained.stride),
+        trained.settings.streams,
+        flow_init="cross-modality" if made.startswith("cross-modality") else None,
+        random_weights=any(label.startswith("random") for label in trained.weights.values()),
+    )
+    extractor.setup()
+    features = extractor.extract(path, path.stem)
+    if not allow_mixed_recipes:  # a recipe's hash spans all streams of a file; those not needed here count as they were
+        check_recipe(trained, replace(features, recipe=extractor.recipe.hash(trained.weights | features.weights)))
+    readout = read_video(trained, features)
+    detections = detect_video(readout, trained.classes, settings)
+    shown = list(dict.fromkeys(instance.label for instance in detections))[:4]
+    weighted = readout.weighted_activation(settings.rgb_share)
+    panels = {
+        "attention λ": {**readout.attention, "mean": readout.mean_attention()},
+        "λ × T-CAM": {label: weighted[:, 1 + trained.classes.index(label)] for label in shown},
+    }
+    return FoundInVideo(detections, readout.seconds, panels, "a trained run", detection_facts(trained, settings))
+
+
+def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
+    """Detect the actions that Kinetics-400 knows in a video file, without any training."""
+    from features.pipeline import Extractor
+
+    extractor = Extractor(replace(Recipe(), stride=kinetics.STRIDE), ("rgb",))
+    extractor.setup()
+    features = extractor.extract(path, path.stem)
+    found = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
+    strongest = found.strongest()
+    panels = {"Kinetics-400 probability": {name: found.activation[name] for name in strongest}}
+    facts = {
+        "features": features.weights,
+        "video_probability": {name: found.probability[name] for name in strongest},
+    }
+    return FoundInVideo(found.detections, features.seconds(), panels, "the I3D's Kinetics-400 classes", facts)

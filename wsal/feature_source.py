@@ -1,0 +1,60 @@
+"""Annotated videos together with their features: what is there, what fits, and what had to be left out and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.annotations import AnnotatedVideo
+from core.errors import PlusmvError
+from features.feature_files import VideoFeatures, read_features
+from features.snippets import SNIPPET_LENGTH
+
+SLACK_SNIPPETS = 2  # decoders and containers differ by a frame or two, and the last partial snippet is dropped
+SLACK_SHARE = 0.02  # of the duration: containers round frame rates
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """Folders of feature files, and what to assume of files that do not say how they were sampled."""
+
+    folders: tuple[Path, ...]
+    fps: float = 25.0
+    stride: int = SNIPPET_LENGTH
+
+    def read(self, video_id: str) -> VideoFeatures:
+        """One video's features. Raises BadInput or Missing."""
+        return read_features(self.folders, video_id, self.fps, self.stride)
+
+    def read_all(self, videos: Iterable[AnnotatedVideo]) -> tuple[dict[str, VideoFeatures], dict[str, str]]:
+        """Features of all videos that have usable ones, and {id: reason} of the others."""
+        usable, left_out = {}, {}
+        for video in videos:
+            try:
+                features = self.read(video.id)
+            except PlusmvError as error:
+                left_out[video.id] = str(error)
+                continue
+            reason = misfit(features, video.duration)
+            if reason:
+                left_out[video.id] = reason
+            else:
+                usable[video.id] = replace(features, duration=features.duration or video.duration or None)
+        return usable, left_out
+
+
+def misfit(features: VideoFeatures, duration: float) -> str | None:
+    """Why these features cannot be of a video of this many seconds; None if they can or the duration is unknown (0)."""
+    covered = ((features.count - 1) * features.stride + features.length) / features.fps
+    slack = SLACK_SNIPPETS * max(features.stride, features.length) / features.fps + SLACK_SHARE * duration
+    if not duration or abs(covered - duration) <= slack:
+        return None
+    return (
+        f"its {features.count} snippets cover {covered:.1f} s, but it is annotated as {duration:.1f} s long;"
+        " check --feature-fps and --feature-stride, or extract it again"
+    )
+
+
+def summary(left_out: dict[str, str], limit: int = 5) -> list[str]:
+    """One line per video that was left out, the first few and how many more."""
+    lines = [f"left out {video}: {reason}" for video, reason in list(left_out.items())[:limit]]
+    return lines + ([f"left out {len(left_out) - limit} more videos"] if len(left_out) > limit else [])

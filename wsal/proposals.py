@@ -1,0 +1,72 @@
+"""From snippet scores to intervals: thresholds, connected components, non-maximum suppression.
+
+Snippet intervals are [start, end) indices; segments are seconds.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+
+from core.annotations import Instance
+from core.errors import BadInput
+from wsal.evaluate import temporal_iou
+
+
+def parse_steps(text: str) -> tuple[float, ...]:
+    """ "0:0.5:0.025" (end included, counted in decimals so that no step is lost) or "0.5,0.7" as numbers."""
+    try:
+        if ":" in text:
+            start, stop, step = map(Decimal, text.split(":"))
+            numbers = [start + index * step for index in range(int((stop - start) / step) + 1)]
+        else:
+            numbers = [Decimal(part) for part in text.split(",")]
+        if not 0 < len(numbers) <= 1000 or not all(number.is_finite() for number in numbers):
+            raise ValueError
+    except (InvalidOperation, ValueError, ArithmeticError) as error:
+        raise BadInput(
+            f"{text!r} is no list of numbers; write start:stop:step such as 0:0.5:0.025, or 0.5,0.7"
+        ) from error
+    return tuple(map(float, numbers))
+
+
+def components(signal: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Maximal runs of snippets above each threshold: (N, 2) unique intervals [start, end), from a signal (T,)."""
+    above = signal[None, :] > np.asarray(thresholds, dtype=np.float64)[:, None]  # (K, T)
+    edges = np.diff(np.pad(above, ((0, 0), (1, 1))).astype(np.int8), axis=1)  # (K, T+1)
+    starts, ends = np.nonzero(edges == 1)[1], np.nonzero(edges == -1)[1]
+    return np.unique(np.stack([starts, ends], axis=1), axis=0)
+
+
+def interval_means(signal: np.ndarray, intervals: np.ndarray) -> np.ndarray:
+    """Mean of a signal (T,) or (T, K) over each of N intervals: (N,) or (N, K)."""
+    total = np.concatenate([np.zeros_like(signal[:1], dtype=np.float64), np.cumsum(signal, axis=0, dtype=np.float64)])
+    lengths = (intervals[:, 1] - intervals[:, 0]).reshape(-1, *[1] * (signal.ndim - 1))
+    return (total[intervals[:, 1]] - total[intervals[:, 0]]) / lengths
+
+
+def interval_seconds(intervals: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """(N, 2) seconds of intervals, from the (T, 2) seconds of the snippets."""
+    return np.stack([seconds[intervals[:, 0], 0], seconds[intervals[:, 1] - 1, 1]], axis=1)
+
+
+def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
+    """Indices of the segments (N, 2) to keep, by decreasing score; ties: the first given.
+
+    A segment goes if its tIoU with a better kept one is above `overlap`. tIoU is in seconds as it stands: the "+ 1" of
+    box code is a pixel, and a third of THUMOS14's instances are shorter than two seconds.
+    """
+    order = np.argsort(-scores, kind="stable")
+    overlaps = temporal_iou(segments, segments)
+    alive, kept = np.ones(len(segments), dtype=bool), []
+    for index in order.tolist():
+        if alive[index]:
+            kept.append(index)
+            alive &= overlaps[index] <= overlap
+    return np.array(kept, dtype=np.int64)
+
+
+def suppressed(label: str, segments: np.ndarray, scores: np.ndarray, overlap: float) -> Iterator[Instance]:
+    """The instances of one label that non-maximum suppression keeps."""
+    for row in non_maximum_suppression(segments, scores, overlap):
+        yield Instance(label, float(segments[row, 0]), float(segments[row, 1]), float(scores[row]))

@@ -1,0 +1,125 @@
+"""What a run trains on: videos with features and video-level labels. Segments are never looked at."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.annotations import AnnotatedVideo
+from core.errors import BadInput, Missing, Refused
+from features.feature_files import STREAMS, VideoFeatures
+from wsal.feature_source import FeatureSource
+
+
+@dataclass(frozen=True)
+class TrainingVideo:
+    """One video: its label set as a target, and its features."""
+
+    id: str
+    target: np.ndarray  # (C+1,) float32: 1/n for each of its n labels, index 0 the background
+    streams: dict[str, np.ndarray]  # stream -> (T, d) float32
+    microvideo: bool
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Videos sorted as they were annotated, and how their features were made."""
+
+    classes: tuple[str, ...]  # class c of the model is classes[c - 1]
+    videos: tuple[TrainingVideo, ...]
+    left_out: dict[str, str]  # id -> why it takes no part
+    recipes: tuple[str, ...]  # known recipe hashes; more than one only where mixing was allowed
+    unknown_recipes: int  # videos whose features do not say how they were made
+    weights: dict[str, str]  # stream -> the networks that made its features, also of streams not trained on
+    stride: int  # frames between snippets, of most videos
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        return tuple(self.videos[0].streams)
+
+    def digest(self) -> str:
+        """sha256 over classes, targets and feature values: equal means the same training data."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for video in self.videos:
+            digest.update(f"\0{video.id}\0{video.microvideo}\0".encode() + video.target.tobytes())
+            for stream, array in video.streams.items():
+                digest.update(stream.encode() + np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def load_training_set(
+    annotated: Mapping[str, AnnotatedVideo],
+    source: FeatureSource,
+    streams: Sequence[str] | None = None,
+    microvideos: Mapping[str, AnnotatedVideo] | None = None,
+    allow_mixed_recipes: bool = False,
+) -> TrainingSet:
+    """Load all features at once. The classes are those of `annotated`; microvideos add none.
+
+    streams: which to use (default: all that occur). A video that lacks features, fits badly or has no label takes no
+    part and is named in `left_out`. Raises Missing if none is left, Refused for features of several recipes, BadInput
+    for features of different widths.
+    """
+    microvideos = microvideos or {}
+    twice = set(annotated) & set(microvideos)
+    if twice:
+        raise BadInput(f"video {min(twice)!r} is both in the annotations and in the microvideo set; rename one")
+    classes = tuple(sorted({label for video in annotated.values() for label in video.labels}))
+    everyone = {**annotated, **microvideos}
+    features, left_out = source.read_all(everyone.values())
+    wanted = tuple(streams) if streams else tuple(s for s in STREAMS if any(s in f.streams for f in features.values()))
+    videos = []
+    for video_id, found in features.items():
+        target = _target(everyone[video_id], classes)
+        lacking = [stream for stream in wanted if stream not in found.streams]
+        if lacking:
+            left_out[video_id] = f"its features have no stream {', '.join(lacking)}; extract it, or choose --streams"
+        elif target is None:
+            left_out[video_id] = "none of its labels is a class of the annotations" if everyone[video_id].labels else (
+                "it has no label")  # fmt: skip
+        else:
+            arrays = {stream: found.streams[stream] for stream in wanted}
+            videos.append(TrainingVideo(video_id, target, arrays, video_id in microvideos))
+    if not videos:
+        reason = next(iter(left_out.values()), "the annotations hold no video")
+        raise Missing(f"none of {len(everyone)} videos can be trained on: {reason}")
+    used = [features[video.id] for video in videos]
+    _check_widths(videos)
+    recipes = tuple(sorted({found.recipe for found in used if found.recipe}))
+    if len(recipes) > 1 and not allow_mixed_recipes:
+        raise Refused(_mixture(used, recipes))
+    return TrainingSet(
+        classes,
+        tuple(videos),
+        left_out,
+        recipes,
+        sum(found.recipe is None for found in used),
+        {s: ", ".join(sorted({f.weights[s] for f in used if s in f.weights})) for f in used for s in f.weights},
+        int(np.bincount([found.stride for found in used]).argmax()),
+    )
+
+
+def _target(video: AnnotatedVideo, classes: tuple[str, ...]) -> np.ndarray | None:
+    """Labels divided by their number: CliffDiving, for one, is always also Diving. None without a known label."""
+    target = np.zeros(len(classes) + 1, dtype=np.float32)
+    target[[1 + classes.index(label) for label in video.labels if label in classes]] = 1
+    return target / target.sum() if target.any() else None
+
+
+def _check_widths(videos: Sequence[TrainingVideo]) -> None:
+    for stream, first in videos[0].streams.items():
+        for video in videos:
+            if video.streams[stream].shape[1] != first.shape[1]:
+                raise BadInput(
+                    f"{stream} features of {video.id} are {video.streams[stream].shape[1]} wide, those of"
+                    f" {videos[0].id} {first.shape[1]}; all must come from one network"
+                )
+
+
+def _mixture(used: Sequence[VideoFeatures], recipes: Sequence[str]) -> str:
+    examples = [next(found.id for found in used if found.recipe == recipe) for recipe in recipes[:2]]
+    return (
+        f"features of {len(recipes)} recipes would be mixed (such as {examples[0]} and {examples[1]}), so a model could"
+        " tell the sets apart by them; extract all alike, or give --allow-mixed-recipes"
+    )
