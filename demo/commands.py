@@ -33,6 +33,7 @@ def demo(
         "weights": walked.weights,
         "steps": [{"step": step, "told": told} for step, told in walked.told],
         "seconds": walked.seconds,
+        "cpu_seconds": walked.cpu_seconds,
         "evaluations": walked.evaluations,
     }
     emit(result, as_json, f"the report: {path.resolve()}")

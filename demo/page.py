@@ -66,5 +66,6 @@ img { display: block; width: 100%; border-radius: 6px; background: #fff }
 figcaption { margin-top: .3rem }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .2rem 1rem;
   align-items: end }
-pre { background: var(--card); border-radius: 6px; padding: .9rem; overflow-x: auto; font-size: .8rem; line-height: 1.6 }
+pre { background: var(--card); border-radius: 6px; padding: .9rem; overflow-x: auto; font-size: .8rem;
+  line-height: 1.6 }
 """

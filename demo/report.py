@@ -153,7 +153,8 @@ def _training(walked: Walked) -> str:
 
 def _steps(walked: Walked) -> str:
     rows = [[title, html.escape(line)] for title, line in walked.told]
-    total = f"{sum(walked.seconds.values()):.0f} s in all this time; what was finished before is only checked."
+    total = f"{sum(walked.seconds.values()):.0f} s in all this time, {sum(walked.cpu_seconds.values()):.0f} s of CPU;"
+    total += " what was finished before is only checked."
     return section("Step by step", table(("step", "counts"), rows, words=True), paragraph(total, "note"))
 
 

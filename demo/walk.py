@@ -51,6 +51,7 @@ class Walked:
     commands: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)  # (step, what it said: counts that add up)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)  # of all processes
     answers: dict[str, dict] = field(default_factory=dict)
     evaluations: dict[str, list[dict]] = field(default_factory=dict)  # arm -> evaluate's answer for each seed
 
@@ -75,11 +76,13 @@ def walk(home: Path, settings: WalkSettings, tell: Callable[[str], None]) -> Wal
     walked = Walked(home, settings)
     steps = (_render, _weights, _crawl, _dedup, _decide, _report, _extract, _export, _train, _detect, _evaluate, _show)
     for step in steps:
-        name, began, before = step.__name__[1:], time.monotonic(), len(walked.told)
+        name, before = step.__name__[1:], len(walked.told)
+        began, busy = time.monotonic(), _cpu_seconds()
         step(walked)
-        walked.seconds[name] = time.monotonic() - began
+        walked.seconds[name], walked.cpu_seconds[name] = time.monotonic() - began, _cpu_seconds() - busy
         for title, line in walked.told[before:]:
-            tell(f"{title:>9}  {line}  [{walked.seconds[name]:.0f} s]")
+            tell(f"{title:>9}  {line}")
+        tell(f"{'':>9}  {walked.seconds[name]:.0f} s, {walked.cpu_seconds[name]:.0f} s of CPU")
     return walked
 
 
@@ -122,6 +125,11 @@ def found_copies(dedup: Mapping, truth: list[dict[str, str]]) -> dict[str, tuple
         for kind, rows in sorted(kinds.items())
     }
     return found | {"wrong pairs": (wrong, len(dedup["pairs"]))}
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those it has waited for."""
+    return sum(os.times()[:4])
 
 
 def _render(walked: Walked) -> None:

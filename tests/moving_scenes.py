@@ -16,7 +16,7 @@ Frames = list[np.ndarray]
 def scene(scenery: int, moves: int, seconds: float) -> Frames:
     """RGB frames: scenery of soft blots, before which five discs wander. Equal seeds give equal scenery or moves."""
     draws = np.random.default_rng(scenery)
-    blots = draws.integers(0, 256, (6, 8, 3), np.uint8)
+    blots = draws.integers(0, 256, (9, 12, 3), np.uint8)
     backdrop = cv2.resize(blots, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     colours = draws.integers(0, 256, (5, 3))
     paths = np.random.default_rng(moves).uniform(-1, 1, (5, 2, 3, 3))  # disc, axis, wave, (size, rate, phase)
@@ -26,7 +26,7 @@ def scene(scenery: int, moves: int, seconds: float) -> Frames:
         for colour, path in zip(colours, paths, strict=True):
             at = 0.5 + 0.25 * (path[..., 0] * np.sin(4 * path[..., 1] * time + 6 * path[..., 2])).sum(1)
             place = (round(at[0] * WIDTH), round(at[1] * HEIGHT))
-            cv2.circle(frame, place, 14, colour.tolist(), -1, cv2.LINE_AA)
+            cv2.circle(frame, place, 8, colour.tolist(), -1, cv2.LINE_AA)
         frames.append(frame)
     return frames
 

@@ -202,30 +202,48 @@ def command(home: Path, folder: Path) -> list[str]:
     return [sys.executable, "-m", "plusmv", "crawl", "--path", str(folder), "--home", str(home), "--workers", "1"]
 
 
-def test_killed_at_any_moment_the_same_command_comes_to_the_same_end(tmp_path):
-    """SIGKILL, six times at random: in the end catalog and media equal an undisturbed crawl's, nothing is twice."""
-    folder = tmp_path / "clips"
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """36 posts of 30 contents under 12 tags, and one that is no video."""
+    folder = tmp_path_factory.mktemp("many")
     for number in range(36):
         make_video(folder / f"tag{number // 3}" / f"{number}.mp4", number % 30, seconds=0.2)
     (folder / "tag3" / "bad.mp4").write_bytes(b"no video")
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    subprocess.run(command(undisturbed, folder), cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(many, tmp_path_factory) -> dict:
+    home = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(home, many), cwd=ROOT, check=True, capture_output=True)
+    return state_of(home)
+
+
+def test_killed_at_any_moment_the_same_command_comes_to_the_same_end(many, undisturbed, tmp_path):
+    """SIGKILL, six times at random: in the end catalog and media equal an undisturbed crawl's, nothing is twice."""
     moments = random.Random(4)
     deaths = 0
     for _ in range(6):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        running = subprocess.Popen(command(killed, folder), cwd=ROOT, **quiet)
-        wanted = len(list(killed.rglob("media/*/*.mp4"))) + moments.randint(0, 6)
-        while running.poll() is None and len(list(killed.rglob("media/*/*.mp4"))) < wanted:
+        running = subprocess.Popen(command(tmp_path, many), cwd=ROOT, **quiet)
+        wanted = len(list(tmp_path.rglob("media/*/*.mp4"))) + moments.randint(0, 6)
+        while running.poll() is None and len(list(tmp_path.rglob("media/*/*.mp4"))) < wanted:
             time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.05))
         with contextlib.suppress(ProcessLookupError):
             os.kill(running.pid, signal.SIGKILL)
         deaths += running.wait() == -signal.SIGKILL
     assert deaths >= 4
-    subprocess.run(command(killed, folder), cwd=ROOT, check=True, capture_output=True)
-    assert state_of(killed) == state_of(undisturbed)
-    assert len(state_of(killed)["clips"]) == 30
+    subprocess.run(command(tmp_path, many), cwd=ROOT, check=True, capture_output=True)
+    assert state_of(tmp_path) == undisturbed
+    assert len(undisturbed["clips"]) == 30
+
+
+def test_two_crawls_at_once_share_the_work(many, undisturbed, tmp_path):
+    crawls = [subprocess.Popen(command(tmp_path, many), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [crawl.wait(timeout=120) for crawl in crawls] == [0, 0]
+    for what in ("posts", "clips", "sightings", "files"):
+        assert state_of(tmp_path)[what] == undisturbed[what]
 
 
 def test_the_real_clips(tmp_path, shared):

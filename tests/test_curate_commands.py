@@ -1,4 +1,4 @@
-"""The commands of curation as a user runs them: JSON alone on stdout, one error that says what to do, the way through."""
+"""The commands of curation as a user runs them: JSON alone on stdout, errors that say what to do, the way through."""
 
 import json
 import os
@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from core.annotations import read_annotations
 from core.errors import PlusmvError
 from plusmv import app
-from tests.conftest import ROOT
 from tests.small_videos import make_video
 
 
@@ -47,6 +46,8 @@ def test_from_a_folder_to_an_export(folder, tmp_path):
     assert [failure["post"] for failure in crawled["failures"]] == ["golfswing/bad.mp4"]
     one_tag = result(home, "crawl", "--path", folder, "--action", "GolfSwing")
     assert [(run["tag"], run["known"]) for run in one_tag["runs"]] == [("golfswing", 2)]
+    duplicates = result(home, "dedup", "--workers", 1)
+    assert (duplicates["clips"], duplicates["fingerprinted"], duplicates["pairs"]) == (2, 2, [])
     (tmp_path / "d.csv").write_text(
         "clip,action,verdict,annotator,seconds\ngolfswing/a.mp4,GolfSwing,keep,me,2\ndiving/b.mp4,Diving,mistagged,me,4\n"
     )

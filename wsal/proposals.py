@@ -12,16 +12,19 @@ from core.annotations import Instance
 from core.errors import BadInput
 from wsal.evaluate import temporal_iou
 
+MOST_STEPS = 1000
+
 
 def parse_steps(text: str) -> tuple[float, ...]:
     """ "0:0.5:0.025" (end included, counted in decimals so that no step is lost) or "0.5,0.7" as numbers."""
     try:
         if ":" in text:
             start, stop, step = map(Decimal, text.split(":"))
-            numbers = [start + index * step for index in range(int((stop - start) / step) + 1)]
+            count = int((stop - start) / step) + 1
+            numbers = [start + index * step for index in range(min(count, MOST_STEPS + 1))]
         else:
             numbers = [Decimal(part) for part in text.split(",")]
-        if not 0 < len(numbers) <= 1000 or not all(number.is_finite() for number in numbers):
+        if not 0 < len(numbers) <= MOST_STEPS or not all(number.is_finite() for number in numbers):
             raise ValueError
     except (InvalidOperation, ValueError, ArithmeticError) as error:
         raise BadInput(
