@@ -42,13 +42,17 @@ class FrontDoor(typer.core.TyperGroup):
         return typer.main.get_group(module.app).commands[name]
 
 
-app = typer.Typer(cls=FrontDoor, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True)
+app = typer.Typer(
+    cls=FrontDoor, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True
+)
 
 
 @app.callback()
 def plusmv(
     home: Annotated[Path | None, typer.Option(help="The workspace (default plusmv-data, env PLUSMV_HOME).")] = None,
-    db: Annotated[str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")] = None,
+    db: Annotated[
+        str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """plusmv: temporal action localization from video-level labels, and from curated social microvideos.

@@ -21,7 +21,11 @@ Home = Annotated[
 ]
 Database = Annotated[
     str | None,
-    typer.Option("--db", envvar="PLUSMV_DB", help="Catalog URL (default: SQLite in the workspace), such as postgresql://user@host/name."),
+    typer.Option(
+        "--db",
+        envvar="PLUSMV_DB",
+        help="Catalog URL (default: SQLite in the workspace), such as postgresql://user@host/name.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
 HOME = Path("plusmv-data")
@@ -74,5 +78,5 @@ def track(things: Iterable[T], total: int | None, description: str) -> Iterator[
 
 
 def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:
-    """"12 found = 10 downloaded + 2 known": the counts that must add up, the first being the sum of the rest."""
+    """ "12 found = 10 downloaded + 2 known": the counts that must add up, the first being the sum of the rest."""
     return f"{result[names[0]]} {names[0]} = " + " + ".join(f"{result[name]} {name}" for name in names[1:])

@@ -2,7 +2,7 @@
 
 Pictures that look alike only nominate a pair. A copy also *moves* alike: the changes of its low-resolution luma over
 half a second correlate with the other's at one offset, speed and mirroring. On real clips copies reach .83 to 1.0,
-other moments of the same scene .13 in the median and .54 at the 99th percentile (DESIGN.md section 8). A pair's answer
+other moments of the same scene .13 in the median and .54 at the 99th percentile (LOG.md). A pair's answer
 depends on these two clips alone, never on what else is in the catalog. Arrays in, plain values out.
 """
 

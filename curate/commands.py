@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from curate.source_folder import FolderSource
     from db.session import Catalog
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 SHOWN = 20  # failures listed for a person; --json lists all
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a core).")]

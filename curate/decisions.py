@@ -6,7 +6,8 @@ clip that shows another action than its tag's is mistagged here and a keep there
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def last_decision(session: Session, annotator: str) -> Decision | None:
 class Ruling:
     """One checked line of a decisions file. `action` is a name, None where the verdict is the clip's."""
 
+    line: int
+    name: str  # what the line calls the clip
     clip_id: int
     action: str | None
     verdict: Verdict
@@ -108,26 +111,42 @@ def decide_from_csv(catalog: Catalog, path: Path) -> dict[str, int]:
     """Record the decisions of a CSV (clip, action, verdict, annotator[, seconds, reason]), all of them or none.
 
     clip: a sha256 or a post's platform id. action: a name of the catalog's or of THUMOS14.
-    A line whose verdict this annotator already gave, and never took back, is skipped: the same file twice is recorded
-    once. Returns {"rows", "recorded", "skipped"}. Raises BadInput naming the lines at fault.
+    A line is skipped where it is what this annotator said last of that clip: the same file twice is recorded once. A
+    post called duplicate whose very content another line keeps under another name is skipped too: posts of one
+    content are one clip. Returns {"rows", "recorded", "skipped"}. Raises BadInput naming the lines at fault.
     """
     lines = _read(path)
     with catalog.reading() as session:
         rulings = _checked(session, path, lines)
     with catalog.writing() as session:
         recorded = _record(session, rulings)
-    return {"rows": len(rulings), "recorded": recorded, "skipped": len(rulings) - recorded}
+    return {"rows": len(lines), "recorded": recorded, "skipped": len(lines) - recorded}
 
 
 def _record(session: Session, rulings: Iterable[Ruling]) -> int:
     action_ids = _action_ids(session, rulings)
-    wanted = [(r.clip_id, action_ids.get(r.action), r.verdict, r.annotator) for r in rulings]
-    standing = live_decisions().where(Decision.annotator.in_({annotator for *_, annotator in wanted}))
-    known = {(d.clip_id, d.action_id, d.verdict, d.annotator) for d in session.scalars(standing)}
-    fresh = {key: ruling for key, ruling in zip(wanted, rulings, strict=True) if key not in known}
-    for (clip_id, action_id, verdict, annotator), ruling in fresh.items():
-        decide(session, clip_id, verdict, annotator, action_id, ruling.seconds, ruling.reason)
-    return len(fresh)
+    standing = live_decisions().where(Decision.annotator.in_({ruling.annotator for ruling in rulings}))
+    said: dict[tuple[str, int], dict[int | None, str]] = {}  # (annotator, clip) -> {action or None: verdict}, in order
+    for decision in session.scalars(standing.order_by(Decision.id)):
+        _say(said.setdefault((decision.annotator, decision.clip_id), {}), decision.action_id, decision.verdict)
+    recorded = 0
+    for ruling in rulings:
+        action_id = action_ids.get(ruling.action)
+        before = said.setdefault((ruling.annotator, ruling.clip_id), {})
+        if before.get(action_id) != ruling.verdict:
+            decide(session, ruling.clip_id, ruling.verdict, ruling.annotator, action_id, ruling.seconds, ruling.reason)
+            _say(before, action_id, ruling.verdict)
+            recorded += 1
+    return recorded
+
+
+def _say(said: dict[int | None, str], action_id: int | None, verdict: str) -> None:
+    """The newest word counts: one on the clip as a whole takes the place of all before, one under an action of that."""
+    if action_id is None:
+        said.clear()
+    else:
+        said.pop(None, None)
+    said[action_id] = verdict
 
 
 def _action_ids(session: Session, rulings: Iterable[Ruling]) -> dict[str | None, int]:
@@ -158,24 +177,50 @@ def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _checked(session: Session, path: Path, lines: Iterable[tuple[int, dict[str, str]]]) -> list[Ruling]:
     """Every line as a ruling, or BadInput with the first lines at fault."""
     actions = {name.casefold(): name for name in (*session.scalars(select(Action.name)), *(a.name for a in THUMOS14))}
-    clips, rulings, faults, seen = {}, [], [], {}
+    clips, rulings, faults = {}, [], []
     for number, cells in lines:
         try:
-            ruling = _ruling(session, cells, actions, clips)
-            key = (ruling.clip_id, ruling.action, ruling.annotator)
-            earlier, verdict = seen.setdefault(key, (number, ruling.verdict))
-            if verdict != ruling.verdict:
-                raise BadInput(f"says {ruling.verdict} where line {earlier} says {verdict}")
-            rulings.append(ruling)
+            rulings.append(_ruling(session, number, cells, actions, clips))
         except PlusmvError as error:
             faults.append(f"line {number}: {error}")
+    rulings = _without_reposts(rulings)
+    faults += _contradictions(rulings)
     if faults:
         more = f" (and {len(faults) - SHOWN_ERRORS} more lines)" if len(faults) > SHOWN_ERRORS else ""
         raise BadInput(f"nothing was recorded from {path}: " + "; ".join(faults[:SHOWN_ERRORS]) + more)
     return rulings
 
 
-def _ruling(session: Session, cells: Mapping[str, str], actions: Mapping[str, str], clips: dict[str, int]) -> Ruling:
+def _without_reposts(rulings: Iterable[Ruling]) -> list[Ruling]:
+    """Leave out the duplicates whose very content is judged under another name: posts of one content are one clip."""
+    judged = defaultdict(set)
+    for ruling in rulings:
+        if ruling.action is not None:
+            judged[ruling.annotator, ruling.clip_id].add(ruling.name)
+
+    def repost(ruling: Ruling) -> bool:
+        names = judged.get((ruling.annotator, ruling.clip_id), ())
+        return ruling.verdict == Verdict.DUPLICATE and bool(names) and ruling.name not in names
+
+    return [ruling for ruling in rulings if not repost(ruling)]
+
+
+def _contradictions(rulings: Iterable[Ruling]) -> Iterator[str]:
+    """Lines of one annotator that cannot both hold: under one action, or under an action and of the clip as a whole."""
+    spoken: dict[tuple[str, int], dict[str | None, Ruling]] = {}
+    for ruling in rulings:
+        before = spoken.setdefault((ruling.annotator, ruling.clip_id), {})
+        for earlier in before.values():
+            same = earlier.action == ruling.action or None in (earlier.action, ruling.action)
+            if same and earlier.verdict != ruling.verdict:
+                yield f"line {ruling.line}: says {ruling.verdict} where line {earlier.line} says {earlier.verdict}"
+                break
+        before.setdefault(ruling.action, ruling)
+
+
+def _ruling(
+    session: Session, line: int, cells: Mapping[str, str], actions: Mapping[str, str], clips: dict[str, int]
+) -> Ruling:
     if "" in cells:
         raise BadInput("it has more cells than the header has columns")
     cells = {name: (value or "").strip() for name, value in cells.items()}
@@ -189,7 +234,9 @@ def _ruling(session: Session, cells: Mapping[str, str], actions: Mapping[str, st
     if name not in clips:
         clips[name] = _clip_id(session, name)
     seconds = _seconds(cells.get("seconds") or None)
-    return Ruling(clips[name], action, verdict, _annotator(cells["annotator"]), seconds, cells.get("reason", ""))
+    return Ruling(
+        line, name, clips[name], action, verdict, _annotator(cells["annotator"]), seconds, cells.get("reason", "")
+    )
 
 
 def _clip_id(session: Session, name: str) -> int:

@@ -48,7 +48,7 @@ def find_duplicates(
     retry_failed: bool = False,
     watch: Watch = lambda outcomes, total, description: outcomes,
 ) -> dict[str, Any]:
-    """Fingerprint and compare what is new; returns the JSON of `plusmv dedup` (DESIGN.md section 4).
+    """Fingerprint and compare what is new; returns the JSON of `plusmv dedup`.
 
     With it come the counts clips = fingerprinted + skipped (fingerprinted before) + failed, and the failures with their
     reasons. watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.

@@ -1,4 +1,4 @@
-"""Fingerprints: what a clip's duplicates are found by, from one decode pass (DESIGN.md section 8, "Duplicates").
+"""Fingerprints: what a clip's duplicates are found by, from one decode pass.
 
 Borders and black bars are cut off, then every quarter of a second gives a PDQ hash of the picture and one of its mirror
 image (what is shown), and every eighth of a second a 16 x 16 luma picture (how it moves). Arrays in, arrays out: the

@@ -1,7 +1,7 @@
 """The hashes of every clip in one array: which other clips show a like picture at any time? A flat scan.
 
 Distances of 256-bit hashes cost about a nanosecond each, so that no search tree is worth its keep up to some hundred
-thousand clips (DESIGN.md section 8).
+thousand clips.
 """
 
 from dataclasses import dataclass

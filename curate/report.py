@@ -1,6 +1,6 @@
 """The report: what became of the clips of each action, how many were kept and how long deciding took.
 
-The paper's section 5 reports the same of its 2,000 clips: retention 15 to 89 %, 45 % on average, under two hours.
+The paper reports the same of its 2,000 clips: retention 15 to 89 %, 45 % on average, under two hours.
 """
 
 import html

@@ -7,7 +7,7 @@ import typer
 
 from core.commandline import Home, Json, emit, say
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 HOME = Path("plusmv-demo")
 
 

@@ -42,14 +42,13 @@ def frames_at(path: Path, seconds: Sequence[float]) -> list[np.ndarray]:
     return [frames[min(int(moment * FPS + 0.5), len(frames) - 1)] for moment in seconds]
 
 
-def instance_strip(path: Path, video: AnnotatedVideo, count: int = 5, width: int = 240) -> np.ndarray:
-    """A video's first instance in `count` frames side by side, a frame of the wait before and after it at the ends."""
+def instance_strip(path: Path, video: AnnotatedVideo, count: int = 4, width: int = 280) -> np.ndarray:
+    """A video's first instance in `count` frames side by side, after a pale one of the wait before it."""
     first = video.instances[0]
     inside = np.linspace(first.start + 0.08, first.end - 0.15, count).tolist()
-    frames = frames_at(path, [first.start / 2, *inside, min(first.end + 0.6, video.duration - 0.1)])
+    frames = frames_at(path, [first.start / 2, *inside])
     small = [cv2.resize(frame, (width, round(width * 0.753)), interpolation=cv2.INTER_AREA) for frame in frames]
-    for frame in (small[0], small[-1]):  # outside the instance: pale
-        frame[:] = (0.55 * frame + 0.45 * 255).astype(np.uint8)
+    small[0] = (0.55 * small[0] + 0.45 * 255).astype(np.uint8)
     return np.hstack(small)
 
 

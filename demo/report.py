@@ -62,7 +62,7 @@ def _world(walked: Walked) -> str:
     for action in ACTIONS:
         video = next(v for v in videos.values() if v.subset == "validation" and action in v.labels)
         strip = pictures.instance_strip(walked.world / "videos" / f"{video.id}.mp4", video)
-        strips.append(figure(pictures.jpeg(strip), f"{action}, one instance; the pale frames lie before and after it"))
+        strips.append(figure(pictures.jpeg(strip), f"{action}, one instance; the pale frame lies before it"))
     many = sum(len(video.instances) for video in videos.values())
     return section(
         "The world",

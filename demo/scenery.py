@@ -88,9 +88,7 @@ def gym(picture: np.ndarray, rng: Random, row: float, scale: float) -> None:
 
 def stadium(picture: np.ndarray, rng: Random, row: float, scale: float) -> None:
     horizon = int(row - rng.uniform(0.5, 0.7) * scale)
-    _sky(picture, rng, horizon)
-    _stand(picture, rng, int(rng.uniform(0.1, 0.3) * horizon), horizon - 12)
-    _boards(picture, rng, horizon)
+    _athletics_background(picture, rng, horizon, scale)
     grass = _varied(rng, (96, 150, 70))
     _gradient(picture, horizon, horizon + int(0.2 * scale), shade(grass, 0.9), grass)
     clay = _varied(rng, _pick(rng, ((186, 84, 62), (178, 74, 66), (70, 110, 170))))
@@ -102,10 +100,7 @@ def stadium(picture: np.ndarray, rng: Random, row: float, scale: float) -> None:
 
 def throwing_field(picture: np.ndarray, rng: Random, row: float, scale: float) -> None:
     horizon = int(row - rng.uniform(0.75, 0.95) * scale)
-    _sky(picture, rng, horizon + 4)
-    _hills(picture, rng, horizon, (120, 150, 150))
-    _trees(picture, rng, horizon + 2, 16, scale * 0.7)
-    _boards(picture, rng, horizon + 6, height=7)
+    _athletics_background(picture, rng, horizon + 6, scale)
     green = _varied(rng, (120, 176, 78))
     _gradient(picture, horizon + 6, picture.shape[0], shade(green, 0.92), shade(green, 1.05))
     for share in np.linspace(0.1, 0.52, 5):  # distance lines of the landing sector
@@ -168,6 +163,17 @@ def draw_throwing_line(picture: np.ndarray, camera: Camera) -> None:
     """The arc that javelin throwers must not cross, a little past stage x = 0."""
     arc = np.array([[0.62 - 0.5 * z * z, 0.0, z] for z in np.linspace(-0.75, 0.75, 9)])
     cv2.polylines(picture, [np.round(camera.pixels(arc)).astype(int)], False, (250, 250, 250), 3, cv2.LINE_AA)
+
+
+def _athletics_background(picture: np.ndarray, rng: Random, horizon: int, scale: float) -> None:
+    """What lies behind a stadium's field, for jumpers and throwers alike: a full stand, or hills and trees."""
+    _sky(picture, rng, horizon)
+    if rng.random() < 0.5:
+        _stand(picture, rng, int(rng.uniform(0.1, 0.3) * horizon), horizon - 12)
+    else:
+        _hills(picture, rng, horizon, (120, 150, 150))
+        _trees(picture, rng, horizon - 4, 16, scale * 0.7)
+    _boards(picture, rng, horizon, height=int(rng.integers(7, 15)))
 
 
 def _plates(picture: np.ndarray, camera: Camera, centre: np.ndarray, along: np.ndarray, colour: Colour) -> None:

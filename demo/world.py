@@ -35,18 +35,19 @@ MANIFEST = ("file", "tag", "platform", "platform_id", "uploader", "caption", "ta
 class WorldSettings:
     """Sizes of the world; the defaults are the demo's, chosen so that all of it fits into minutes on two cores."""
 
-    training_videos: int = 16
-    test_videos: int = 12
-    seconds: tuple[float, float] = (15.0, 18.0)  # of an untrimmed video
+    training_videos: int = 12
+    test_videos: int = 8
+    seconds: tuple[float, float] = (14.0, 17.0)  # of an untrimmed video
     instances: tuple[int, int] = (2, 3)  # of the action in an untrimmed video, as far as they fit
-    microvideos: int = 4  # per tag, right and not repeated: what is to be kept
-    copies: int = 3  # per tag, one fewer or more from tag to tag
-    mistagged: int = 3  # per tag, one more or fewer
+    microvideos: int = 3  # per tag, right and not repeated: what is to be kept
+    copies: int = 3  # per tag
+    mistagged: int = 3  # per tag
+    uneven: int = 1  # so many clips more or fewer of a kind from tag to tag; the paper's retention is 15 to 89 %
     microvideo_seconds: tuple[float, float] = (6.0, 7.5)  # the paper's are 6 to 15 s long (section 3.4)
     seed: int = 0
 
 
-TINY = WorldSettings(4, 4, (6.0, 7.0), (1, 1), 1, 2, 2, (6.0, 6.0))  # for tests
+TINY = WorldSettings(4, 4, (6.0, 7.0), (1, 1), 1, 2, 2, 0, (6.0, 6.0))  # for tests
 
 
 @dataclass(frozen=True)
@@ -150,28 +151,22 @@ def _plan_tag(rng: np.random.Generator, settings: WorldSettings, index: int) -> 
     """The microvideos under one tag: originals, copies of them, and clips that do not show the action."""
     action, length = ACTIONS[index], settings.microvideo_seconds
     tag, names = TAGS[action], (f"{TAGS[action]}/{TAGS[action]}_{number:02d}.mp4" for number in range(1, 1000))
-    vary = index % 3 - 1 if settings.copies > 1 else 0
+    more = settings.uneven * (0, 1, -1, 0)[index % 4]
     clips = [
         Microvideo(
-            next(names),
-            tag,
-            action,
-            "keep",
-            "original",
-            action,
-            plan=_plan(rng, action, action, length, 1 + number % 2),
+            next(names), tag, action, "keep", "original", action, plan=_plan(rng, action, action, length, 1 + n % 2)
         )
-        for number in range(settings.microvideos)
+        for n in range(settings.microvideos + more)
     ]
-    for number in range(settings.copies + vary):
-        original, kind = clips[number % settings.microvideos], COPIES[(number + index) % len(COPIES)]
+    for number in range(settings.copies + more):
+        original, kind = clips[number % (settings.microvideos + more)], COPIES[(number + index) % len(COPIES)]
         clips.append(Microvideo(next(names), tag, action, "duplicate", kind, action, original.file))
-    for number in range(settings.mistagged - vary):
+    for number in range(settings.mistagged - 2 * more):
         if number % 2:
             plan = _plan(rng, action, action, length, 0, empty=bool(rng.random() < 0.4))
             clips.append(Microvideo(next(names), tag, action, "mistagged", "scenery only", "", plan=plan))
         else:
-            shown = ACTIONS[(index + 1 + number // 2 + index % 2) % len(ACTIONS)]
+            shown = ACTIONS[(index + 1 + (number // 2 + index) % 3) % len(ACTIONS)]
             plan = _plan(rng, shown, shown, length, 1)
             clips.append(Microvideo(next(names), tag, action, "mistagged", "another action", shown, plan=plan))
     return clips

@@ -8,7 +8,7 @@ import typer
 from core.commandline import Json, emit, say, table
 from core.errors import BadInput
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Optical flow: OpenCV's Farneback between consecutive frames, scaled to the network's input (DESIGN.md section 7).
+"""Optical flow: OpenCV's Farneback between consecutive frames, scaled to the network's input.
 
 About 13 ms for a pair of 256 x 341 frames on one core; more threads do not help, more processes do.
 """

@@ -1,4 +1,4 @@
-"""From a video to its feature file: decode, flow, I3D, a snippet at a time (DESIGN.md section 7). No catalog here."""
+"""From a video to its feature file: decode, flow, I3D, a snippet at a time. No catalog here."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

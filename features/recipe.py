@@ -1,4 +1,4 @@
-"""The recipe: every setting that decides what a feature means (paper section 4.1, DESIGN.md section 7).
+"""The recipe: every setting that decides what a feature means.
 
 Two feature files may be mixed in training when their recipe hashes are equal.
 """

@@ -1,7 +1,7 @@
 """Snippet arithmetic: how many snippets a video has and which seconds each covers. The only place that computes either.
 
 Snippet i is the frames [i*stride, i*stride + length) of the video sampled at `fps`, hence the seconds
-[i*stride/fps, (i*stride + length)/fps). Paper section 4.1: 16 frames, not overlapping.
+[i*stride/fps, (i*stride + length)/fps). The paper has 16 frames, not overlapping.
 """
 
 import numpy as np

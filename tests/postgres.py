@@ -50,8 +50,8 @@ def throw_away_cluster() -> Iterator[str]:
     data = str(folder / "data")
     try:
         run(str(programs / "initdb"), "-D", data, "-U", "plusmv", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        run(str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o",
-            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off", "start")  # fmt: skip
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        run(str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
         yield f"postgresql://plusmv@127.0.0.1:{port}/postgres"
     finally:
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):

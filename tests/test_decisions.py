@@ -190,6 +190,29 @@ def test_what_was_taken_back_is_recorded_again(catalog, ids, tmp_path):
     assert from_csv(catalog, tmp_path, text)["recorded"] == 1
 
 
+def test_the_last_word_counts_when_an_earlier_file_comes_again(catalog, ids, tmp_path):
+    keep, mistagged = (HEADER + f"a.mp4,Diving,{verdict},me,,\n" for verdict in ("keep", "mistagged"))
+    for text, verdict in ((keep, "keep"), (mistagged, "mistagged"), (keep, "keep")):
+        assert from_csv(catalog, tmp_path, text)["recorded"] == 1
+        assert current(catalog)[ids["a"], ids["Diving"]] == verdict
+
+
+def test_a_word_on_the_clip_takes_the_place_of_one_under_an_action(catalog, ids, tmp_path):
+    keep, unusable = HEADER + "a.mp4,Diving,keep,me,,\n", HEADER + "a.mp4,,unusable,me,,\n"
+    assert [from_csv(catalog, tmp_path, text)["recorded"] for text in (keep, unusable, unusable, keep)] == [1, 1, 0, 1]
+    assert current(catalog)[ids["a"], ids["Diving"]] == "keep"
+
+
+def test_a_repost_of_the_same_bytes_called_duplicate_leaves_the_clip_kept(catalog, ids, tmp_path):
+    with catalog.writing() as session:
+        twice = a_clip(session, "e", platform_ids=["first.mp4", "second.mp4"])
+        action_id, clip_id = ids["Diving"], twice.id
+    text = HEADER + "second.mp4,,duplicate,me,,of first.mp4\nfirst.mp4,Diving,keep,me,,\n"
+    assert from_csv(catalog, tmp_path, text) == {"rows": 2, "recorded": 1, "skipped": 1}
+    assert from_csv(catalog, tmp_path, text) == {"rows": 2, "recorded": 0, "skipped": 2}
+    assert current(catalog)[clip_id, action_id] == "keep"
+
+
 def test_another_action_is_a_mistagged_here_and_a_keep_there(catalog, ids, tmp_path):
     text = HEADER + "a.mp4,Diving,mistagged,me,,\na.mp4,HighJump,keep,me,,\n"
     assert from_csv(catalog, tmp_path, text)["recorded"] == 2
@@ -217,6 +240,10 @@ def test_another_action_is_a_mistagged_here_and_a_keep_there(catalog, ids, tmp_p
         (
             HEADER + "a.mp4,Diving,keep,me,,\na.mp4,Diving,mistagged,me,,\n",
             "line 3: says mistagged where line 2 says keep",
+        ),
+        (
+            HEADER + "a.mp4,Diving,keep,me,,\na.mp4,,unusable,me,,\n",
+            "line 3: says unusable where line 2 says keep",
         ),
         (HEADER + 'a.mp4,"Diving,keep', "no UTF-8 CSV"),
     ],

@@ -17,7 +17,7 @@ from core.commandline import HOME, Home, Json, emit, say, table, track
 from core.errors import BadInput
 from core.workspace import Workspace, write_json
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 Annotations = Annotated[Path | None, typer.Option(help="Annotations in ActivityNet JSON.")]
 Folders = Annotated[list[Path] | None, typer.Option("--features", help="Folder of feature files; may be repeated.")]
