@@ -206,7 +206,7 @@ def _without_reposts(rulings: Iterable[Ruling]) -> list[Ruling]:
 
 
 def _contradictions(rulings: Iterable[Ruling]) -> Iterator[str]:
-    """Lines of one annotator that cannot both hold: under one action, or under an action and of the clip as a whole."""
+    """Lines of one annotator that cannot both hold: under one action, or under one and of the clip as a whole."""
     spoken: dict[tuple[str, int], dict[str | None, Ruling]] = {}
     for ruling in rulings:
         before = spoken.setdefault((ruling.annotator, ruling.clip_id), {})

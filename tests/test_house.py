@@ -4,7 +4,6 @@ import ast
 import importlib
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -149,23 +148,6 @@ def test_the_readme_names_files_that_exist():
     there = {str(path.relative_to(ROOT)) for package in PACKAGES for path in sources(package)
              if path.name != "__init__.py" and "migrations" not in path.parts} | {"plusmv.py"}  # fmt: skip
     assert named == there
-
-
-def readme_commands() -> list[str]:
-    """Every line of the README's shell blocks that starts with plusmv."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    joined = "\n".join(blocks).replace("\\\n", " ")
-    return [line.partition("  #")[0].strip() for line in joined.splitlines() if line.startswith("plusmv ")]
-
-
-@pytest.mark.parametrize("line", readme_commands())
-def test_readme_commands_use_options_that_exist(line):
-    _, command, *arguments = shlex.split(line)
-    options = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
-    shown = plusmv(command, "--help")
-    assert shown.returncode == 0
-    unknown = {option for option in options if not re.search(rf"{option}\b", shown.stdout)}
-    assert unknown == set()
 
 
 def test_no_path_of_a_machine_and_no_index_in_any_file():
