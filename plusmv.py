@@ -76,9 +76,15 @@ def main() -> None:
             raise
         say(f"plusmv: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        say("plusmv: stopped; the same command again goes on where it was")
-        sys.exit(130)
+    except OSError as error:  # a full disk, a folder that may not be written, a file in a folder's place
+        if debug:
+            raise
+        say(f"plusmv: cannot use {error.filename or 'a file'}: {error.strerror or error}; mend that and try again")
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == 130:  # what Typer makes of Ctrl-C
+            say("plusmv: stopped; the same command again goes on where it was")
+        raise
 
 
 if __name__ == "__main__":

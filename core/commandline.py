@@ -30,13 +30,14 @@ Database = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
 HOME = Path("plusmv-data")
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # names from the outside are no markup
+stderr = Console(stderr=True, soft_wrap=True, **AS_IT_IS)
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
     """A note for the person, on stderr."""
-    stderr.print(text, markup=False)
+    stderr.print(text)
 
 
 def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] = ()) -> None:
@@ -44,9 +45,9 @@ def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] =
     if as_json:
         sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
         return
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, **AS_IT_IS)
     for part in [text] if isinstance(text, str | Table) else text:
-        console.print(part, **({"markup": False} if isinstance(part, str) else {}))
+        console.print(part)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

@@ -7,7 +7,7 @@ clip that shows another action than its tag's is mistagged here and a keep there
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +123,9 @@ def decide_from_csv(catalog: Catalog, path: Path) -> dict[str, int]:
     return {"rows": len(lines), "recorded": recorded, "skipped": len(lines) - recorded}
 
 
-def _record(session: Session, rulings: Iterable[Ruling]) -> int:
+def _record(session: Session, rulings: Sequence[Ruling]) -> int:
+    for clip_id in sorted({ruling.clip_id for ruling in rulings}):  # one at a time on PostgreSQL
+        session.execute(select(Clip.id).where(Clip.id == clip_id).with_for_update())
     action_ids = _action_ids(session, rulings)
     standing = live_decisions().where(Decision.annotator.in_({ruling.annotator for ruling in rulings}))
     said: dict[tuple[str, int], dict[int | None, str]] = {}  # (annotator, clip) -> {action or None: verdict}, in order

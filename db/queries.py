@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Select, Subquery, func, or_, select, union
+from sqlalchemy import Select, Subquery, func, or_, select, text, union
 from sqlalchemy.orm import Session, aliased
 
 from core.actions import Action as ActionFacts
@@ -12,6 +12,8 @@ from db.models import Action, ActionTag, Clip, Decision, Post, Sighting, Verdict
 
 def save_actions(session: Session, actions: Iterable[ActionFacts]) -> dict[str, Action]:
     """Make the actions and tags that are not there yet; returns {name: row} of those given."""
+    if session.get_bind().dialect.name == "postgresql":  # one at a time, as SQLite's writers are
+        session.execute(text("LOCK TABLE actions IN SHARE ROW EXCLUSIVE MODE"))
     rows = {}
     for action in actions:
         row = session.scalar(select(Action).where(Action.name == action.name))

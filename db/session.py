@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.errors import BadInput, PlusmvError
@@ -19,20 +20,24 @@ BUSY_TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Catalog:
-    """An open catalog: `with catalog.writing() as session:` commits at the end and rolls back on an error."""
+    """An open catalog: `with catalog.writing() as session:` commits at the end and rolls back on an error.
+
+    Raises PlusmvError where the catalog is locked, damaged, full or gone, and then nothing of the transaction is in it.
+    """
 
     engine: Engine
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that may write. On SQLite it waits its turn at the start, so that it never fails half-way."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with _one_line(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads: one consistent view, never waiting for a writer."""
-        with Session(self.engine.execution_options(reading=True), expire_on_commit=False) as session, session.begin():
+        engine = self.engine.execution_options(reading=True)
+        with _one_line(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -45,7 +50,7 @@ def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
     Raises BadInput for a URL that is none, a file that is no catalog, or a server that does not answer.
     """
     if url is None:
-        workspace.home.mkdir(parents=True, exist_ok=True)
+        _make(workspace.home)
         url = f"sqlite:///{workspace.catalog.resolve()}"
     try:
         engine = create_engine(url)
@@ -63,6 +68,24 @@ def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
     except migrate.UnknownRevision as error:
         raise PlusmvError(f"the catalog {_safe(url)} was made by a newer plusmv ({error}); update plusmv") from error
     return Catalog(engine)
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the workspace {home}: {error.strerror}; name another with --home") from error
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:  # two processes wrote the same: the caller's to settle
+        raise
+    except (DBAPIError, PoolTimeout) as error:
+        cause = _first_line(getattr(error, "orig", None) or error)
+        raise PlusmvError(f"the catalog does not answer ({cause}); nothing was recorded, try again") from error
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -26,6 +26,8 @@ from demo.world import WorldSettings, read_truth, render_world
 ANNOTATOR = "known-truth"  # stands in for the curator
 ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")
 VERDICTS = ("kept", "mistagged", "duplicate", "unusable", "undecided")
+LONG = ("extract",)
+WITHOUT_WORKSPACE = ("weights", "evaluate")
 ARMS = {"without": (), "+MV": ("--mv",)}
 
 
@@ -34,7 +36,7 @@ class WalkSettings:
     """What the demo does with its world."""
 
     world: WorldSettings = field(default_factory=WorldSettings)
-    streams: tuple[str, ...] = ("rgb", "flow")
+    streams: tuple[str, ...] = ("rgb",)  # flow triples the minutes and, without flow weights, added only spread
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 500  # of one video each, the same without and with +MV
     shown: str = "demo_test_0003"  # the test video whose attention is drawn
@@ -88,16 +90,15 @@ def walk(home: Path, settings: WalkSettings, tell: Callable[[str], None]) -> Wal
 
 def plusmv(walked: Walked, command: str, *arguments: str) -> dict:
     """Run one command with --json in the demo's workspace and return what it answers."""
-    line = ["plusmv", command, *arguments]
-    walked.commands.append(shlex.join([*line, "--home", walked.home.name]))
+    where = () if command in WITHOUT_WORKSPACE else ("--home", str(walked.home))
+    line = ["plusmv", command, *arguments, *where]
+    walked.commands.append(shlex.join(line).replace(str(walked.home), walked.home.name))
+    full = [sys.executable, "-m", *line, "--json"]
     environment = {name: value for name, value in os.environ.items() if name not in ("PLUSMV_DB", "PLUSMV_HOME")}
-    full = [sys.executable, "-m", *line, "--home", str(walked.home), "--json"]
-    if command in ("weights", "evaluate"):  # the two that need no workspace
-        full[-3:-1] = []
-        walked.commands[-1] = shlex.join(line)
-    done = subprocess.run(full, env=environment, capture_output=True, text=True, check=False)
+    notes = None if command in LONG else subprocess.PIPE  # the long ones show their progress
+    done = subprocess.run(full, env=environment, stdout=subprocess.PIPE, stderr=notes, text=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
+        said = (done.stderr or "").strip().splitlines()
         raise PlusmvError(f"`{shlex.join(line)}` failed: {said[-1] if said else f'exit {done.returncode}'}")
     return json.loads(done.stdout)
 
@@ -155,7 +156,9 @@ def _crawl(walked: Walked) -> None:
         walked, "crawl", "--source", "folder", "--path", str(walked.world / "clips"), "--actions", "thumos14"
     )
     walked.answers["crawl"] = answer
-    walked.told.append(("crawl", sums_up("found", answer["totals"], ENDINGS)))
+    told = sums_up("found", answer["totals"], ENDINGS)
+    told += "".join(f"; {failure['post']}: {failure['reason']}" for failure in answer["failures"])
+    walked.told.append(("crawl", told))
 
 
 def _dedup(walked: Walked) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from core.errors import Missing, PlusmvError
+from core.errors import Missing
 from core.workspace import Workspace
 from db.session import Catalog, open_catalog
 
@@ -30,14 +29,14 @@ class Connection:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """A read transaction. Raises PlusmvError where the catalog is locked or gone."""
-        with _one_line(), self.catalog.reading() as session:
+        with self.catalog.reading() as session:
             self._refuse_if_replaced()
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is in the catalog once the block is left. Raises PlusmvError, and then nothing is."""
-        with _one_line(), self.catalog.writing() as session:
+        with self.catalog.writing() as session:
             self._refuse_if_replaced()
             yield session
             self._refuse_if_replaced()
@@ -84,12 +83,3 @@ def _inode(file: Path | None) -> int | None:
         return file and file.stat().st_ino
     except OSError as error:
         raise Missing(f"there is no catalog {file}; crawl clips first, or give the right --home") from error
-
-
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PoolTimeout) as error:
-        cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise PlusmvError(f"the catalog does not answer ({cause}); nothing was recorded, try again") from error

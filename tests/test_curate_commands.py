@@ -69,6 +69,20 @@ def test_people_read_tables_with_counts_that_add_up_and_failures_with_reasons(fo
     assert "--retry-failed tries them again" in plusmv(tmp_path, "crawl", "--path", folder).stderr
 
 
+def test_names_are_shown_as_they_are(tmp_path):
+    """Brackets and colons in names are neither markup nor emoji, whether printed or in a table."""
+    names = ("[/bold]/[red]a.mp4", "[/bold]/:apple:.mp4")
+    first, again = (tmp_path / "clips" / name for name in names)
+    make_video(first, 1)
+    again.write_bytes(first.read_bytes())
+    first.with_name(":apple:[x].mp4").write_bytes(b"no video")
+    crawled = plusmv(tmp_path / "home", "crawl", "--path", tmp_path / "clips", "--workers", 1)
+    shown = plusmv(tmp_path / "home", "dedup", "--workers", 1)
+    assert (crawled.exit_code, shown.exit_code) == (0, 0), shown.output
+    assert all(name in shown.stdout for name in names)
+    assert "[/bold]/:apple:[x].mp4" in crawled.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -1,6 +1,7 @@
 """Decisions: added, never changed; undone at any depth; recorded from a file all or none, and once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -273,3 +274,32 @@ def test_many_faults_are_told_in_a_line_that_can_be_read(tmp_path):
     catalog = open_catalog(Workspace(tmp_path))
     with pytest.raises(BadInput, match=r"\(and 90 more lines\)"):
         from_csv(catalog, tmp_path, HEADER + "x.mp4,,unusable,me,,\n" * 100)
+
+
+def test_the_same_file_from_several_processes_is_recorded_once(catalog, ids, tmp_path):
+    lines = "".join(f"{name}.mp4,Diving,keep,me\n" for name in "ab")
+    (tmp_path / "d.csv").write_text("clip,action,verdict,annotator\n" + lines)
+    start = threading.Barrier(6)
+
+    def record(_) -> dict[str, int]:
+        start.wait()
+        return decide_from_csv(catalog, tmp_path / "d.csv")
+
+    with ThreadPoolExecutor(6) as threads:
+        outcomes = list(threads.map(record, range(6)))
+    assert sorted(outcome["recorded"] for outcome in outcomes) == [0, 0, 0, 0, 0, 2]
+    assert rows(catalog) == 2
+
+
+def test_an_action_that_several_ask_for_first_is_made_once(catalog):
+    start = threading.Barrier(6)
+
+    def ask(_) -> None:
+        start.wait()
+        with catalog.writing() as session:
+            save_actions(session, [ActionFacts("Curling", ("curling", "curlingstone"))])
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(ask, range(6)))
+    with catalog.reading() as session:
+        assert len(session.scalars(select(Action)).all()) == 1

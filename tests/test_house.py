@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,26 @@ def test_a_users_error_is_one_line_and_exit_2(tmp_path):
     assert shown.stderr.count("\n") == 1
     assert "none.json" in shown.stderr
     assert "Traceback" in plusmv(*missing, "--debug", cwd=tmp_path).stderr
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_exit_2(tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    for arguments in (("report", "--home", "taken"), ("report", "--html", "taken/report.html")):
+        shown = plusmv(*arguments, cwd=tmp_path)
+        assert (shown.returncode, shown.stderr.count("\n")) == (2, 1), shown.stderr
+        assert "taken" in shown.stderr
+
+
+def test_ctrl_c_says_what_to_do_and_exits_130(tmp_path):
+    """A command that waits for a file which never ends is stopped as a terminal would."""
+    os.mkfifo(tmp_path / "d.csv")
+    command = [sys.executable, "-m", "plusmv", "decide", "--from", str(tmp_path / "d.csv"), "--home", str(tmp_path)]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with open(tmp_path / "d.csv", "wb"):  # returns once the command has opened its end
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "the same command again" in told
 
 
 def test_the_readme_names_files_that_exist():

@@ -1,5 +1,8 @@
 """The media store: content at its address, named by its bytes; nothing is left of what did not come in whole."""
 
+from pathlib import Path
+
+import av
 import pytest
 
 from core.errors import BadInput
@@ -64,3 +67,30 @@ def test_the_suffix_is_that_of_the_bytes(tmp_path, made_as, codec, suffix):
 def test_a_gif_says_how_long_it_is(shared):
     facts = inspect(shared / "clips" / "v_CricketShot_g04_c01_rgb.gif")
     assert (facts.suffix, facts.codec, facts.duration) == (".gif", "gif", pytest.approx(3.16))
+
+
+@pytest.mark.parametrize("name", ["torchvision_basketball.mp4", "c3d_v_BaseballPitch_g01_c01.avi"])
+def test_a_video_that_is_cut_short_is_refused(shared, tmp_path, name):
+    """Its header, read first, still names the whole length."""
+    cut = tmp_path / f"cut{Path(name).suffix}"
+    index_first(shared / "clips" / name, cut)
+    inspect(cut)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with pytest.raises(BadInput, match="cut short"):
+        inspect(cut)
+
+
+def test_what_is_left_of_a_matroska_counts(shared, tmp_path):
+    content = (shared / "clips" / "decord_flipping_a_pancake.mkv").read_bytes()
+    (tmp_path / "cut").write_bytes(content[: len(content) // 2])
+    assert inspect(tmp_path / "cut").duration < 8  # of 10.3, which its header names
+
+
+def index_first(video: Path, copy: Path) -> None:
+    """The same pictures in a file whose index comes first, as the web has its MP4."""
+    with av.open(str(video)) as original, av.open(str(copy), "w", options={"movflags": "+faststart"}) as made:
+        stream = made.add_stream_from_template(original.streams.video[0])
+        for packet in original.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)

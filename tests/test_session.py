@@ -134,6 +134,20 @@ def test_a_file_that_is_no_catalog(tmp_path):
         open_catalog(workspace)
 
 
+def test_a_catalog_damaged_further_in_is_one_line(tmp_path):
+    workspace = Workspace(tmp_path / "home")
+    catalog = open_catalog(workspace)
+    with catalog.reading() as session:
+        page = session.scalar(text("SELECT rootpage FROM sqlite_master WHERE name = 'clips'"))
+    catalog.close()
+    with open(workspace.catalog, "r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(PlusmvError, match="malformed") as caught, open_catalog(workspace).reading() as session:
+        session.scalars(select(Clip)).all()
+    assert "\n" not in str(caught.value)
+
+
 def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path):
     workspace = Workspace(tmp_path)
     with open_catalog(workspace).writing() as session:
