@@ -71,7 +71,7 @@ def curves_figure(runs: Mapping[str, Path], label: str) -> str:
     """Loss terms and attention over the steps: a column for each run and stream, from what `plusmv train` wrote."""
     columns = [(arm, stream, rows) for arm, path in runs.items() for stream, rows in _by_stream(path).items()]
     with plt.rc_context(STYLE):
-        size = (3.4 * len(columns) + 0.6, 4.8)
+        size = (3.4 * len(columns) + 1.4, 4.8)
         figure, axes = plt.subplots(
             2, len(columns), sharex=True, sharey="row", squeeze=False, figsize=size, layout="constrained"
         )
@@ -88,8 +88,8 @@ def curves_figure(runs: Mapping[str, Path], label: str) -> str:
             below.set(xlabel="step", ylim=(0, 1))
         axes[0, 0].set_ylabel("loss and its weighted terms")
         axes[1, 0].set_ylabel("attention over snippets")
-        axes[0, -1].legend(loc="upper right", fontsize=8)
-        axes[1, -1].legend(loc="upper right", fontsize=8)
+        for axis in axes[:, -1]:
+            axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
         figure.suptitle(f"Training on {label}", x=0.01, ha="left", fontsize=10)
         return _uri(figure)
 

@@ -39,7 +39,7 @@ class WalkSettings:
     streams: tuple[str, ...] = ("rgb",)  # flow triples the minutes and, without flow weights, added only spread
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 500  # of one video each, the same without and with +MV
-    shown: str = "demo_test_0003"  # the test video whose attention is drawn
+    shown: str = "rendered_test_0003"  # the test video whose attention is drawn
 
 
 @dataclass

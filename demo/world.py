@@ -101,7 +101,7 @@ def plan_world(settings: WorldSettings) -> World:
         for index in range(count):
             action = ACTIONS[index % len(ACTIONS)]
             wanted = int(rng.integers(settings.instances[0], settings.instances[1] + 1))
-            videos[f"demo_{subset}_{index + 1:04d}"] = _plan(rng, action, action, settings.seconds, wanted)
+            videos[f"rendered_{subset}_{index + 1:04d}"] = _plan(rng, action, action, settings.seconds, wanted)
     microvideos = [clip for index in range(len(ACTIONS)) for clip in _plan_tag(rng, settings, index)]
     first = microvideos[0]
     tag, action = first.tag, first.action

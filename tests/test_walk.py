@@ -10,7 +10,7 @@ from demo.report import write_report
 from demo.walk import WalkSettings, found_copies, sums_up, walk
 from demo.world import TINY
 
-SETTINGS = WalkSettings(TINY, ("rgb",), seeds=(0,), steps=20, shown="demo_test_0001")
+SETTINGS = WalkSettings(TINY, ("rgb",), seeds=(0,), steps=20, shown="rendered_test_0001")
 
 
 @pytest.fixture(scope="module")

@@ -107,10 +107,11 @@ def detect_in_video(
     shown = list(dict.fromkeys(instance.label for instance in detections))[:4]
     weighted = readout.weighted_activation(settings.rgb_share)
     panels = {
-        "attention λ": {**readout.attention, "mean": readout.mean_attention()},
+        "attention λ": readout.attention | ({"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}),
         "λ × T-CAM": {label: weighted[:, 1 + trained.classes.index(label)] for label in shown},
     }
-    return FoundInVideo(detections, readout.seconds, panels, "a trained run", detection_facts(trained, settings))
+    made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
+    return FoundInVideo(detections, readout.seconds, panels, made_with, detection_facts(trained, settings))
 
 
 def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
