@@ -177,13 +177,13 @@ def extract(
     if video is not None:
         if out.suffix != ".safetensors":
             raise BadInput(f"a feature file ends in .safetensors, not {out.name}")
-        outcomes = extract_videos(extractor, [Video(out.stem, video, out)], 1)
+        outcomes = extract_videos(extractor, [Video(out.stem, video, out)], 1, track)
     elif videos is not None:
-        outcomes = extract_videos(extractor, folder_videos(videos, out), workers)
+        outcomes = extract_videos(extractor, folder_videos(videos, out), workers, track)
     else:
         workspace = Workspace(home)
-        outcomes = extract_clips(open_catalog(workspace, db), workspace, extractor, retry_failed, workers)
-    result = summary(track(outcomes, None, "extract"))
+        outcomes = extract_clips(open_catalog(workspace, db), workspace, extractor, retry_failed, workers, track)
+    result = summary(outcomes)
     if not result["clips"]:
         say("the catalog has no kept or undecided clip: take some in with plusmv crawl")
     rows = [[clip["id"], clip["state"], clip["snippets"]] for clip in result["clips"]]

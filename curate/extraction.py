@@ -4,14 +4,14 @@ A feature file that is there, can be read and was made by the same recipe at the
 itself says so, so files of a killed run are adopted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, or_, select
 
 from core.errors import BadInput, Missing, PlusmvError
-from core.workers import map_unordered
+from core.workers import Outcome, map_unordered
 from core.workspace import Workspace, remove_stale_parts
 from curate.source_folder import VIDEO_SUFFIXES
 from db.models import Clip, FeatureFile, FileState, Verdict, now
@@ -21,6 +21,7 @@ from features.feature_files import read_features
 from features.pipeline import Extractor, ExtractStage
 
 SUFFIX = ".safetensors"
+Watch = Callable[[Iterable[Outcome], int, str], Iterable[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,15 @@ def summary(outcomes: Iterable[Extracted]) -> dict:
     return {state: states.count(state) for state in ("done", "skipped", "failed")} | {"clips": clips}
 
 
-def extract_videos(extractor: Extractor, videos: Iterable[Video], workers: int | None = None) -> Iterator[Extracted]:
+def extract_videos(
+    extractor: Extractor,
+    videos: Iterable[Video],
+    workers: int | None = None,
+    watch: Watch = lambda outcomes, total, description: outcomes,
+) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
 
+    watch: wraps the outcomes of what has to be made, as core.commandline.track does.
     Raises Missing where weights are not there.
     """
     recipe, missing = extractor.recipe_hash(), []
@@ -61,7 +68,7 @@ def extract_videos(extractor: Extractor, videos: Iterable[Video], workers: int |
             missing.append((video.path, video.id, video.out))
         else:
             yield Extracted(video.id, "skipped", "its features are there", there)
-    for outcome in map_unordered(ExtractStage(extractor), missing, workers=workers):
+    for outcome in watch(map_unordered(ExtractStage(extractor), missing, workers=workers), len(missing), "extract"):
         video_id = outcome.task[1]
         if outcome.error is None:
             yield Extracted(video_id, "done", None, outcome.value["snippets"])
@@ -94,6 +101,7 @@ def extract_clips(
     extractor: Extractor,
     retry_failed: bool = False,
     workers: int | None = None,
+    watch: Watch = lambda outcomes, total, description: outcomes,
 ) -> Iterator[Extracted]:
     """Features of every kept or undecided clip into the workspace, with a row each in the catalog.
 
@@ -111,7 +119,7 @@ def extract_clips(
         for sha256, clip in clips.items()
         if clip.id not in before
     )
-    for outcome in extract_videos(extractor, videos, workers):
+    for outcome in extract_videos(extractor, videos, workers, watch):
         row = FeatureFile(
             clip_id=clips[outcome.id].id,
             recipe=recipe,
