@@ -75,6 +75,16 @@ def test_readme_command(line, world, environment):
     assert done.stdout.strip()
 
 
+def test_readme_python(world, environment):
+    """The README's Python, on what its commands have made."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=world, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(3, 1024)" in done.stdout
+
+
 def test_what_the_commands_left(world):
     exported = json.loads((world / "plusmv-data" / "exports" / "microvideos.json").read_text())
     assert len(exported["database"]) == len(TAGS)
