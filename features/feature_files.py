@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from core.errors import BadInput, Missing
@@ -19,6 +19,7 @@ from core.workspace import atomic_path
 from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 STREAMS = ("rgb", "flow")
+LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def read_features(
     feature_fps, feature_stride: what to assume of files that do not say. Raises Missing where no folder has the video,
     BadInput where the id is no file name or the file cannot be used (T = 0, NaN, streams of different lengths, ...).
     """
-    if not video_id or video_id in (".", "..") or any(character in video_id for character in "/\\\0"):
+    climbs = video_id in ("", ".", "..") or any(character in video_id for character in "/\\\0")
+    if climbs or len(video_id.encode(errors="surrogatepass")) > LONGEST_ID:
         raise BadInput(f"video id {video_id!r} is no file name, so it has no feature file")
     for folder in map(Path, folders):
         single, array, archive = (folder / f"{video_id}{suffix}" for suffix in (".safetensors", ".npy", ".npz"))
@@ -113,8 +115,8 @@ def _read_safetensors(path: Path, assumed: VideoFeatures) -> VideoFeatures:
         with safe_open(path, framework="numpy") as file:
             metadata = {name: _parsed(text) for name, text in (file.metadata() or {}).items()}
             streams = {name: file.get_tensor(name) for name in file.keys() if name in STREAMS}  # noqa: SIM118
-    except (OSError, SafetensorError, TypeError, ValueError) as error:
-        raise BadInput(f"cannot read the features in {path}: {error}") from error
+    except Exception as error:  # safetensors and json raise half a dozen kinds for damaged or hostile files
+        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
     known = {name: value for name, value in metadata.items() if name in vars(assumed) and name not in ("id", "streams")}
     features = _checked(replace(assumed, streams=streams, **known), path)
     if features.frames is not None:
@@ -135,8 +137,8 @@ def _parsed(text: str) -> object:
 def _load(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError, MemoryError) as error:
-        raise BadInput(f"cannot read the features in {path}: {error}") from error
+    except Exception as error:  # numpy evaluates the header as Python, so also tokenize's and the parser's kinds
+        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
 
 
 def _load_archive(path: Path) -> dict[str, np.ndarray]:
@@ -144,7 +146,7 @@ def _load_archive(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in STREAMS if name in archive}
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged archives
-        raise BadInput(f"cannot read the features in {path}: {error}") from error
+        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
 
 
 def _halves(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:
@@ -193,6 +195,13 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
     for name in ("weights", "notes"):
         if not isinstance(getattr(features, name), dict):
             raise BadInput(f"{path}: its {name} are no JSON object")
+    labels = [features.recipe or "", *features.weights.values()]
+    if not all(isinstance(label, str) for label in labels):
+        raise BadInput(f"{path}: its recipe and its weights' names must be text")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{error or type(error).__name__}".split())
 
 
 def _shape(array: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """Detection from snippet scores: the gate, Eq. 12, both ways of making proposals, and the published traps."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +114,10 @@ def test_features_of_another_width_stream_or_recipe_are_refused():
         check_recipe(run, VideoFeatures("v", {"rgb": array}, 25.0, recipe="xyz"))
 
 
-@pytest.mark.parametrize("wrong", [{"proposals": "x"}, {"rgb_share": 2}, {"overlap": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"proposals": "x"}, {"rgb_share": 2}, {"overlap": -1}, {"gate": math.nan}, {"gate": 2},
+              {"thresholds": (0.5, 5.0)}]
+)  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(BadInput):
         DetectionSettings(**wrong)

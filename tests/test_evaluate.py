@@ -95,6 +95,7 @@ def test_what_the_official_code_leaves_undefined_is_defined_and_named():
 
 def test_no_detections_at_all_score_zero():
     assert evaluate(truth(a=[("Jump", 0, 10)]), {})["average_mAP"] == 0.0
+    assert "no true instance" in evaluate(truth(a=[]), {})["notes"][0]
 
 
 def test_tiou_is_symmetric_and_in_seconds():

@@ -1,6 +1,7 @@
 """Feature files: what we write is what we read, others' formats read alike, and bad ones give one line."""
 
 import io
+import json
 import os
 from dataclasses import replace
 
@@ -117,7 +118,33 @@ def test_damaged_files_are_refused(tmp_path, suffix, damage):
         read_features([tmp_path], "v")
 
 
-@pytest.mark.parametrize("video_id", ["../v", "/etc/v", "a/b", "..", "", "a\\b", "a\0"])
+HEADERS = {
+    "npy": b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr':'<f4','fortran_order':False,'shape':((".ljust(117) + b"\n",
+    "deep": {"__metadata__": {"notes": "[" * 100_000}},
+    "dtype": {"rgb": {"dtype": "F8_E4M3", "shape": [1, 4], "data_offsets": [0, 4]}},
+    "recipe": {"__metadata__": {"recipe": "[1]"}, "rgb": {"dtype": "F16", "shape": [1, 2], "data_offsets": [0, 4]}},
+    "weights": {
+        "__metadata__": {"weights": '{"rgb": [1]}'},
+        "rgb": {"dtype": "F16", "shape": [1, 2], "data_offsets": [0, 4]},
+    },
+}
+
+
+@pytest.mark.parametrize("hostile", HEADERS)
+def test_hostile_headers_are_one_line(tmp_path, hostile):
+    header = HEADERS[hostile]
+    if isinstance(header, bytes):
+        (tmp_path / "v.npy").write_bytes(header + bytes(100))
+    else:
+        text = json.dumps(header).encode()
+        content = len(text).to_bytes(8, "little") + text + bytes(4 if "rgb" in header else 0)
+        (tmp_path / "v.safetensors").write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        read_features([tmp_path], "v")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("video_id", ["../v", "/etc/v", "a/b", "..", "", "a\\b", "a\0", "v" * 300])
 def test_ids_that_climb_are_refused(tmp_path, video_id):
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "v.npy", np.zeros((2, 4)))

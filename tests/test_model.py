@@ -1,5 +1,7 @@
 """The model of one stream: pooling and probabilities as in the equations, centring, and which terms are counted."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -87,7 +89,8 @@ def test_one_snippet_trains():
 
 @pytest.mark.parametrize(
     "wrong", [{"pool": "max"}, {"method": "x"}, {"lr": 0}, {"steps": 0}, {"streams": ()}, {"mv_ratio": 1.0},
-              {"guide_weight": -1.0}, {"sigma": -1.0}]
+              {"guide_weight": -1.0}, {"sigma": -1.0},
+              {"lr": math.nan}, {"centre": math.inf}, {"cluster_weight": math.nan}, {"sigma": 1e9}]
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(BadInput):

@@ -5,7 +5,7 @@ import numpy as np
 
 from core.annotations import Instance
 from wsal.curves import read_curves
-from wsal.plots import plot_curves, plot_video
+from wsal.plots import axis_end, plot_curves, plot_video
 
 SECONDS = np.stack([np.arange(20) * 0.64, np.arange(1, 21) * 0.64], axis=1)
 
@@ -26,6 +26,12 @@ def test_a_video_with_and_without_detections(tmp_path):
     assert full.shape[0] > empty.shape[0]
     blue = (full[..., 0] > 180) & (full[..., 2] < 90)
     assert blue[full.shape[0] * 3 // 4 :].sum() > 1000  # the detection's bar
+
+
+def test_truth_far_past_the_end_does_not_squeeze_the_video():
+    assert axis_end(SECONDS, [], []) == 20 * 0.64
+    assert axis_end(SECONDS, [], [Instance("GolfSwing", 12.0, 13.0)]) == 13.0
+    assert axis_end(SECONDS, [], [Instance("GolfSwing", 12.0, 99.0)]) < 14.0
 
 
 def test_curves_of_both_streams(tmp_path):

@@ -175,5 +175,12 @@ def test_what_is_no_checkpoint_is_refused(training, tmp_path):
         load_checkpoint(tmp_path / "text")
     trained = train(training, Settings(steps=2), tmp_path / "run")
     save_checkpoint(tmp_path / "other", replace(trained, classes=("One", "Two")))
-    with pytest.raises(BadInput, match="cannot use the checkpoint"):
+    with pytest.raises(BadInput, match="cannot use the checkpoint") as caught:
         load_checkpoint(tmp_path / "other")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_diverges_ends_in_words_and_not_in_a_checkpoint(training, tmp_path):
+    with pytest.raises(BadInput, match="smaller --lr"):
+        train(training, Settings(steps=20, lr=1e30), tmp_path / "run")
+    assert not (tmp_path / "run" / CHECKPOINT).exists()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_microvideos_join_from_the_workspace_or_a_file(world):
 
 
 def test_the_papers_literal_settings_can_be_asked_for(world):
-    options = ["--pool", "mean", "--centre", 0, "--no-detach", "--streams", "rgb", "--loss-weights", "0.1,0,0.1"]
+    options = ["--pool", "mean", "--centre", 0, "--no-detach", "--streams", " rgb", "--loss-weights", "0.1,0,0.1"]
     settings = plusmv("train", *files(world), *options, "--steps", 2, "--run", "literal", "--home", world)["settings"]
     assert (settings["pool"], settings["centre"], settings["detach"]) == ("mean", 0, False)
     assert (settings["streams"], settings["guide_weight"]) == (["rgb"], 0)
@@ -114,6 +115,17 @@ def test_class_scores_of_every_video(world, trained):
     assert len(rows) == 1 + 3 * len(ACTIONS)
     clip = {label: float(score) for name, label, score in rows[1:] if name == "microvideo_0001"}
     assert max(clip, key=clip.get) == ACTIONS[1]
+
+
+def test_a_video_that_lacks_a_stream_is_left_out_and_the_rest_goes_on(world, trained, tmp_path):
+    videos, features = simulated_videos(2, "test", 5)
+    one, two = features.values()
+    write_simulated(tmp_path, {one.id: one, two.id: replace(two, streams={"rgb": two.streams["rgb"]})})
+    write_annotations(tmp_path / "a.json", videos.values())
+    files = ["--annotations", tmp_path / "a.json", "--features", tmp_path, "--out", tmp_path / "d.json"]
+    told = plusmv("detect", *files, "--run", "bm", "--home", world)
+    assert list(told["results"]) == [one.id]
+    assert "no flow features" in told["external_data"]["left_out"][two.id]
 
 
 def test_tcam_proposals_and_thresholds(world, trained):
@@ -132,6 +144,8 @@ def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
         (BadInput, "--features DIR", ["train", "--annotations", world / "annotations.json"]),
         (BadInput, "no feature folder", ["train", *files(world)[:2], "--features", tmp_path / "none"]),
         (Missing, "none of 12 videos", ["train", *files(world)[:2], "--features", tmp_path / "empty"]),
+        (BadInput, "rgb, flow or both", ["train", *files(world), "--streams", "rgb,foo"]),
+        (BadInput, "--mv or --mv-set", ["train", *files(world), "--mv-ratio", "0.5"]),
         (BadInput, "not three numbers", ["train", *files(world), "--loss-weights", "1,2"]),
         (BadInput, "it has test, validation", ["train", *files(world), "--subset", "x"]),
         (BadInput, "is not JSON", ["train", "--annotations", tmp_path / "broken.json", "--features", tmp_path]),
@@ -143,6 +157,8 @@ def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
         (BadInput, "goes with --video", ["detect", *files(world), "--classifier", "kinetics"]),
         (BadInput, "no protocol", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
                                    world / "annotations.json", "--protocol", "x"]),
+        (BadInput, "above 0", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
+                               world / "annotations.json", "--tiou", "0,0.5"]),
         (BadInput, "no 'results'", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
                                     world / "annotations.json"]),
     ]:  # fmt: skip

@@ -50,7 +50,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         models = {s: _model(s, tensors, len(facts["classes"]), settings) for s in settings.streams}
         return Checkpoint(settings, models=models, **facts)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"cannot use the checkpoint {path}: {error}; train again") from error
+        raise BadInput(f"cannot use the checkpoint {path}: {' '.join(str(error).split())}; train again") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:
@@ -68,7 +68,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["plusmv"])  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"cannot read the checkpoint {path}: {error}; train again") from error
 
 

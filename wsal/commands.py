@@ -63,13 +63,15 @@ def train(
     from wsal.settings import Settings
     from wsal.training_set import load_training_set
 
+    if mv_ratio is not None and not (mv or mv_set):
+        raise BadInput("--mv-ratio shares the steps with microvideos; add them with --mv or --mv-set")
     workspace = Workspace(home)
     microvideos = _microvideos(workspace, mv, mv_set)
     folders = [*(features or []), *([workspace.features] if mv else [])]
     training = load_training_set(
         read_annotations(annotations, subset),
         _source(FeatureSource, folders, feature_fps, feature_stride),
-        streams.split(",") if streams else None,
+        _streams(streams),
         microvideos,
         allow_mixed_recipes,
     )
@@ -110,8 +112,11 @@ def detect(
     ] = None,
     run: Annotated[str | None, typer.Option(help="Name of the training run.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint file, instead of --run.")] = None,
-    classifier: Annotated[str | None, typer.Option(help="kinetics: no run needed, only for --video.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the detections go (default: the run's folder).")] = None,
+    classifier: Annotated[str | None, typer.Option(help="kinetics: no run needed, only --video.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the detections go (default: beside the checkpoint; --video: HOME/detections)."),
+    ] = None,
     scores: Annotated[Path | None, typer.Option(help="Write a CSV of class scores per video, no detections.")] = None,
     proposals: Annotated[str, typer.Option(help="attention (paper) or tcam (STPN).")] = "attention",
     thresholds: Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")] = None,
@@ -198,7 +203,10 @@ def evaluate(
 
     if protocol != PROTOCOL:
         raise BadInput(f"there is no protocol {protocol!r}; use {PROTOCOL}")
-    result = score(read_annotations(ground_truth, subset), read_detections(detections), parse_steps(tiou))
+    levels = parse_steps(tiou)
+    if not all(0 < level <= 1 for level in levels):
+        raise BadInput("--tiou thresholds must be above 0 and at most 1")
+    result = score(read_annotations(ground_truth, subset), read_detections(detections), levels)
     title = (f"AP in %, {result['protocol']} protocol: {result['videos']} videos, {result['ground_truth']} true"
              f" instances, {result['detections']} detections")  # fmt: skip
     rows = [("mAP", *_percent(result["mAP"]))]
@@ -224,6 +232,18 @@ def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[st
         )
     path = mv_set or (exported if mv else None)
     return read_annotations(path, MICROVIDEO_SUBSET) if path else {}
+
+
+def _streams(text: str | None) -> tuple[str, ...] | None:
+    """The streams named, in our order, each once; None for all there are."""
+    from features.feature_files import STREAMS
+
+    if text is None:
+        return None
+    named = {part.strip() for part in text.split(",")}
+    if named - set(STREAMS):
+        raise BadInput(f"--streams must be rgb, flow or both, not {text!r}")
+    return tuple(stream for stream in STREAMS if stream in named)
 
 
 def _three_weights(text: str) -> tuple[float, float, float]:

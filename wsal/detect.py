@@ -28,8 +28,10 @@ class DetectionSettings:
     def __post_init__(self):
         if self.proposals not in DEFAULT_THRESHOLDS:
             raise BadInput(f"there are no proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
-        if not (0 <= self.rgb_share <= 1 and 0 <= self.overlap <= 1):
-            raise BadInput("theta and the NMS overlap must lie between 0 and 1")
+        if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap)):
+            raise BadInput("the gate, theta and the NMS overlap must lie between 0 and 1")
+        if not all(0 <= level < 1 for level in self.levels):
+            raise BadInput("proposal thresholds must be at least 0 and below 1, as what they cut lies between 0 and 1")
 
     @property
     def levels(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core.annotations import AnnotatedVideo, Instance
-from core.errors import Missing
+from core.errors import BadInput, Missing
 from core.workspace import write_bytes
 from features.feature_files import list_features
 from features.recipe import Recipe
@@ -40,7 +40,7 @@ def read_videos(
 ) -> tuple[dict[str, VideoReadout], dict[str, str]]:
     """Readouts of the videos with usable features, one video in memory at a time, and {id: reason} of the others.
 
-    Raises Refused for features made otherwise than in training, BadInput for another width, Missing if none is usable.
+    Raises Refused for features made otherwise than in training, Missing if none is usable.
     """
     readouts, left_out = {}, {}
     for video in videos:
@@ -49,7 +49,10 @@ def read_videos(
         for features in usable.values():
             if not allow_mixed_recipes:
                 check_recipe(trained, features)
-            readouts[video.id] = read_video(trained, features)
+            try:
+                readouts[video.id] = read_video(trained, features)
+            except BadInput as error:  # a stream lacks, or has another width
+                left_out[video.id] = str(error)
     if not readouts:
         raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'there is no video')}")
     return readouts, left_out

@@ -137,6 +137,7 @@ def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Ma
     tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in found.values())
     past = sum(0 < video.duration < i.end for video in ground_truth.values() for i in video.instances)
     notes = [
+        (not truth, "there is no true instance, so there is no class to score"),
         (silent, f"{len(silent)} videos have no detection: {_some(silent)}"),
         (foreign, f"{sum(len(detections[v]) for v in foreign)} detections lie in {len(foreign)} videos without ground"
                   f" truth and count as false positives: {_some(foreign)}"),

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 
 COLOURS = ("#3366cc", "#e0792b", "#2a9d5c", "#c23b5a", "#7b5ea7", "#8a6d3b", "#4aa3b8", "#777777")
 TRUTH = "#333333"
+NARROW = 0.04  # of the axis: a bar that cannot hold its score, which then stands to its right
 STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -50,11 +51,22 @@ def plot_video(
         )
         for axis, (name, curves) in zip(axes, panels.items(), strict=False):
             _draw_curves(axis, name, curves, seconds, truth, colours)
-        _draw_bars(axes[-1], rows, best[-1].score if best else 0, best[0].score if best else 0)
+        end = axis_end(seconds, best, truth)
+        _draw_bars(axes[-1], rows, best[-1].score if best else 0, best[0].score if best else 0, end)
         axes[0].set_title(title, loc="left", fontsize=11, fontweight="bold")
         axes[-1].set_xlabel("seconds")
-        axes[-1].set_xlim(0, max(float(seconds[-1, 1]), *(i.end for i in (*best, *truth)), 0.1))
+        axes[-1].set_xlim(0, end)
         _save(figure, path)
+
+
+def axis_end(seconds: np.ndarray, detections: Sequence[Instance], truth: Sequence[Instance]) -> float:
+    """Where the time axis ends: after what was seen and found, and after the truth as far as the video can reach.
+
+    The last snippet may be followed by a part of one; annotations that end far after their video must not squeeze it.
+    """
+    seen = max(float(seconds[-1, 1]), *(instance.end for instance in detections), 0.1)
+    reach = seen + float(np.ptp(seconds[0]))
+    return max(seen, min(reach, max((instance.end for instance in truth), default=0.0)))
 
 
 def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
@@ -116,7 +128,7 @@ def _colours(panels: Mapping[str, Mapping], *instances: Sequence[Instance]) -> d
     return colours
 
 
-def _draw_bars(axis, rows: Sequence[tuple[str, str, list[Instance]]], low: float, high: float) -> None:
+def _draw_bars(axis, rows: Sequence[tuple[str, str, list[Instance]]], low: float, high: float, end: float) -> None:
     """A row of bars each: (tick label, colour, instances that do not overlap). Detections are darker the better."""
     for height, (_, colour, instances) in enumerate(rows):
         for instance in instances:
@@ -124,8 +136,10 @@ def _draw_bars(axis, rows: Sequence[tuple[str, str, list[Instance]]], low: float
             span = (instance.start, instance.end - instance.start)
             axis.broken_barh([span], (height - 0.36, 0.72), facecolor=colour, alpha=0.25 + 0.7 * strength)
             if instance.score is not None and instance.score == high:
-                middle = (instance.start + instance.end) / 2
-                axis.text(middle, height, f"{high:.2f}", ha="center", va="center", fontsize=8, color="white")
+                wide = span[1] > NARROW * end
+                at = instance.start + span[1] / 2 if wide else instance.end + end / 200
+                side, ink = ("center", "white") if wide else ("left", TRUTH)
+                axis.text(at, height, f"{high:.2f}", ha=side, va="center", fontsize=8, color=ink)
     axis.set(yticks=range(len(rows)), yticklabels=[name for name, _, _ in rows], ylim=(len(rows) - 0.4, -0.6))
     axis.grid(axis="y", visible=False)
 

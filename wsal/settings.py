@@ -1,10 +1,13 @@
 """The settings of a training run: the paper's value and where it stands, kept in every checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from core.errors import BadInput
+
+WIDEST_SIGMA = 1000  # snippets, over ten minutes; the kernel holds six times as many
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,16 @@ class Settings:
 
     def __post_init__(self):
         weights = (self.background_weight, self.guide_weight, self.cluster_weight, self.sparsity_weight)
+        numbers = (*weights, self.centre, self.sigma, self.lr)
         for broken, message in (
+            (not all(map(math.isfinite, numbers)), "learning rate, loss weights, centring and sigma must be finite"),
             (not self.streams, "name at least one stream, such as --streams rgb,flow"),
             (min(weights) < 0, "loss weights must not be negative; 0 switches a term off"),
             (self.method not in ("bm", "stpn"), f"there is no method {self.method!r}; use bm or stpn"),
             (self.pool not in ("mean", "norm"), f"there is no pooling {self.pool!r}; use mean or norm"),
             (self.lr <= 0 or self.steps < 1 or self.hidden < 1, "lr, steps and hidden width must be positive"),
-            (self.sigma < 0 or self.centre < 0, "sigma and the centring scale must not be negative"),
+            (not 0 <= self.sigma <= WIDEST_SIGMA, f"sigma must be 0 to {WIDEST_SIGMA} snippets"),
+            (self.centre < 0, "the centring scale must not be negative"),
             (
                 self.mv_ratio is not None and not 0 < self.mv_ratio < 1,
                 "the microvideos' share of the steps must lie between 0 and 1",

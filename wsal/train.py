@@ -6,6 +6,7 @@ run that was killed and started again ends in the same bits: its progress file h
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.errors import Refused
+from core.errors import BadInput, Refused
 from core.workspace import remove_stale_parts, write_bytes
 from features.feature_files import STREAMS
 from wsal.checkpoints import Checkpoint, load_checkpoint, read_tensors, save_checkpoint, write_tensors
@@ -111,13 +112,19 @@ def initial_model(features: list[torch.Tensor], classes: int, stream: str, setti
 def training_step(
     model: StreamModel, optimiser: torch.optim.Optimizer, features: torch.Tensor, target: torch.Tensor
 ) -> tuple[dict[str, float], np.ndarray]:
-    """One step on one video. Returns the weighted terms of the loss and the attention (T,) before the step."""
+    """One step on one video. Returns the weighted terms of the loss and the attention (T,) before the step.
+
+    Raises BadInput once the loss is NaN or infinite: nothing that such a run ends in can be used.
+    """
     readout = model(features)
     found = terms(model, readout, target)
+    values = {name: term.item() for name, term in found.items()}
+    if not all(map(math.isfinite, values.values())):
+        raise BadInput("the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights")
     optimiser.zero_grad()
     sum(found.values()).backward()
     optimiser.step()
-    return {name: term.item() for name, term in found.items()}, readout.attention.detach().numpy()
+    return values, readout.attention.detach().numpy()
 
 
 def video_order(videos: Sequence[TrainingVideo], settings: Settings) -> np.ndarray:
