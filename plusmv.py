@@ -13,24 +13,24 @@ from core.commandline import say
 from core.errors import PlusmvError
 
 COMMANDS = {
-    "demo": "demo",
-    "crawl": "curate",
-    "dedup": "curate",
-    "weights": "features",
-    "extract": "curate",
-    "classify": "features",
-    "label": "curate",
-    "decide": "curate",
-    "report": "curate",
-    "export": "curate",
-    "train": "wsal",
-    "detect": "wsal",
-    "evaluate": "wsal",
+    "demo": "demo.commands",
+    "crawl": "curate.crawl_commands",
+    "dedup": "curate.duplicate_commands",
+    "weights": "features.commands",
+    "extract": "curate.commands",
+    "classify": "features.commands",
+    "label": "curate.commands",
+    "decide": "curate.commands",
+    "report": "curate.commands",
+    "export": "curate.commands",
+    "train": "wsal.commands",
+    "detect": "wsal.commands",
+    "evaluate": "wsal.commands",
 }
 
 
 class FrontDoor(typer.core.TyperGroup):
-    """Loads a package's commands only when one of them is asked for."""
+    """Loads a module of commands only when one of them is asked for."""
 
     def list_commands(self, ctx):
         return list(COMMANDS)
@@ -38,7 +38,7 @@ class FrontDoor(typer.core.TyperGroup):
     def get_command(self, ctx, name):
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"{COMMANDS[name]}.commands")
+        module = importlib.import_module(COMMANDS[name])
         return typer.main.get_group(module.app).commands[name]
 
 

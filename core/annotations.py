@@ -64,7 +64,8 @@ def read_annotations(path: Path, subset: str | None = None) -> dict[str, Annotat
             )
     if not videos:
         found = sorted({str(entry.get("subset")) for entry in database.values() if isinstance(entry, dict)})
-        raise BadInput(f"{path} has no video of subset {subset!r}; it has {', '.join(found) or 'no videos at all'}")
+        wanted = "no video" if subset is None else f"no video of subset {subset!r}"
+        raise BadInput(f"{path} has {wanted}; it has {', '.join(found) or 'no videos at all'}")
     return videos
 
 
@@ -107,7 +108,7 @@ def _load(path: Path) -> dict:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise BadInput(f"{path} is not an ActivityNet file: its top level is no object")
@@ -141,9 +142,9 @@ def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instanc
 
 def _number(value: object, path: Path, video_id: str, what: str) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise BadInput(f"{path}: {what} of video {video_id!r} is not a finite number: {value!r}")
+        raise BadInput(f"{path}: {what} of video {video_id!r} is not a finite number: {value!r:.60}")
     return number

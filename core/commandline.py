@@ -28,7 +28,12 @@ Database = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a core).")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed before; otherwise it is left.")
+]
 HOME = Path("plusmv-data")
+SHOWN = 20  # failures listed for a person; --json lists all
 
 AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # names from the outside are no markup
 stderr = Console(stderr=True, soft_wrap=True, **AS_IT_IS)
@@ -81,3 +86,13 @@ def track(things: Iterable[T], total: int | None, description: str) -> Iterator[
 def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:
     """ "12 found = 10 downloaded + 2 known": the counts that must add up, the first being the sum of the rest."""
     return f"{result[names[0]]} {names[0]} = " + " + ".join(f"{result[name]} {name}" for name in names[1:])
+
+
+def say_failures(failures: Sequence[tuple[str, str]], again: str) -> None:
+    """Name what failed and why, and what tries it again."""
+    for name, reason in failures[:SHOWN]:
+        say(f"failed: {name}: {reason}")
+    if len(failures) > SHOWN:
+        say(f"... and {len(failures) - SHOWN} more; --json lists them all")
+    if failures:
+        say(f"the rest went on; {again} tries these again")

@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sized
@@ -90,6 +91,7 @@ def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Ou
 def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
     """A worker's life: set up, then one answer for each task until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
             stage.setup()
@@ -99,6 +101,12 @@ def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
         pipe.send((None, None))
         while True:
             pipe.send(_attempt(stage, pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    """A parent killed in the middle of a long task leaves no worker behind, to compete with the same command again."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 class _Worker:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from core.errors import BadInput, Missing
-from core.workspace import atomic_path
+from core.workspace import write_bytes
 from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 STREAMS = ("rgb", "flow")
@@ -66,8 +66,7 @@ def write_features(path: Path, features: VideoFeatures) -> None:
         "notes": features.notes,
     }
     metadata = {name: json.dumps(value) for name, value in told.items() if value is not None}
-    with atomic_path(Path(path)) as part:
-        save_file(arrays, part, metadata)
+    write_bytes(Path(path), save(arrays, metadata))
 
 
 def read_features(

@@ -80,6 +80,8 @@ def test_all_of_thumos14_is_read(shared):
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0]}]}}}, "lacks label and segment"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": ["x", 1]}]}}}, "segment of video 'a'"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, math.nan]}]}}}, "finite"),
+        ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, 10**400]}]}}}, "finite"),
+        ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, True]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": 1, "segment": [0, 1]}]}}}, "is not text"),
         ({"database": {"a": {**VIDEO, "annotations": "none"}}}, "not a list"),
     ],

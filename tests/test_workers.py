@@ -163,12 +163,12 @@ def test_leaving_early_leaves_no_process(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
 def test_stopping_the_program_leaves_no_process(tmp_path, by):
-    """Ctrl-C, and even SIGKILL of the parent: the workers go as well, at the latest after the task in hand."""
+    """Ctrl-C, and even SIGKILL of the parent: the workers go as well, whatever they have in hand."""
     script = (
         "import sys\nfrom pathlib import Path\nfrom core.workers import map_unordered\n"
         "from tests.test_workers import Sleepy\n"
         "if __name__ == '__main__':\n"
-        "    list(map_unordered(Sleepy(Path(sys.argv[1])), [1.5] * 40, workers=2))\n"
+        "    list(map_unordered(Sleepy(Path(sys.argv[1])), [600] * 4, workers=2))\n"
     )
     program = tmp_path / "program.py"
     program.write_text(script)
