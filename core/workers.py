@@ -4,6 +4,10 @@ A stage is a plain picklable object with `setup()`, called once in each worker (
 `process(task)`, whose value comes back. Workers never write the catalog: the caller gets outcomes and writes idempotent
 rows. An error is a value with a reason; a worker that dies costs its task one retry; a task over the time limit is a
 failure. Outcomes come in the order in which they finish.
+
+A `process` that is a generator streams: each part comes back as it is made, and a worker waits until its last one was
+taken, so that what is held stays bounded however much a task yields. The tasks of one call may be what another call
+yields: decoders feed networks like that.
 """
 
 import collections
@@ -15,7 +19,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -36,11 +40,16 @@ class Stage(Protocol[Task, Value]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[Task, Value]):
-    """A task with either its value or the reason why there is none."""
+    """A task with either its value or the reason why there is none.
+
+    A streaming task has an outcome for each part, with `more` set, and a last one without a value. After a worker's
+    death its retry yields the parts from the first one again.
+    """
 
     task: Task
     value: Value | None = None
     error: str | None = None
+    more: bool = False
 
 
 def available_cores() -> int:
@@ -55,10 +64,10 @@ def map_unordered(
     workers: int | None = None,
     time_limit: float | None = None,
 ) -> Iterator[Outcome[Task, Value]]:
-    """Yield one Outcome per task.
+    """Yield one Outcome per task (a streaming one: one for each part, then the last).
 
     engine: "processes" (spawned, one task at a time each) or "inline" (this process; no time limit, no protection).
-    time_limit: seconds a task may take before its worker is killed and the task fails.
+    time_limit: seconds a task, or a part of one, may take before its worker is killed and the task fails.
     Tasks are drawn only as workers become free, so an endless iterable needs no memory.
     """
     if engine == "inline":
@@ -72,20 +81,28 @@ def map_unordered(
         raise ValueError(f"unknown engine {engine!r}")
 
 
-def _attempt(stage: Stage[Task, Value], task: Task) -> tuple[Any, str | None]:
+def _attempts(stage: Stage[Task, Value], task: Task) -> Iterator[tuple[Any, str | None, bool]]:
+    """(value, error, more) of each part, and of the whole."""
     try:
-        return stage.process(task), None
+        made = stage.process(task)
+        if isinstance(made, Generator):
+            for part in made:
+                yield part, None, True
+            made = None
+        last = made, None, False
     except PlusmvError as error:
-        return None, str(error)
+        last = None, str(error), False
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return None, f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
+        last = None, f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})", False
+    yield last
 
 
 def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Outcome[Task, Value]]:
     stage.setup()
     for task in tasks:
-        yield Outcome(task, *_attempt(stage, task))
+        for answer in _attempts(stage, task):
+            yield Outcome(task, *answer)
 
 
 def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
@@ -96,11 +113,13 @@ def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
         try:
             stage.setup()
         except Exception as error:
-            pipe.send((None, error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())))
+            told = error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())
+            pipe.send((None, told, False))
             return
-        pipe.send((None, None))
+        pipe.send((None, None, False))
         while True:
-            pipe.send(_attempt(stage, pipe.recv()))
+            for answer in _attempts(stage, pipe.recv()):
+                pipe.send(answer)
 
 
 def _end_with_parent() -> None:
@@ -119,12 +138,13 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.ready = False
-        self.deadline = float("inf")
+        self.limit = self.deadline = float("inf")  # seconds, and the moment when they are over
         self.holding: tuple[Any, int] | None = None  # (task, attempts so far)
 
     def give(self, task: Any, attempts: int, time_limit: float | None) -> None:
         self.holding = (task, attempts + 1)
-        self.deadline = time.monotonic() + (time_limit or float("inf"))
+        self.limit = time_limit or float("inf")
+        self.deadline = time.monotonic() + self.limit
         with contextlib.suppress(BrokenPipeError):  # it died: the next read of the pipe says so
             self.pipe.send(task)
 
@@ -133,7 +153,7 @@ class _Worker:
         if not self.pipe.poll():
             return "overdue"
         try:
-            value, error = self.pipe.recv()
+            value, error, more = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             return "dead"
         if not self.ready:
@@ -141,8 +161,12 @@ class _Worker:
                 raise error
             self.ready = True
             return "ready"
-        (task, _), self.holding, self.deadline = self.holding, None, float("inf")
-        return Outcome(task, value, error)
+        task, _ = self.holding
+        if more:
+            self.deadline = time.monotonic() + self.limit
+        else:
+            self.holding, self.deadline = None, float("inf")
+        return Outcome(task, value, error, more)
 
     def stop(self) -> None:
         self.pipe.close()

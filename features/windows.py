@@ -1,13 +1,36 @@
-"""From a video to the networks' inputs, a snippet at a time: what is held never grows with the video's length."""
+"""From a video's frames to the networks' inputs, a chunk at a time: what is held never grows with the video's length.
+
+A chunk is a run of whole pictures that needs no other: the snippets that start in it, and one more frame for the flow
+field that leads out of it. So decoding, flow and the networks can be on different processes or devices.
+"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from core.errors import BadInput
 from features.decode import DEFAULT_LIMITS, DecodeLimits, probe, sample_frames
-from features.flow import farneback, grey, network_input
 from features.recipe import Recipe
+
+CHUNK_STARTS = 64  # frames in which the snippets of a chunk start: long enough for overlapping ones to share their flow
+CHUNK_BYTES = 64 << 20  # of pictures; wide ones come in smaller chunks, of one snippet at the least
+WIDEST = 16  # longer by shorter side; anything wider is a sliver that would take gigabytes once resized
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames of a video, (N, H, W, 3) uint8, from frame number `first` on.
+
+    Snippets start at its frames 0, stride, ... as long as `length` frames are there; a video of fewer frames is one
+    snippet, filled up with its last. `ends`: these are the video's last frames; otherwise there is one frame beyond the
+    last snippet.
+    """
+
+    frames: np.ndarray
+    first: int
+    ends: bool
 
 
 def pictures(path: Path, recipe: Recipe, limits: DecodeLimits = DEFAULT_LIMITS) -> Iterator[np.ndarray]:
@@ -16,52 +39,49 @@ def pictures(path: Path, recipe: Recipe, limits: DecodeLimits = DEFAULT_LIMITS) 
     A video of exactly the crop's size is taken as cropped already and is not resized (DeepMind's own examples are).
     """
     facts = probe(path, limits)
+    if max(facts.width, facts.height) > WIDEST * min(facts.width, facts.height):
+        raise BadInput(f"{path} is {facts.width}x{facts.height}, a sliver longer than {WIDEST} times its width")
     cropped_already = (facts.width, facts.height) == (recipe.crop, recipe.crop)
     return sample_frames(path, recipe.fps, None if cropped_already else recipe.short_side, limits)
 
 
-def centre_crop(picture: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, ...) -> (size, size, ...), a copy, so that the whole picture can be let go."""
-    top, left = (picture.shape[0] - size) // 2, (picture.shape[1] - size) // 2
-    return picture[top : top + size, left : left + size].copy()
-
-
-def snippets(frames: Iterable[np.ndarray], recipe: Recipe, with_flow: bool) -> Iterator[dict[str, np.ndarray]]:
-    """Yield each snippet: "rgb" (length, crop, crop, 3) uint8, and "flow" (length, crop, crop, 2) float32 in [-1, 1].
-
-    Field t is the flow from frame t to t + 1, across the snippet's end too; the video's last field repeats the one
-    before. A video shorter than a snippet is filled with its last frame and last field; one frame has no motion.
-    Frames after the last whole snippet are left out.
-    """
-    length, none_yet = recipe.length, True
-    rgb: list[np.ndarray] = []
-    fields: list[np.ndarray] = []  # one fewer than rgb
-    for picture, field in _with_fields(frames, recipe) if with_flow else ((picture, None) for picture in frames):
-        if field is not None:
-            fields.append(field)
-        rgb.append(centre_crop(picture, recipe.crop))
-        if len(rgb) > length:
-            yield _stacked(rgb, fields, length)
-            del rgb[: recipe.stride], fields[: recipe.stride]
-            none_yet = False
-    if rgb and (none_yet or len(rgb) == length):
-        if with_flow:
-            still = network_input(np.zeros((recipe.crop, recipe.crop, 2), np.float32), recipe)
-            fields += (fields[-1:] or [still]) * (length - len(fields))
-        rgb += rgb[-1:] * (length - len(rgb))
-        yield _stacked(rgb, fields, length)
-
-
-def _with_fields(frames: Iterable[np.ndarray], recipe: Recipe) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Each picture with the cropped field that leads to it; None for the first."""
-    before = None
+def chunks(frames: Iterable[np.ndarray], recipe: Recipe) -> Iterator[Chunk]:
+    """Cut a video's frames into chunks. Frames after the last whole snippet are left out, but for the flow out of it."""
+    held: list[np.ndarray] = []
+    first, starts = 0, CHUNK_STARTS
     for picture in frames:
-        now = grey(picture)
-        flow = None if before is None else farneback(before, now, recipe)
-        yield picture, None if flow is None else network_input(centre_crop(flow, recipe.crop), recipe)
-        before = now
+        if not first and not held:
+            starts = _starts(picture.nbytes, recipe)
+        held.append(picture)
+        if len(held) == starts - recipe.stride + recipe.length + 1:
+            yield Chunk(np.stack(held), first, ends=False)
+            first += starts
+            del held[:starts]
+    if held and (len(held) >= recipe.length or not first):
+        yield Chunk(np.stack(held), first, ends=True)
 
 
-def _stacked(rgb: list[np.ndarray], fields: list[np.ndarray], length: int) -> dict[str, np.ndarray]:
-    snippet = {"rgb": np.stack(rgb[:length])}
-    return snippet | {"flow": np.stack(fields[:length])} if fields else snippet
+def _starts(picture_bytes: int, recipe: Recipe) -> int:
+    """Frames of one chunk in which snippets start: a multiple of the stride."""
+    fitting = CHUNK_BYTES // picture_bytes - recipe.length
+    return max(1, min(CHUNK_STARTS, fitting) // recipe.stride) * recipe.stride
+
+
+def snippet_starts(chunk: Chunk, recipe: Recipe) -> range:
+    """At which of the chunk's frames a snippet starts."""
+    count = len(chunk.frames) - (not chunk.ends)
+    return range(0, max(count - recipe.length, 0) + 1, recipe.stride)
+
+
+def windows(fields: np.ndarray, starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
+    """(N, ...) -> each (length, ...) from a start on; where the array ends too early its last row is repeated."""
+    for start in starts:
+        window = fields[start : start + length]
+        lacking = length - len(window)
+        yield np.concatenate([window, np.repeat(window[-1:], lacking, axis=0)]) if lacking else window
+
+
+def centre_crop(pictures: np.ndarray, size: int) -> np.ndarray:
+    """(..., H, W, C) -> (..., size, size, C), a view."""
+    top, left = (pictures.shape[-3] - size) // 2, (pictures.shape[-2] - size) // 2
+    return pictures[..., top : top + size, left : left + size, :]

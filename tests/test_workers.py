@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.errors import BadInput, Missing, PlusmvError
@@ -185,3 +187,59 @@ def test_stopping_the_program_leaves_no_process(tmp_path, by):
         time.sleep(0.05)
     assert len(list(folder.iterdir())) >= 2
     assert alive(folder) == []
+
+
+@dataclass
+class Counting:
+    """Streams 0, 1, ... below the task, says how far it has come, and dies once where it is told to."""
+
+    folder: Path
+    dies_at: int = -1
+
+    def setup(self) -> None: ...
+
+    def process(self, task: int):
+        for number in range(task):
+            if number == self.dies_at and not (self.folder / "died").exists():
+                (self.folder / "died").touch()
+                os._exit(1)
+            if number == 90:
+                raise BadInput("ninety is too many")
+            (self.folder / "made").write_text(str(number))
+            yield np.full(1 << 20, number, np.uint8)  # more than a pipe holds
+
+
+@pytest.mark.parametrize("engine", ["inline", "processes"])
+def test_a_stream_comes_in_parts_and_ends_with_its_reason(tmp_path, engine):
+    outcomes = list(map_unordered(Counting(tmp_path), [3, 95], engine))
+    for task, parts, error in ((3, 3, None), (95, 90, "ninety is too many")):
+        *made, last = [outcome for outcome in outcomes if outcome.task == task]
+        assert [int(outcome.value[0]) for outcome in made] == list(range(parts))
+        assert all(outcome.more for outcome in made)
+        assert (last.value, last.error, last.more) == (None, error, False)
+
+
+def test_a_stream_waits_for_its_reader(tmp_path):
+    stream = map_unordered(Counting(tmp_path), [50], workers=1)
+    next(stream)
+    time.sleep(0.5)
+    assert int((tmp_path / "made").read_text()) <= 2
+    stream.close()
+
+
+def test_a_stream_starts_again_after_a_death(tmp_path):
+    made = [outcome.value for outcome in map_unordered(Counting(tmp_path, dies_at=2), [4], workers=1) if outcome.more]
+    assert [int(value[0]) for value in made] == [0, 1, 0, 1, 2, 3]
+
+
+def test_streams_feed_another_stage(tmp_path):
+    parts = map_unordered(Counting(tmp_path), [5, 6], workers=2)
+    sums = map_unordered(Summing(), (outcome.value for outcome in parts if outcome.more), workers=2)
+    assert sum(outcome.value for outcome in sums) == (10 + 15) << 20
+
+
+class Summing:
+    def setup(self) -> None: ...
+
+    def process(self, task):
+        return int(task.sum())
