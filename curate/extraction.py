@@ -11,14 +11,14 @@ from pathlib import Path
 from sqlalchemy import delete, or_, select
 
 from core.errors import BadInput, Missing, PlusmvError
-from core.workers import Outcome, map_unordered
+from core.workers import Outcome
 from core.workspace import Workspace, remove_stale_parts
 from curate.source_folder import VIDEO_SUFFIXES
 from db.models import Clip, FeatureFile, FileState, Verdict, now
 from db.queries import verdicts
 from db.session import Catalog
-from features.feature_files import read_features
-from features.pipeline import Extractor, ExtractStage
+from features.feature_files import NumberFormat, read_features, write_features
+from features.pipeline import Extractor, extract_all
 
 SUFFIX = ".safetensors"
 Watch = Callable[[Iterable[Outcome], int, str], Iterable[Outcome]]
@@ -55,23 +55,25 @@ def extract_videos(
     videos: Iterable[Video],
     workers: int | None = None,
     watch: Watch = lambda outcomes, total, description: outcomes,
+    number_format: NumberFormat = "float16",
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
 
     watch: wraps the outcomes of what has to be made, as core.commandline.track does.
     Raises Missing where weights are not there.
     """
-    recipe, missing = extractor.recipe_hash(), []
+    recipe, missing = extractor.recipe_hash(), {}
     for video in videos:
         there = _snippets_there(video.out, recipe, extractor.recipe.stride)
         if there is None:
-            missing.append((video.path, video.id, video.out))
+            missing[video.path, video.id] = video.out
         else:
             yield Extracted(video.id, "skipped", "its features are there", there)
-    for outcome in watch(map_unordered(ExtractStage(extractor), missing, workers=workers), len(missing), "extract"):
+    for outcome in watch(extract_all(extractor, list(missing), workers), len(missing), "extract"):
         video_id = outcome.task[1]
         if outcome.error is None:
-            yield Extracted(video_id, "done", None, outcome.value["snippets"])
+            write_features(missing[outcome.task], outcome.value, number_format)
+            yield Extracted(video_id, "done", None, outcome.value.count)
         else:
             yield Extracted(video_id, "failed", outcome.error)
 
@@ -102,6 +104,7 @@ def extract_clips(
     retry_failed: bool = False,
     workers: int | None = None,
     watch: Watch = lambda outcomes, total, description: outcomes,
+    number_format: NumberFormat = "float16",
 ) -> Iterator[Extracted]:
     """Features of every kept or undecided clip into the workspace, with a row each in the catalog.
 
@@ -119,7 +122,7 @@ def extract_clips(
         for sha256, clip in clips.items()
         if clip.id not in before
     )
-    for outcome in extract_videos(extractor, videos, workers, watch):
+    for outcome in extract_videos(extractor, videos, workers, watch, number_format):
         row = FeatureFile(
             clip_id=clips[outcome.id].id,
             recipe=recipe,

@@ -57,7 +57,7 @@ def classify_video(path: Path, top: int = 5, limits: DecodeLimits = DEFAULT_LIMI
     """
     network = build(load("rgb").tensors)
     recipe = Recipe()
-    crops = (centre_crop(picture, recipe.crop) for picture in pictures(path, recipe, limits))
+    crops = (centre_crop(picture, recipe.crop).copy() for picture in pictures(path, recipe, limits))
     total, positions, frames, passes = np.zeros(0), 0, 0, 0
     while held := list(itertools.islice(crops, PASS_FRAMES)):
         frames += len(held)

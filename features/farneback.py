@@ -6,8 +6,6 @@ twice; all pairs of a sequence go together. On a CPU it is ten times slower than
 would cost two decimal places, so convolutions are float32 in full.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,7 +68,7 @@ def _gaussian(taps: int, sigma: float, device: torch.device) -> Tensor:
 
 
 def _separable(x: Tensor, kernel: Tensor, border: str) -> Tensor:
-    """Filter (N, C, H, W) by a kernel along rows and along columns, channels apart. border: "reflect" or "replicate"."""
+    """Filter (N, C, H, W) along rows and along columns, channels apart. border: "reflect" or "replicate"."""
     radius, channels = len(kernel) // 2, x.shape[1]
     for shape, padding in (((1, 1, 1, -1), (radius, radius, 0, 0)), ((1, 1, -1, 1), (0, 0, radius, radius))):
         weight = kernel.view(shape).expand(channels, -1, -1, -1)
@@ -84,7 +82,7 @@ def _resized(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _expand(image: Tensor, settings: FarnebackSettings) -> Tensor:
-    """(N, 1, H, W) -> (N, 5, H, W): coefficients of y, x, y^2, x^2, xy of the local polynomial (Farneback, section 2)."""
+    """(N, 1, H, W) -> (N, 5, H, W): coefficients y, x, y^2, x^2, xy of the local polynomial (Farneback, section 2)."""
     radius, sigma = settings.poly_n, settings.poly_sigma
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weight = torch.exp(-(offsets**2) / (2 * sigma**2)).float().double()
@@ -152,7 +150,7 @@ def _bilinear(x: Tensor, left: Tensor, top: Tensor, fx: Tensor, fy: Tensor, insi
 def _border(size: int, device: torch.device) -> Tensor:
     """How much each row or column counts: less within five pixels of either end."""
     weights = torch.ones(size)
-    for index, weight in enumerate(BORDER_WEIGHTS[: size]):
+    for index, weight in enumerate(BORDER_WEIGHTS[:size]):
         weights[index] *= weight
         weights[size - 1 - index] *= weight
     return weights.to(device)

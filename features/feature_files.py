@@ -1,25 +1,31 @@
-"""Feature files: one per video, ours and the field's, with no pickle anywhere.
+"""Feature files: one per video, ours and the field's, loose or packed in shards; `read_features` hides which.
 
-Ours is `<id>.safetensors`: a (T, d) float16 array per stream and metadata that says how it was made. Also read without
-conversion: `<id>.npy` (T, 2d) with RGB first, `<id>.npz` with `rgb` and/or `flow`, and `rgb/<id>.npy` beside
-`flow/<id>.npy`. Those say nothing of their rate, so the caller does.
+Ours is `<id>.safetensors`: a (T, d) array per stream, metadata that says how it was made, and a checksum over both.
+`shards/` holds many of them in one file (features.shards); what others publish is read as it is (features.published).
+No pickle anywhere.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import xxhash
 from safetensors import safe_open
 from safetensors.numpy import save
 
 from core.errors import BadInput, Missing
 from core.workspace import write_bytes
+from features import published, shards
+from features.i3d_layers import STREAMS
 from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
-STREAMS = ("rgb", "flow")
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
+SUFFIX = ".safetensors"
+NumberFormat = Literal["float16", "float32"]
+Entry = tuple[dict[str, np.ndarray], dict[str, str]]  # arrays and metadata as they are stored
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class VideoFeatures:
     recipe: str | None = None  # Recipe.hash: equal means comparable
     weights: dict[str, str] = field(default_factory=dict)  # stream -> name and hash of its network's weights
     notes: dict[str, str] = field(default_factory=dict)  # whatever else should be known, in words
+    settings: dict[str, Any] = field(default_factory=dict)  # the recipe, spelled out (Recipe.settings)
 
     @property
     def count(self) -> int:
@@ -47,75 +54,96 @@ class VideoFeatures:
         return snippet_seconds(self.count, self.fps, self.length, self.stride, self.duration)
 
 
-def write_features(path: Path, features: VideoFeatures) -> None:
-    """Write one video's features as float16, by rename. Raises BadInput for what could not be read back."""
+def write_features(path: Path, features: VideoFeatures, number_format: NumberFormat = "float16") -> None:
+    """Write one video's features by rename after fsync. Raises BadInput for what could not be read back."""
+    path = Path(path)
     with np.errstate(over="ignore"):
-        arrays = {name: array.astype(np.float16, "C") for name, array in _checked(features, path).streams.items()}
+        streams = _checked(features, path).streams
+        arrays = {name: array.astype(number_format, "C") for name, array in streams.items()}
     for name, array in arrays.items():
         _check_finite(array, name, path)
-    told = {
-        "format": "plusmv features 1",
-        "id": features.id,
-        "fps": features.fps,
-        "length": features.length,
-        "stride": features.stride,
-        "frames": features.frames,
-        "duration": features.duration,
-        "recipe": features.recipe,
-        "weights": features.weights,
-        "notes": features.notes,
-    }
-    metadata = {name: json.dumps(value) for name, value in told.items() if value is not None}
-    write_bytes(Path(path), save(arrays, metadata))
+    told = {name: value for name, value in vars(features).items() if name != "streams" and value is not None}
+    metadata = {name: json.dumps(value) for name, value in ({"format": "plusmv features 2"} | told).items()}
+    write_bytes(path, save(arrays, metadata | {"xxh3": checksum(arrays, metadata)}))
+
+
+def checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """xxh3-128, in hex, of the arrays and of all metadata but the checksum itself."""
+    digest = xxhash.xxh3_128()
+    for name in sorted(metadata):
+        if name != "xxh3":
+            digest.update(f"{name}\0{metadata[name]}\0".encode(errors="surrogatepass"))
+    for name in sorted(arrays):
+        digest.update(f"{name}\0{arrays[name].dtype}\0{arrays[name].shape}\0".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()
 
 
 def read_features(
     folders: Sequence[Path], video_id: str, feature_fps: float = 25.0, feature_stride: int = SNIPPET_LENGTH
 ) -> VideoFeatures:
-    """Read one video's features from the first folder that has them.
+    """Read one video's features from the first folder that has them, whatever their format.
 
     feature_fps, feature_stride: what to assume of files that do not say. Raises Missing where no folder has the video,
-    BadInput where the id is no file name or the file cannot be used (T = 0, NaN, streams of different lengths, ...).
+    BadInput where the id is no file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
     """
-    climbs = video_id in ("", ".", "..") or any(character in video_id for character in "/\\\0")
-    if climbs or len(video_id.encode(errors="surrogatepass")) > LONGEST_ID:
-        raise BadInput(f"video id {video_id!r} is no file name, so it has no feature file")
+    check_id(video_id)
+    assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
     for folder in map(Path, folders):
-        single, array, archive = (folder / f"{video_id}{suffix}" for suffix in (".safetensors", ".npy", ".npz"))
-        apart = {name: folder / name / f"{video_id}.npy" for name in STREAMS}
-        assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
-        if single.is_file():
-            return _read_safetensors(single, assumed)
-        if array.is_file():
-            return _checked(replace(assumed, streams=_halves(_load(array), array)), array)
-        if archive.is_file():
-            return _checked(replace(assumed, streams=_load_archive(archive)), archive)
-        if any(path.is_file() for path in apart.values()):
-            streams = {name: _load(path) for name, path in apart.items() if path.is_file()}
-            return _checked(replace(assumed, streams=streams), folder / "*" / f"{video_id}.npy")
+        loose = folder / f"{video_id}{SUFFIX}"
+        if loose.is_file():
+            return _decoded(read_entry(loose), assumed, loose)
+        packed = shards.find(folder, video_id)
+        if packed is not None:
+            return _decoded(packed.entry, assumed, packed.path)
+        others = published.find(folder, video_id)
+        if others is not None:
+            return _checked(replace(assumed, streams=others.streams), others.path)
     looked = ", ".join(map(str, folders)) or "no folder"
     raise Missing(f"no features of {video_id} in {looked}; extract them, or name their folder with --features")
 
 
 def list_features(folders: Sequence[Path]) -> set[str]:
-    """Ids of the videos that have a feature file in any folder. Raises Missing for a folder that is not there."""
+    """Ids of the videos that have features in any folder. Raises Missing for a folder that is not there."""
     ids = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise Missing(f"there is no feature folder {folder}")
-        paths = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".npy", ".npz")]
-        paths += [path for name in STREAMS for path in folder.glob(f"{name}/*.npy")]
-        ids.update(path.stem for path in paths if not path.name.startswith("."))  # hidden: half-written
+        ids.update(loose_ids(folder), shards.ids(folder), published.ids(folder))
     return ids
 
 
-def _read_safetensors(path: Path, assumed: VideoFeatures) -> VideoFeatures:
+def loose_ids(folder: Path) -> set[str]:
+    """Ids of the videos with a file of ours to themselves."""
+    names = (path.name for path in folder.iterdir() if path.suffix == SUFFIX)
+    return {name.removesuffix(SUFFIX) for name in names if not name.startswith(".")}  # hidden: half-written
+
+
+def check_id(video_id: str) -> None:
+    """Raise BadInput for an id that is no plain file name."""
+    climbs = video_id in ("", ".", "..") or any(character in video_id for character in "/\\\0")
+    if climbs or len(video_id.encode(errors="surrogatepass")) > LONGEST_ID:
+        raise BadInput(f"video id {video_id!r} is no file name, so it has no feature file")
+
+
+def read_entry(path: Path) -> Entry:
+    """Arrays and metadata of a loose file as they are stored. Raises BadInput where it cannot be read."""
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = {name: _parsed(text) for name, text in (file.metadata() or {}).items()}
-            streams = {name: file.get_tensor(name) for name in file.keys() if name in STREAMS}  # noqa: SIM118
-    except Exception as error:  # safetensors and json raise half a dozen kinds for damaged or hostile files
-        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except Exception as error:  # safetensors raises half a dozen kinds for damaged or hostile files
+        raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error
+
+
+def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
+    """A stored entry as features. Raises BadInput where it is damaged or contradicts itself."""
+    arrays, stored = entry
+    if "xxh3" in stored and stored["xxh3"] != checksum(arrays, stored):
+        raise BadInput(
+            f"the features of {assumed.id} in {path} are damaged: their checksum is wrong; extract them again"
+        )
+    metadata = {name: _parsed(text, path) for name, text in stored.items()}
+    streams = {name: array for name, array in arrays.items() if name in STREAMS}
     known = {name: value for name, value in metadata.items() if name in vars(assumed) and name not in ("id", "streams")}
     features = _checked(replace(assumed, streams=streams, **known), path)
     if features.frames is not None:
@@ -125,33 +153,19 @@ def _read_safetensors(path: Path, assumed: VideoFeatures) -> VideoFeatures:
     return features
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str, path: Path) -> object:
     """A metadata value: JSON as we write it, else the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error
 
 
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy evaluates the header as Python, so also tokenize's and the parser's kinds
-        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
-
-
-def _load_archive(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in STREAMS if name in archive}
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged archives
-        raise BadInput(f"cannot read the features in {path}: {_one_line(error)}") from error
-
-
-def _halves(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:
-    if array.ndim != 2 or array.shape[1] % 2 or not array.shape[1]:
-        raise BadInput(f"{path} is {_shape(array)}; a .npy file must be (T, 2d): RGB, then flow, of the same width")
-    return dict(zip(STREAMS, np.split(array, 2, axis=1), strict=True))
+def one_line(error: Exception) -> str:
+    """An exception's text without line breaks."""
+    return " ".join(f"{error or type(error).__name__}".split())
 
 
 def _checked(features: VideoFeatures, path: Path) -> VideoFeatures:
@@ -168,7 +182,7 @@ def _checked(features: VideoFeatures, path: Path) -> VideoFeatures:
 
 def _checked_stream(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise BadInput(f"{path}: {name} is {_shape(array)}, but must be (T, d) numbers with at least one snippet")
+        raise BadInput(f"{path}: {name} is {shape_of(array)}, but must be (T, d) numbers with at least one snippet")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     _check_finite(array, name, path)
@@ -191,7 +205,7 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
         value = getattr(features, name)
         if not (value is None and optional) and not (isinstance(value, kinds) and 0 < value < float("inf")):
             raise BadInput(f"{path}: its {name} is {value!r}, which is no positive number")
-    for name in ("weights", "notes"):
+    for name in ("weights", "notes", "settings"):
         if not isinstance(getattr(features, name), dict):
             raise BadInput(f"{path}: its {name} are no JSON object")
     labels = [features.recipe or "", *features.weights.values()]
@@ -199,9 +213,5 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
         raise BadInput(f"{path}: its recipe and its weights' names must be text")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{error or type(error).__name__}".split())
-
-
-def _shape(array: np.ndarray) -> str:
+def shape_of(array: np.ndarray) -> str:
     return f"{array.dtype} of shape {array.shape}"

@@ -5,6 +5,7 @@ same in torch on a GPU (features.farneback): tests hold the two together, so bot
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ def farneback(before: np.ndarray, after: np.ndarray, settings: FarnebackSettings
 def fields_of(frames: np.ndarray, settings: FarnebackSettings) -> np.ndarray:
     """(N, H, W, 3) uint8 RGB -> the flow from each frame to the next: (N - 1, H, W, 2) float32 pixels."""
     greys = [grey(frame) for frame in frames]
-    fields = [farneback(a, b, settings) for a, b in zip(greys, greys[1:], strict=False)]
+    fields = [farneback(a, b, settings) for a, b in pairwise(greys)]
     return np.stack(fields) if fields else np.zeros((0, *frames.shape[1:3], 2), np.float32)
 
 

@@ -4,8 +4,10 @@ No torch here, so that weights can be read and checked without loading it.
 """
 
 CHANNELS = {"rgb": 3, "flow": 2}  # of a stream
+STREAMS = tuple(CHANNELS)
 CLASSES = 400  # Kinetics-400
 WIDTH = 1024  # channels of Mixed_5c, hence of a feature
+FIRST = "Conv3d_1a_7x7"
 LOGITS = "Logits/Conv3d_0c_1x1"
 
 # Outputs of branch 0, of the two layers of branches 1 and 2, and of branch 3.
@@ -25,7 +27,7 @@ MIXED = {
 def unit_shapes(channels: int) -> dict[str, tuple[int, ...]]:
     """Unit name -> shape of its convolution (out, in, T, H, W); channels: 3 for RGB, 2 for flow."""
     shapes = {
-        "Conv3d_1a_7x7": (64, channels, 7, 7, 7),
+        FIRST: (64, channels, 7, 7, 7),
         "Conv3d_2b_1x1": (64, 64, 1, 1, 1),
         "Conv3d_2c_3x3": (192, 64, 3, 3, 3),
     }

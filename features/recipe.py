@@ -6,10 +6,11 @@ Two feature files may be mixed in training when their recipe hashes are equal.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from core.errors import BadInput
+from features.flow import FarnebackSettings
 from features.snippets import SNIPPET_LENGTH
 
 
@@ -22,19 +23,20 @@ class Recipe:
     crop: int = 224  # pixels, centre
     length: int = SNIPPET_LENGTH  # frames a snippet (paper)
     stride: int = SNIPPET_LENGTH  # frames between snippets (paper: not overlapping); 4 and 8 overlap
-    # Farneback: the paper names OpenCV's and gives no parameters; these are OpenCV's tutorial's and mmaction2's.
-    flow_pyramid_scale: float = 0.5
-    flow_levels: int = 3
-    flow_window: int = 15
-    flow_iterations: int = 3
-    flow_poly_n: int = 5
-    flow_poly_sigma: float = 1.2
+    crops: Literal["centre", "ten"] = "centre"  # ten: corners and centre, each mirrored too, features averaged
+    flow: FarnebackSettings = field(default_factory=FarnebackSettings)
     flow_bound: float = 20.0  # pixels a frame: clipped to +-bound, then scaled to +-1 (kinetics-i3d)
     flow_quantise: Literal["round128", "none"] = "round128"  # 256 levels, as flow stored in JPEGs had (video_features)
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= self.length:
             raise BadInput(f"the stride must be 1 to {self.length} frames, not {self.stride}")
+        if not 1 <= self.fps <= 240:
+            raise BadInput(f"the rate must be 1 to 240 frames a second, not {self.fps:g}")
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name, for the feature file."""
+        return asdict(self) | {"flow_algorithm": "Farneback (OpenCV)"}
 
     def hash(self, weights: Mapping[str, str]) -> str:
         """16 hex digits that are equal when features are comparable.
@@ -42,6 +44,6 @@ class Recipe:
         weights: stream -> name and hash of its network's weights, including how a flow network was made from an RGB
         one. The stride is left out: it decides how densely a video is sampled, not what a snippet's feature is.
         """
-        settings = {name: value for name, value in asdict(self).items() if name != "stride"}
+        settings = {name: value for name, value in self.settings().items() if name != "stride"}
         text = json.dumps({"recipe": settings, "weights": dict(weights)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

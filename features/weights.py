@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from core.errors import BadInput, Missing
 from core.workspace import write_bytes
-from features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
+from features.i3d_layers import CHANNELS, FIRST, LOGITS, tensor_shapes
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,23 @@ def weights_path(name: str) -> Path:
     return Path(os.environ.get("PLUSMV_WEIGHTS") or cache / "plusmv") / f"i3d_{name}.safetensors"
 
 
-def load(name: str) -> Weights:
-    """Load kept weights. Raises Missing with the command that gets them, BadInput where the file is damaged."""
+def load(name: str, stream: str | None = None) -> Weights:
+    """Load kept weights, for a stream if one is given.
+
+    Raises Missing with the command that gets them, BadInput where the file is damaged or of the other stream.
+    """
     path = weights_path(name)
     if not path.is_file():
-        remedy = "get them with: plusmv weights rgb"
+        remedy = f"get them with: plusmv weights {name}"
         if name == "flow":
-            remedy = "leave flow out with --streams rgb, or say --flow-init cross-modality to make them of the RGB ones"
+            remedy += (
+                "; or leave flow out with --streams rgb, or make them of the RGB ones with --flow-init cross-modality"
+            )
         raise Missing(f"the I3D {name} weights are not in {path.parent}; {remedy}")
     tensors, metadata = read_kept(path)
+    channels = tensors[f"{FIRST}/weight"].shape[1] if f"{FIRST}/weight" in tensors else None
+    if stream is not None and channels != CHANNELS[stream]:
+        raise BadInput(f"the weights {name} are no {stream} network: its first layer takes {channels} channels")
     return Weights(name, f"i3d_{name} from {metadata['origin']}, tensors {metadata['tensors_sha256'][:16]}", tensors)
 
 

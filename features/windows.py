@@ -46,7 +46,7 @@ def pictures(path: Path, recipe: Recipe, limits: DecodeLimits = DEFAULT_LIMITS) 
 
 
 def chunks(frames: Iterable[np.ndarray], recipe: Recipe) -> Iterator[Chunk]:
-    """Cut a video's frames into chunks. Frames after the last whole snippet are left out, but for the flow out of it."""
+    """Cut a video's frames into chunks. Frames after the last whole snippet are left out."""
     held: list[np.ndarray] = []
     first, starts = 0, CHUNK_STARTS
     for picture in frames:
@@ -68,17 +68,9 @@ def _starts(picture_bytes: int, recipe: Recipe) -> int:
 
 
 def snippet_starts(chunk: Chunk, recipe: Recipe) -> range:
-    """At which of the chunk's frames a snippet starts."""
+    """At which of the chunk's frames a snippet starts: one snippet at the least."""
     count = len(chunk.frames) - (not chunk.ends)
     return range(0, max(count - recipe.length, 0) + 1, recipe.stride)
-
-
-def windows(fields: np.ndarray, starts: Iterable[int], length: int) -> Iterator[np.ndarray]:
-    """(N, ...) -> each (length, ...) from a start on; where the array ends too early its last row is repeated."""
-    for start in starts:
-        window = fields[start : start + length]
-        lacking = length - len(window)
-        yield np.concatenate([window, np.repeat(window[-1:], lacking, axis=0)]) if lacking else window
 
 
 def centre_crop(pictures: np.ndarray, size: int) -> np.ndarray:

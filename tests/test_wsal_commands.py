@@ -173,7 +173,6 @@ def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
 def test_a_video_file_is_detected_in_with_a_trained_run(tmp_path):
     """Random networks, labelled so in the run: `detect --video` must extract as the run's features were."""
     extractor = Extractor(random_weights=True)
-    extractor.setup()
     clips = {name: make_video(tmp_path / f"{name}.mp4", seconds=1.92, fps=25) for name in ("one", "two")}
     for name, path in clips.items():
         write_features(tmp_path / "features" / f"{name}.safetensors", extractor.extract(path, name))

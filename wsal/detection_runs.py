@@ -101,7 +101,6 @@ def detect_in_video(
         flow_init="cross-modality" if made.startswith("cross-modality") else None,
         random_weights=any(label.startswith("random") for label in trained.weights.values()),
     )
-    extractor.setup()
     features = extractor.extract(path, path.stem)
     if not allow_mixed_recipes:  # a recipe's hash spans all streams of a file; those not needed here count as they were
         check_recipe(trained, replace(features, recipe=extractor.recipe.hash(trained.weights | features.weights)))
@@ -122,7 +121,6 @@ def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
     from features.pipeline import Extractor
 
     extractor = Extractor(replace(Recipe(), stride=kinetics.STRIDE), ("rgb",))
-    extractor.setup()
     features = extractor.extract(path, path.stem)
     found = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
     strongest = found.strongest()
