@@ -1,12 +1,13 @@
 """Extraction of a whole small video, with untrained networks: what is written, and what is said of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.errors import BadInput, Missing
-from core.workers import map_unordered
-from features.feature_files import read_features
-from features.pipeline import Extractor, ExtractStage
+from features.feature_files import read_features, write_features
+from features.pipeline import Extractor, extract_all
 from features.recipe import Recipe
 from features.weights import random_weights
 from tests.test_decode import write_video
@@ -16,11 +17,12 @@ def test_a_video_becomes_a_feature_file_and_a_broken_one_a_reason(tmp_path):
     video = write_video(tmp_path / "v.mp4", list(range(0, 200, 10)), rate=10)  # 2 s
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"")
-    stage = ExtractStage(Extractor(random_weights=True))
-    tasks = [(video, "v", tmp_path / "f" / "v.safetensors"), (broken, "b", tmp_path / "f" / "b.safetensors")]
-    outcomes = {outcome.task[1]: outcome for outcome in map_unordered(stage, tasks, engine="inline")}
+    videos = [(broken, "b"), (video, "v"), (tmp_path / "none.mp4", "n")]
+    outcomes = {outcome.task[1]: outcome for outcome in extract_all(Extractor(random_weights=True), videos, workers=1)}
     assert "empty" in outcomes["b"].error
+    assert "no such file" in outcomes["n"].error
     assert outcomes["v"].error is None
+    write_features(tmp_path / "f" / "v.safetensors", outcomes["v"].value)
     features = read_features([tmp_path / "f"], "v")
     assert {name: array.shape for name, array in features.streams.items()} == {"rgb": (3, 1024), "flow": (3, 1024)}
     assert (features.frames, features.fps, features.stride) == (50, 25, 16)
@@ -28,7 +30,7 @@ def test_a_video_becomes_a_feature_file_and_a_broken_one_a_reason(tmp_path):
     assert features.seconds()[-1].tolist() == pytest.approx([1.28, 1.92])
     assert all(label.startswith("random") for label in features.weights.values())
     assert features.recipe == Recipe().hash(features.weights)
-    assert {"snippets": 3, "recipe": features.recipe}.items() <= outcomes["v"].value.items()
+    assert features.settings == Recipe().settings()
     assert np.abs(np.diff(features.streams["rgb"], axis=0)).max() > 0
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["v.safetensors"]
 
@@ -36,7 +38,6 @@ def test_a_video_becomes_a_feature_file_and_a_broken_one_a_reason(tmp_path):
 def test_a_short_video_has_one_snippet(tmp_path):
     video = write_video(tmp_path / "v.mp4", [100, 120, 140], rate=25)
     extractor = Extractor(streams=("rgb",), random_weights=True)
-    extractor.setup()
     features = extractor.extract(video, "v")
     assert (features.count, features.frames) == (1, 3)
     assert features.recipe == extractor.recipe_hash()
@@ -46,9 +47,9 @@ def test_a_short_video_has_one_snippet(tmp_path):
 def test_weights_are_never_stood_in_for_in_silence(tmp_path, monkeypatch):
     monkeypatch.setenv("PLUSMV_WEIGHTS", str(tmp_path))
     with pytest.raises(Missing, match="plusmv weights rgb"):
-        Extractor(streams=("rgb",)).setup()
+        Extractor(streams=("rgb",)).computer()
     with pytest.raises(Missing, match="plusmv weights rgb"):
-        Extractor(streams=("flow",), flow_init="cross-modality").setup()
+        Extractor(streams=("flow",), flow_init="cross-modality").computer()
     with pytest.raises(BadInput, match="streams"):
         Extractor(streams=("audio",))
 
@@ -56,9 +57,30 @@ def test_weights_are_never_stood_in_for_in_silence(tmp_path, monkeypatch):
 def test_a_device_that_is_not_there_is_said(tmp_path):
     for device in ("cuda:99", "toaster"):
         with pytest.raises(BadInput, match=device):
-            Extractor(streams=("rgb",), device=device, random_weights=True).setup()
+            Extractor(streams=("rgb",), device=device, random_weights=True).computer()
 
 
 def test_the_flow_networks_origin_is_in_the_recipe_hash():
     plain = {"rgb": random_weights("rgb").label, "flow": "i3d_flow"}
     assert Recipe().hash(plain) != Recipe().hash({**plain, "flow": f"cross-modality from {plain['rgb']}"})
+
+
+def test_a_long_video_is_shared_out_and_put_together_again(tmp_path):
+    """Chunks done by two processes, in any order, are the rows of one process."""
+    video = write_video(tmp_path / "v.mp4", [i % 200 for i in range(200)], rate=25)
+    extractor = Extractor(streams=("rgb",), random_weights=True)
+    (outcome,) = extract_all(extractor, [(video, "v")], workers=2)
+    alone = extractor.extract(video, "v")
+    np.testing.assert_array_equal(outcome.value.streams["rgb"], alone.streams["rgb"])
+    assert (outcome.value.frames, outcome.value.count) == (200, 12)
+
+
+def test_the_gpus_path_on_cpu_tensors_is_the_same_recipe(tmp_path):
+    video = write_video(tmp_path / "v.mp4", [i * 5 % 200 for i in range(20)], rate=25)
+    extractor = Extractor(random_weights=True)
+    opencv, torchs = (replace(extractor, flow_on=where).extract(video, "v") for where in ("cpu", "device"))
+    assert opencv.recipe == torchs.recipe
+    for stream, features in opencv.streams.items():
+        other = torchs.streams[stream]
+        cosine = (features * other).sum() / np.linalg.norm(features) / np.linalg.norm(other)
+        assert cosine > 0.9999

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from core.errors import BadInput
+from features.flow import FarnebackSettings
 from features.recipe import Recipe
 
 WEIGHTS = {"rgb": "a", "flow": "b"}
@@ -16,7 +17,9 @@ def test_every_setting_but_the_stride_changes_the_hash():
     for setting in fields(Recipe):
         if setting.name == "stride":
             continue
-        changed = "none" if setting.name == "flow_quantise" else getattr(Recipe(), setting.name) + 1
+        value = getattr(Recipe(), setting.name)
+        others = {"flow_quantise": "none", "crops": "ten", "flow": FarnebackSettings(window=17)}
+        changed = others.get(setting.name) or value + 1
         assert replace(Recipe(), **{setting.name: changed}).hash(WEIGHTS) != plain, setting.name
 
 

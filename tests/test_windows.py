@@ -1,79 +1,76 @@
-"""Windows: each snippet's frames and flow fields, at the ends of snippets and of the video too."""
+"""Chunks: every frame a snippet needs is in the snippet's own chunk, and no more is held than one chunk."""
 
 from dataclasses import replace
-from itertools import pairwise
 
-import cv2
 import numpy as np
 import pytest
 
-from features.flow import farneback, grey, network_input
+from core.errors import BadInput
 from features.recipe import Recipe
 from features.snippets import snippet_count
-from features.windows import centre_crop, pictures, snippets
+from features.windows import CHUNK_BYTES, centre_crop, chunks, pictures, snippet_starts
 from tests.test_decode import write_video
 
 SMALL = Recipe(crop=32)
 
 
-def moving(count: int) -> list[np.ndarray]:
-    """Frames of a texture that moves faster and faster, so that no two fields are alike."""
-    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    base = cv2.GaussianBlur(noise, (0, 0), 3)
-    return [np.roll(base, (i * i) // 8, axis=1) for i in range(count)]
+def numbered(count: int, shape: tuple[int, ...] = (2, 3, 3)) -> list[np.ndarray]:
+    """Frames that are all of one value, their number."""
+    return [np.full(shape, index % 256, np.uint8) for index in range(count)]
 
 
-def fields_of(frames: list[np.ndarray]) -> list[np.ndarray]:
-    """The definition: field t goes from frame t to t + 1, the last repeats the one before."""
-    flows = [farneback(grey(a), grey(b), SMALL) for a, b in pairwise(frames)]
-    scaled = [network_input(centre_crop(flow, 32), SMALL) for flow in flows]
-    return scaled + scaled[-1:]
+@pytest.mark.parametrize("count", [16, 17, 31, 32, 64, 65, 80, 96, 97, 200])
+@pytest.mark.parametrize("stride", [16, 8, 4, 5])
+def test_chunks_hold_every_snippet_and_the_frame_after_it(count, stride):
+    recipe = replace(SMALL, stride=stride)
+    seen = []
+    for chunk in chunks(iter(numbered(count)), recipe):
+        starts = snippet_starts(chunk, recipe)
+        seen += [chunk.first + start for start in starts]
+        np.testing.assert_array_equal(chunk.frames[:, 0, 0, 0], np.arange(len(chunk.frames)) + chunk.first)
+        assert starts[-1] + recipe.length + (not chunk.ends) <= len(chunk.frames)
+    assert seen == [index * stride for index in range(snippet_count(count, stride=stride))]
 
 
-@pytest.mark.parametrize("count", [16, 17, 32, 40])
-@pytest.mark.parametrize("stride", [16, 8, 4])
-def test_windows_are_slices_of_the_whole(count, stride):
-    frames = moving(count)
-    fields = fields_of(frames)
-    made = list(snippets(iter(frames), replace(SMALL, stride=stride), with_flow=True))
-    assert len(made) == snippet_count(count, stride=stride)
-    for index, snippet in enumerate(made):
-        window = slice(index * stride, index * stride + 16)
-        np.testing.assert_array_equal(snippet["rgb"], [centre_crop(frame, 32) for frame in frames[window]])
-        np.testing.assert_array_equal(snippet["flow"], fields[window])
+@pytest.mark.parametrize("count", [1, 3, 15])
+def test_a_video_shorter_than_a_snippet_is_one(count):
+    (chunk,) = chunks(iter(numbered(count)), SMALL)
+    assert (len(chunk.frames), chunk.ends, list(snippet_starts(chunk, SMALL))) == (count, True, [0])
 
 
-def test_a_short_video_is_filled_with_its_last_frame_and_field():
-    frames = moving(3)
-    (snippet,) = snippets(iter(frames), SMALL, with_flow=True)
-    np.testing.assert_array_equal(snippet["rgb"][3:], np.stack([centre_crop(frames[-1], 32)] * 13))
-    np.testing.assert_array_equal(snippet["flow"][2:], np.stack([fields_of(frames)[-1]] * 14))
+def test_no_frame_no_chunk():
+    assert list(chunks(iter([]), SMALL)) == []
 
 
-def test_one_frame_has_no_motion():
-    (snippet,) = snippets(iter(moving(1)), SMALL, with_flow=True)
-    np.testing.assert_array_equal(snippet["flow"], np.full((16, 32, 32, 2), 128 * np.float32(2 / 255) - 1, np.float32))
-
-
-def test_without_flow_and_without_frames():
-    assert [set(snippet) for snippet in snippets(iter(moving(20)), SMALL, with_flow=False)] == [{"rgb"}]
-    assert list(snippets(iter([]), SMALL, with_flow=True)) == []
-
-
-def test_frames_are_taken_one_snippet_ahead_at_most():
-    """A video of any length is held a snippet at a time."""
+def test_frames_are_taken_one_chunk_ahead_at_most():
+    """A video of any length is held a chunk at a time, and large pictures come in smaller chunks."""
     drawn = 0
 
-    def endless():
+    def endless(shape):
         nonlocal drawn
         while True:
             drawn += 1
-            yield np.zeros((48, 64, 3), np.uint8)
+            yield np.zeros(shape, np.uint8)
 
-    made = snippets(endless(), SMALL, with_flow=False)
-    for _ in range(100):
+    made = chunks(endless((48, 64, 3)), SMALL)
+    for _ in range(10):
         next(made)
-    assert drawn == 100 * 16 + 1
+    assert drawn == 10 * 64 + 1
+    wide = next(chunks(endless((256, 4096, 3)), SMALL))
+    assert 17 <= len(wide.frames) < 64
+    assert wide.frames.nbytes <= CHUNK_BYTES + 17 * wide.frames[0].nbytes
+
+
+def test_centre_crop_takes_the_middle():
+    picture = np.zeros((8, 12, 1), np.uint8)
+    picture[2:6, 4:8] = 1
+    assert centre_crop(picture, 4).all()
+    assert centre_crop(picture[None], 4).shape == (1, 4, 4, 1)
+
+
+def test_a_sliver_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="4096x64, a sliver"):
+        next(pictures(write_video(tmp_path / "v.mp4", [100] * 2, size=(4096, 64)), Recipe()))
 
 
 def test_a_video_of_the_crops_size_is_not_resized(tmp_path):
