@@ -7,6 +7,7 @@ the front door import it.
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -33,6 +34,7 @@ RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try again what failed before; otherwise it is left.")
 ]
 HOME = Path("plusmv-data")
+SECONDS_A_LINE = 30.0  # between lines of progress where stderr is no terminal
 SHOWN = 20  # failures listed for a person; --json lists all
 
 AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # names from the outside are no markup
@@ -66,13 +68,43 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 
 @contextlib.contextmanager
-def bar(total: int | None, description: str) -> Iterator[Callable[[int], None]]:
-    """A bar with count and remaining time on stderr (only where that is a terminal); call it with how many are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+def bar(total: int | None, description: str) -> Iterator[Callable[..., None]]:
+    """Progress on stderr, with remaining time: a bar where that is a terminal, else a line every half minute.
+
+    Call what it yields with how many are done, and what else is to be said (`note`).
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda done: progress.advance(task, done)
+        task = progress.add_task(description, total=total, note="")
+        lines = _Lines(total, description)
+
+        def advance(done: int, note: str = "") -> None:
+            progress.update(task, advance=done, note=note)
+            if not stderr.is_terminal:
+                lines.advance(done, note)
+
+        yield advance
+
+
+class _Lines:
+    """Progress for a log: a line now and then."""
+
+    def __init__(self, total: int | None, description: str):
+        self.total, self.description, self.done = total, description, 0
+        self.started = self.said = time.monotonic()
+
+    def advance(self, done: int, note: str) -> None:
+        self.done += done
+        now = time.monotonic()
+        if now - self.said < SECONDS_A_LINE or self.done == self.total:
+            return
+        self.said = now
+        left = "" if not self.total else f" of {self.total}"
+        if self.total:
+            seconds = (now - self.started) / max(self.done, 1) * (self.total - self.done)
+            note = ", ".join(part for part in (note, f"about {seconds / 60:.0f} min left") if part)
+        say(f"{self.description}: {self.done}{left}" + (f", {note}" if note else ""))
 
 
 def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:

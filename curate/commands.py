@@ -1,7 +1,7 @@
-"""The commands about what the catalog holds: extract, label, decide, report and export."""
+"""The commands about what the catalog holds: label, decide, report and export."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,84 +10,14 @@ from core.commandline import (
     Database,
     Home,
     Json,
-    RetryFailed,
-    Workers,
     counts,
     emit,
     say,
-    say_failures,
     table,
-    track,
 )
-from core.errors import BadInput
 from core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-@app.command()
-def extract(
-    video: Annotated[Path | None, typer.Option(help="One video, instead of the catalog's clips.")] = None,
-    videos: Annotated[
-        Path | None, typer.Option(help="Every video of a folder, instead of the catalog's clips.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="--video: the feature file to write; --videos: the folder for <stem>.safetensors."),
-    ] = None,
-    streams: Annotated[str, typer.Option(help="rgb, flow or both, separated by a comma.")] = "rgb,flow",
-    stride: Annotated[int, typer.Option(min=1, help="Frames between snippets of 16.")] = 16,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    flow_init: Annotated[
-        Literal["cross-modality"] | None, typer.Option(help="Make the flow network of the RGB one's weights.")
-    ] = None,
-    random_weights: Annotated[
-        bool,
-        typer.Option("--random-weights", help="Untrained networks, only to try things; every feature file says so."),
-    ] = False,
-    retry_failed: RetryFailed = False,
-    workers: Workers = None,
-    home: Home = HOME,
-    db: Database = None,
-    as_json: Json = False,
-) -> None:
-    """Extract I3D features of every kept or undecided clip of the catalog, or of --video, or of --videos.
-
-    What has its features already, by the same recipe and weights, is skipped; failed clips stay failed until
-    --retry-failed.
-    """
-    from curate.extraction import Video, extract_clips, extract_videos, folder_videos, summary
-    from db.session import open_catalog
-    from features.pipeline import Extractor
-    from features.recipe import Recipe
-
-    wanted = tuple(part.strip() for part in streams.split(",") if part.strip())
-    extractor = Extractor(Recipe(stride=stride), wanted, device, flow_init, random_weights)
-    if video is not None and videos is not None:
-        raise BadInput("give one of --video and --videos")
-    if (video or videos) is not None and out is None:
-        raise BadInput("say where the features go: --out")
-    if out is not None:
-        (out.parent if video else out).mkdir(parents=True, exist_ok=True)
-    if video is not None:
-        if out.suffix != ".safetensors":
-            raise BadInput(f"a feature file ends in .safetensors, not {out.name}")
-        outcomes = extract_videos(extractor, [Video(out.stem, video, out)], 1, track)
-    elif videos is not None:
-        outcomes = extract_videos(extractor, folder_videos(videos, out), workers, track)
-    else:
-        workspace = Workspace(home)
-        outcomes = extract_clips(open_catalog(workspace, db), workspace, extractor, retry_failed, workers, track)
-    result = summary(outcomes)
-    if video is not None and result["failed"]:
-        raise BadInput(result["clips"][0]["reason"])
-    if not result["clips"]:
-        say("the catalog has no kept or undecided clip: take some in with plusmv crawl")
-    rows = [[clip["id"], clip["state"], clip["snippets"]] for clip in result["clips"]]
-    told = f"{len(rows)} clips = {result['done']} done + {result['skipped']} skipped + {result['failed']} failed"
-    emit(result, as_json, [table("features", ("id", "state", "snippets"), rows), told])
-    again = "the same command" if video or videos else "--retry-failed"
-    say_failures([(clip["id"], clip["reason"]) for clip in result["clips"] if clip["state"] == "failed"], again)
 
 
 @app.command()

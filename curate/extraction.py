@@ -17,6 +17,7 @@ from curate.source_folder import VIDEO_SUFFIXES
 from db.models import Clip, FeatureFile, FileState, Verdict, now
 from db.queries import verdicts
 from db.session import Catalog
+from features.classify import write_snippet_classes
 from features.feature_files import NumberFormat, read_features, write_features
 from features.pipeline import Extractor, extract_all
 
@@ -43,6 +44,14 @@ class Extracted:
     snippets: int | None = None
 
 
+@dataclass(frozen=True)
+class Output:
+    """What is written of each video. logits: that many Kinetics-400 classes a snippet go into <id>.kinetics.csv."""
+
+    number_format: NumberFormat = "float16"
+    logits: int = 0
+
+
 def summary(outcomes: Iterable[Extracted]) -> dict:
     """{"done", "skipped", "failed", "clips": [{"id", "state", "reason", "snippets"}]}, clips by id."""
     clips = [vars(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.id)]
@@ -55,7 +64,7 @@ def extract_videos(
     videos: Iterable[Video],
     workers: int | None = None,
     watch: Watch = lambda outcomes, total, description: outcomes,
-    number_format: NumberFormat = "float16",
+    output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
 
@@ -68,11 +77,13 @@ def extract_videos(
         if there is None:
             missing[video.path, video.id] = video.out
         else:
+            _write_classes(video.out, extractor, output)
             yield Extracted(video.id, "skipped", "its features are there", there)
     for outcome in watch(extract_all(extractor, list(missing), workers), len(missing), "extract"):
         video_id = outcome.task[1]
         if outcome.error is None:
-            write_features(missing[outcome.task], outcome.value, number_format)
+            write_features(missing[outcome.task], outcome.value, output.number_format)
+            _write_classes(missing[outcome.task], extractor, output)
             yield Extracted(video_id, "done", None, outcome.value.count)
         else:
             yield Extracted(video_id, "failed", outcome.error)
@@ -104,7 +115,7 @@ def extract_clips(
     retry_failed: bool = False,
     workers: int | None = None,
     watch: Watch = lambda outcomes, total, description: outcomes,
-    number_format: NumberFormat = "float16",
+    output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of every kept or undecided clip into the workspace, with a row each in the catalog.
 
@@ -122,7 +133,7 @@ def extract_clips(
         for sha256, clip in clips.items()
         if clip.id not in before
     )
-    for outcome in extract_videos(extractor, videos, workers, watch, number_format):
+    for outcome in extract_videos(extractor, videos, workers, watch, output):
         row = FeatureFile(
             clip_id=clips[outcome.id].id,
             recipe=recipe,
@@ -135,6 +146,13 @@ def extract_clips(
         )
         _save_row(catalog, row)
         yield outcome
+
+
+def _write_classes(out: Path, extractor: Extractor, output: Output) -> None:
+    """The snippets' Kinetics-400 classes, from the features that are there."""
+    if output.logits:
+        features = read_features([out.parent], out.stem)
+        write_snippet_classes(out.with_suffix(".kinetics.csv"), features, output.logits, extractor.rgb_weights)
 
 
 def _snippets_there(path: Path, recipe: str, stride: int) -> int | None:

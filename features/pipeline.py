@@ -240,6 +240,11 @@ class _Assembly:
         )
 
 
+def usable_device(device: str) -> str:
+    """The device's name; "auto" is the first GPU, or the CPU where there is none."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
 def _check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)

@@ -33,6 +33,12 @@ def weights_path(name: str) -> Path:
     return Path(os.environ.get("PLUSMV_WEIGHTS") or cache / "plusmv") / f"i3d_{name}.safetensors"
 
 
+def kept_names() -> set[str]:
+    """Names of all weights that are kept."""
+    found = weights_path("x").parent.glob("i3d_*.safetensors")
+    return {path.stem.removeprefix("i3d_") for path in found}
+
+
 def load(name: str, stream: str | None = None) -> Weights:
     """Load kept weights, for a stream if one is given.
 

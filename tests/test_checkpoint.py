@@ -1,15 +1,19 @@
 """Reading others' checkpoints: arrays come out, nothing else is made or run."""
 
+import contextlib
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
+import torch
 
 from core.errors import BadInput
-from features.checkpoint import from_flax, unpickle
-from features.i3d_layers import tensor_shapes
-from tests.flax_checkpoint import flax_checkpoint
+from features.checkpoint import flattened, read_checkpoint, recognised, unpickle
+from features.i3d import fold
+from features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
+from tests.published_checkpoints import flax_checkpoint, tensorflow_files, torch_state
 
 
 class Hostile:
@@ -49,23 +53,122 @@ def test_damaged_pickles_are_refused(content):
         unpickle(content)
 
 
-def test_flax_names_and_layouts_become_ours():
-    tensors = {
-        name: np.random.default_rng(index).random(shape, np.float32)
-        for index, (name, shape) in enumerate(tensor_shapes(2).items())
-    }
-    read = from_flax(flax_checkpoint(tensors), channels=2)
-    assert read.keys() == tensors.keys()
-    assert all((read[name] == array).all() for name, array in tensors.items())
+@pytest.fixture(scope="module", params=["rgb", "flow"])
+def network(request):
+    """A stream and tensors of an I3D, every number different."""
+    shapes = enumerate(tensor_shapes(CHANNELS[request.param]).items())
+    return request.param, {name: np.random.default_rng(i).random(shape, np.float32) for i, (name, shape) in shapes}
 
 
-def test_another_network_is_refused():
+def same(read: tuple, stream: str, tensors: dict) -> bool:
+    found, ours = read
+    return found == stream and ours.keys() == tensors.keys() and all((ours[n] == a).all() for n, a in tensors.items())
+
+
+def test_flax_names_and_layouts_become_ours(network, tmp_path):
+    (tmp_path / "i3d.ckpt").write_bytes(pickle.dumps(flax_checkpoint(network[1])))
+    assert same(read_checkpoint(tmp_path / "i3d.ckpt"), *network)
+
+
+@pytest.mark.parametrize("layout", ["piergiaj", "hassony2"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_pytorch_names_become_ours(network, tmp_path, layout, wrapped):
+    state = torch_state(network[1], layout)
+    if wrapped:
+        state = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
+    torch.save(state, tmp_path / "i3d.pt", _use_new_zipfile_serialization=not wrapped)
+    assert same(read_checkpoint(tmp_path / "i3d.pt"), *network)
+
+
+def test_a_scale_of_batch_norm_is_kept(network, tmp_path):
+    """PyTorch's batch norm has a scale, DeepMind's has not: what comes after both is the same."""
+    _, tensors = network
+    state = torch_state(tensors, "piergiaj")
+    state["Mixed_3b.b1b.bn.weight"] *= 2
+    torch.save(state, tmp_path / "i3d.pt")
+    unit = "Mixed_3b/Branch_1/Conv3d_0b_3x3"
+    scaled, scaled_bias = fold(read_checkpoint(tmp_path / "i3d.pt")[1], unit)
+    plain, plain_bias = fold(tensors, unit)
+    beta = torch.from_numpy(tensors[f"{unit}/beta"])
+    torch.testing.assert_close(scaled, plain * 2)
+    torch.testing.assert_close(scaled_bias - beta, (plain_bias - beta) * 2)
+
+
+def test_tensorflow_files_become_ours(network, tmp_path):
+    stream, tensors = network
+    index = tensorflow_files(tmp_path / "model.ckpt", stream, tensors)
+    assert same(read_checkpoint(index), stream, tensors)
+    assert same(read_checkpoint(tmp_path / "model.ckpt"), stream, tensors)
+
+
+def test_damaged_tensorflow_files_are_refused(tmp_path):
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(2).items()}
+    index = tensorflow_files(tmp_path / "model.ckpt", "flow", tensors)
+    content, data = index.read_bytes(), tmp_path / "model.ckpt.data-00000-of-00001"
+    for damaged in (content[:-1], content[:100], b"", b"text" * 50, bytes(200)):
+        index.write_bytes(damaged)
+        with pytest.raises(BadInput, match="no TensorFlow checkpoint index"):
+            read_checkpoint(index)
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        broken = bytearray(content)
+        for place in generator.integers(0, len(broken), 20):
+            broken[place] = generator.integers(256)
+        index.write_bytes(broken)
+        with contextlib.suppress(BadInput):
+            read_checkpoint(index)
+    index.write_bytes(content)
+    data.write_bytes(data.read_bytes()[:-1000])
+    with pytest.raises(BadInput, match="cut short"):
+        read_checkpoint(index)
+    data.unlink()
+    with pytest.raises(BadInput, match="two files"):
+        read_checkpoint(index)
+
+
+def test_a_hostile_or_damaged_pytorch_file_runs_nothing(tmp_path):
+    ran, path = tmp_path / "ran", tmp_path / "i3d.pt"
+    for new in (True, False):
+        torch.save({"weight": Hostile(os.mkdir, str(ran))}, path, _use_new_zipfile_serialization=new)
+        with pytest.raises(BadInput, match="not run") as caught:
+            read_checkpoint(path)
+        assert "\n" not in str(caught.value)
+    torch.save({"weight": torch.zeros(100)}, path)
+    with pytest.raises(BadInput, match="known layout"):
+        read_checkpoint(path)
+    for damaged in (path.read_bytes()[:-30], path.read_bytes()[:50], b"", b"text"):
+        path.write_bytes(damaged)
+        with pytest.raises(BadInput):
+            read_checkpoint(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb/data/0", "w") as member:
+        for _ in range(1100):
+            member.write(bytes(1 << 20))
+    with pytest.raises(BadInput, match="unpacks to more"):
+        read_checkpoint(path)
+    assert not ran.exists()
+
+
+def test_networks_of_other_shapes_are_refused():
     tensors = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(3).items()}
-    with pytest.raises(BadInput, match="Conv3d_1a_7x7"):
-        from_flax(flax_checkpoint(tensors), channels=2)
-    tensors.pop("Mixed_4c/Branch_0/Conv3d_0a_1x1/mean")
+    del tensors["Mixed_4c/Branch_0/Conv3d_0a_1x1/mean"]
     with pytest.raises(BadInput, match="Mixed_4c/Branch_0/Conv3d_0a_1x1/BatchNorm_0/mean is missing"):
-        from_flax(flax_checkpoint(tensors), channels=3)
-    for nonsense in ([1, 2], {"params": np.zeros(3)}, None):
+        recognised(flattened(flax_checkpoint(tensors)))
+    with pytest.raises(BadInput, match="first convolution"):
+        recognised({"Conv3d_1a_7x7.conv3d.weight": np.zeros((64, 5, 7, 7, 7), np.float32)})
+    for nonsense in ([1, 2], {"params": np.zeros(3)}, None, {}):
         with pytest.raises(BadInput, match="no I3D"):
-            from_flax(nonsense, channels=3)
+            recognised(flattened(nonsense))
+
+
+def test_numbers_that_are_none_are_refused():
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(3).items()}
+    tensors["Conv3d_2b_1x1/variance"][3] = np.nan
+    with pytest.raises(BadInput, match="NaN"):
+        recognised(flattened(flax_checkpoint(tensors)))
+
+
+def test_a_classifier_of_another_data_set_is_kept_as_it_is(tmp_path):
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(3).items()}
+    tensors |= {f"{LOGITS}/weight": np.zeros((157, 1024), np.float32), f"{LOGITS}/bias": np.zeros(157, np.float32)}
+    torch.save(torch_state(tensors, "piergiaj"), tmp_path / "charades.pt")
+    assert read_checkpoint(tmp_path / "charades.pt")[1][f"{LOGITS}/weight"].shape == (157, 1024)
