@@ -1,5 +1,6 @@
 """The front door: joins the command groups of the packages, nothing else. Run `plusmv --help`."""
 
+import copy
 import importlib
 import os
 import sys
@@ -40,7 +41,16 @@ class FrontDoor(typer.core.TyperGroup):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[name])
-        return typer.main.get_group(module.app).commands[name]
+        command = typer.main.get_group(module.app).commands[name]
+        if not any(parameter.name == "home" for parameter in command.params):
+            command.params.append(self._home_unused())
+        return command
+
+    def _home_unused(self):
+        """--home for a command that needs no workspace: whoever calls many commands may give it to each."""
+        home = copy.copy(next(parameter for parameter in self.params if parameter.name == "home"))
+        home.expose_value, home.hidden = False, True
+        return home
 
 
 app = typer.Typer(

@@ -123,7 +123,7 @@ def _instances(entries: object, path: Path, video_id: str, scored: bool) -> tupl
 
 def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instance:
     try:
-        start, end = entry["segment"]
+        start, end = entry["segment"] if isinstance(entry["segment"], list) else ()  # "12" would be 1 to 2
         label = entry["label"]
         score = entry["score"] if scored else None
     except (TypeError, KeyError, ValueError) as error:

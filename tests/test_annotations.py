@@ -78,6 +78,7 @@ def test_all_of_thumos14_is_read(shared):
         ({"database": {"a": {**VIDEO, "annotations": [5]}}}, "lacks label and segment"),
         ({"database": {"a": {**VIDEO, "annotations": [{"segment": [0, 1]}]}}}, "lacks label"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0]}]}}}, "lacks label and segment"),
+        ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": "01"}]}}}, "lacks label and segment"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": ["x", 1]}]}}}, "segment of video 'a'"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, math.nan]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, 10**400]}]}}}, "finite"),

@@ -132,6 +132,13 @@ def test_home_before_and_after_the_command(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_a_command_without_a_workspace_takes_home_too(tmp_path):
+    for arguments in (("--home", "a", "weights", "--json"), ("weights", "--home", "b", "--json")):
+        shown = plusmv(*arguments, cwd=tmp_path)
+        assert shown.returncode == 0, shown.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_users_error_is_one_line_and_exit_2(tmp_path):
     missing = ("evaluate", "--ground-truth", "none.json", "--detections", "none.json", "--subset", "test")
     shown = plusmv(*missing, cwd=tmp_path)
