@@ -85,7 +85,7 @@ def compact(
     clips: Annotated[int, typer.Option(min=2, help="Clips of a shard.")] = 1000,
     as_json: Json = False,
 ) -> None:
-    """Pack loose feature files into shards, which are read just the same; a file goes once its shard is safe on disk."""
+    """Pack loose feature files into shards, which read just the same; a file goes once its shard is safe on disk."""
     from features import conversion
 
     _tell(conversion.compact(features, clips, track), "compacted", as_json)

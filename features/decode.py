@@ -78,7 +78,8 @@ def sample_frames(
     """
     size, count, watch = None, 0, _StopWatch()
     with _opened(path) as stream:
-        for frame, end in _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps)):
+        by_decoding = stream.container.format.name == "avi"
+        for frame, end in _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps), by_decoding):
             picture = None
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
@@ -147,22 +148,26 @@ def _check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> 
         raise BadInput(f"{path} has a frame of {width}x{height}, over the limit of {limits.pixels} pixels")
 
 
-def _shown_until(frames: Iterator[av.VideoFrame], gap: float) -> Iterator[tuple[av.VideoFrame, float]]:
+def _shown_until(
+    frames: Iterator[av.VideoFrame], gap: float, by_decoding: bool = False
+) -> Iterator[tuple[av.VideoFrame, float]]:
     """Each frame and the second, counted from the first frame, at which the next one takes its place.
 
-    gap: seconds between frames, used where there is no timestamp or one that runs backwards. AVI has no presentation
-    times; FFmpeg passes its decoding order off as such, so once those run backwards decoding times are taken.
+    gap: seconds between frames, used where there is no timestamp, or one that runs backwards, and no frame before it
+    tells. by_decoding: take decoding times, as AVI has no others; FFmpeg passes its decoding order off as presentation
+    times. So once those run backwards in any file, decoding times are taken too.
     """
-    shown, start, first, disordered = None, 0.0, None, False
+    shown, start, first = None, 0.0, None
     for frame in frames:
-        at = _seconds(frame, frame.dts if disordered or frame.pts is None else frame.pts)
+        at = _seconds(frame, frame.dts if by_decoding or frame.pts is None else frame.pts)
         if first is None:
             first = at or 0.0
-        elif at is not None and at - first < start and not disordered:
-            disordered, at = True, _seconds(frame, frame.dts)
+        elif at is not None and at - first < start and not by_decoding:
+            by_decoding, at = True, _seconds(frame, frame.dts)
         now = start + gap if at is None or at - first < start else at - first
         if shown is not None:
             yield shown, now
+            gap = now - start or gap
             start = now
         shown = frame
     if shown is not None:

@@ -140,7 +140,7 @@ def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
     arrays, stored = entry
     if "xxh3" in stored and stored["xxh3"] != checksum(arrays, stored):
         raise BadInput(
-            f"the features of {assumed.id} in {path} are damaged: their checksum is wrong; extract them again"
+            f"the features of {assumed.id} in {path} are damaged (wrong checksum); extract them again"
         )
     metadata = {name: _parsed(text, path) for name, text in stored.items()}
     streams = {name: array for name, array in arrays.items() if name in STREAMS}

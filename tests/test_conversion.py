@@ -1,0 +1,69 @@
+"""Features of others become files of ours and the other way round, and the commands count what became of each."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from core.errors import BadInput
+from features import conversion
+from features.commands import app
+from features.feature_files import read_features
+from tests.test_feature_files import made
+from tests.test_shards import fill
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A folder of one (T, 2d) array, one archive, and one video in two folders."""
+    folder = tmp_path / "theirs"
+    for name in ("rgb", "flow"):
+        (folder / name).mkdir(parents=True)
+        np.save(folder / name / "apart.npy", made()[name])
+    np.save(folder / "joined.npy", np.hstack(list(made().values())))
+    np.savez(folder / "archive.npz", **made())
+    return folder
+
+
+def test_every_layout_is_taken_over_and_given_out_again(published, tmp_path):
+    ours = tmp_path / "ours"
+    ended = list(conversion.take_over(published, ours, fps=30, stride=4))
+    assert {outcome.id: outcome.state for outcome in ended} == dict.fromkeys(["apart", "archive", "joined"], "done")
+    assert {outcome.state for outcome in conversion.take_over(published, ours, fps=30, stride=4)} == {"skipped"}
+    features = read_features([ours], "joined")
+    assert (features.fps, features.stride, features.recipe) == (30, 4, None)
+    assert features.notes == {"imported from": "theirs"}
+    for layout in ("npy", "npz", "folders"):
+        list(conversion.give_out(ours, tmp_path / layout, layout))
+        for video_id in ("apart", "archive", "joined"):
+            read = read_features([tmp_path / layout], video_id)
+            for name, array in made().items():
+                np.testing.assert_array_equal(read.streams[name], array)
+    assert np.load(tmp_path / "npy" / "apart.npy").shape == (3, 16)
+
+
+def test_what_lacks_a_stream_fails_alone(tmp_path):
+    fill(tmp_path / "rgb only", ["a"])
+    (ended,) = conversion.give_out(tmp_path / "rgb only", tmp_path / "out", "npy")
+    assert (ended.state, "no flow" in ended.reason) == ("failed", True)
+    with pytest.raises(BadInput, match="another folder"):
+        list(conversion.give_out(tmp_path / "rgb only", tmp_path / "rgb only", "npz"))
+
+
+def run(*arguments: str) -> tuple[int, dict]:
+    result = CliRunner().invoke(app, ["features", *arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_the_commands_count_what_became_of_each(published, tmp_path):
+    np.save(published / "bad.npy", np.full((2, 4), np.nan))
+    ours = str(tmp_path / "ours")
+    code, told = run("import", "--from", str(published), "--to", ours)
+    assert (code, told["clips"], told["done"], told["failed"]) == (0, 4, 3, 1)
+    assert "NaN" in told["failures"][0]["reason"]
+    assert run("compact", "--features", ours)[1]["done"] == 3
+    assert run("verify", "--features", ours) == (0, {"clips": 3, "done": 3, "skipped": 0, "failed": 0, "failures": []})
+    assert run("export", "--features", ours, "--to", str(tmp_path / "out"))[1]["done"] == 3
+    (tmp_path / "ours" / "x.safetensors").write_bytes(b"broken")
+    assert run("verify", "--features", ours)[0] == 1

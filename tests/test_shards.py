@@ -1,0 +1,129 @@
+"""Shards read like loose files, whatever was killed, lost or damaged on the way."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from core.errors import BadInput
+from features import conversion, shards
+from features.feature_files import SUFFIX, VideoFeatures, list_features, read_features, write_features
+
+
+def fill(folder, ids, value: float = 0.0) -> None:
+    for index, video_id in enumerate(ids):
+        rgb = np.full((3, 4), index + value, np.float32)
+        write_features(folder / f"{video_id}{SUFFIX}", VideoFeatures(video_id, {"rgb": rgb}, 25.0, frames=48))
+
+
+def values(folder) -> dict[str, float]:
+    return {
+        video_id: float(read_features([folder], video_id).streams["rgb"][0, 0]) for video_id in list_features([folder])
+    }
+
+
+def packed(folder) -> list[str]:
+    return sorted(path.name for path in (folder / "shards").iterdir())
+
+
+def test_packed_features_are_the_same_and_the_loose_files_go(tmp_path):
+    ids = [f"v{index}" for index in range(25)]
+    fill(tmp_path, ids)
+    before, whole = values(tmp_path), read_features([tmp_path], "v7")
+    ended = list(conversion.compact(tmp_path, clips=10))
+    assert sorted(outcome.id for outcome in ended) == sorted(ids)
+    assert {outcome.state for outcome in ended} == {"done"}
+    assert packed(tmp_path) == [f"{number:06d}{end}" for number in (1, 2, 3) for end in (".json", SUFFIX)]
+    assert not list(tmp_path.glob(f"*{SUFFIX}"))
+    assert values(tmp_path) == before
+    again = read_features([tmp_path], "v7")
+    assert (again.frames, again.fps, again.id) == (whole.frames, whole.fps, "v7")
+    assert list(conversion.compact(tmp_path, clips=10)) == []
+
+
+def test_a_loose_file_is_newer_and_small_shards_are_filled_up(tmp_path):
+    fill(tmp_path, ["a", "b", "c"])
+    list(conversion.compact(tmp_path, clips=10))
+    fill(tmp_path, ["b", "d"], value=100)
+    assert values(tmp_path) == {"a": 0, "b": 100, "c": 2, "d": 101}
+    list(conversion.compact(tmp_path, clips=10))
+    assert values(tmp_path) == {"a": 0, "b": 100, "c": 2, "d": 101}
+    assert len(packed(tmp_path)) == 2
+
+
+def test_killed_between_the_shard_and_the_removal_nothing_is_lost_or_twice(tmp_path):
+    fill(tmp_path, [f"v{index}" for index in range(10)])
+    before = values(tmp_path)
+    run = conversion.compact(tmp_path, clips=5)
+    next(run)  # the first shard is written, one of its files is gone
+    run.close()
+    assert values(tmp_path) == before
+    list(conversion.compact(tmp_path, clips=5))
+    assert values(tmp_path) == before
+    assert not list(tmp_path.glob(f"*{SUFFIX}"))
+
+
+def test_a_lost_or_foreign_index_is_read_off_the_shard(tmp_path):
+    fill(tmp_path, ["a", "b"])
+    list(conversion.compact(tmp_path))
+    index = tmp_path / "shards" / "000001.json"
+    for content in (None, "{", json.dumps({"bytes": 1, "ids": ["x"]})):
+        index.unlink(missing_ok=True)
+        if content is not None:
+            index.write_text(content)
+        shards._places_at.cache_clear()
+        assert values(tmp_path) == {"a": 0, "b": 1}
+
+
+def test_videos_are_taken_out_of_shards_and_everywhere_else(tmp_path):
+    fill(tmp_path, ["a", "b", "c"])
+    list(conversion.compact(tmp_path))
+    fill(tmp_path, ["a"])
+    np.save(tmp_path / "n.npy", np.zeros((2, 4)))
+    assert conversion.forget(tmp_path, ["a", "n", "never"]) == ["a", "n"]
+    assert values(tmp_path) == {"b": 1, "c": 2}
+    assert b'"a"' not in (tmp_path / "shards" / f"000001{SUFFIX}").read_bytes()
+    conversion.forget(tmp_path, ["b", "c"])
+    assert packed(tmp_path) == []
+    assert list_features([tmp_path]) == set()
+
+
+def test_a_flipped_byte_is_found_loose_and_packed(tmp_path):
+    fill(tmp_path / "loose", ["a", "b"], value=3)
+    shutil.copytree(tmp_path / "loose", tmp_path / "packed")
+    list(conversion.compact(tmp_path / "packed"))
+    for folder, name in (("loose", f"a{SUFFIX}"), ("packed", f"shards/000001{SUFFIX}")):
+        path = tmp_path / folder / name
+        content = bytearray(path.read_bytes())
+        content[-3] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+        ended = {outcome.id: outcome for outcome in conversion.verify(tmp_path / folder)}
+        assert [outcome.state for outcome in ended.values()].count("failed") == 1
+        (damaged,) = [outcome for outcome in ended.values() if outcome.state == "failed"]
+        assert "wrong checksum" in damaged.reason
+
+
+def test_changed_metadata_is_found(tmp_path):
+    fill(tmp_path, ["a"])
+    path = tmp_path / f"a{SUFFIX}"
+    path.write_bytes(path.read_bytes().replace(b"25.0", b"30.0"))
+    with pytest.raises(BadInput, match="checksum"):
+        read_features([tmp_path], "a")
+
+
+def test_damaged_files_are_not_packed_but_said(tmp_path):
+    fill(tmp_path, ["a", "b"])
+    (tmp_path / f"a{SUFFIX}").write_bytes(b"broken")
+    ended = {outcome.id: outcome.state for outcome in conversion.compact(tmp_path)}
+    assert ended == {"a": "failed", "b": "done"}
+    assert (tmp_path / f"a{SUFFIX}").is_file()
+
+
+def test_a_shard_that_is_none_gives_one_line(tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / f"000001{SUFFIX}").write_bytes(b"no shard")
+    with pytest.raises(BadInput, match="cannot read the shard"):
+        list_features([tmp_path])
