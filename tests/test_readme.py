@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.weights import keep, random_weights
@@ -26,7 +27,7 @@ def readme_commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """A folder with clips/, thumos14/, thumos14.json, decisions.csv and clip.mp4, and weights that need no network."""
+    """A folder of what the commands name, and weights that need no network."""
     folder = tmp_path_factory.mktemp("readme")
     for number, tag in enumerate(TAGS):
         make_video(folder / "clips" / tag / "one.mp4", seed=number, seconds=1)
@@ -41,6 +42,8 @@ def world(tmp_path_factory) -> Path:
         database[f"video_{number}"] = {"subset": subset, "duration": 2.0, "fps": 10, "annotations": annotations}
     (folder / "thumos14.json").write_text(json.dumps({"database": database}))
     lines = [f"{tag}/one.mp4,{action},keep,me\n" for tag, action in zip(TAGS, ("GolfSwing", "Diving"), strict=True)]
+    (folder / "published").mkdir()
+    np.save(folder / "published" / "video_0.npy", np.zeros((3, 2048), np.float32))
     (folder / "decisions.csv").write_text("clip,action,verdict,annotator\n" + "".join(lines))
     return folder
 
