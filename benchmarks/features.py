@@ -1,4 +1,4 @@
-"""How fast features are made, against the plain way: eager float32, batch norm unfolded, one clip at a time, no overlap.
+"""How fast features are made, against the plain way: eager float32, batch norm unfolded, one clip at a time.
 
 Run: .venv/bin/python benchmarks/features.py [--quick] [CLIPS]   (CLIPS: a folder, default ../shared/clips)
 

@@ -4,6 +4,7 @@ Shares nothing with features.i3d but the table of layers, so that it also checks
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -81,7 +82,7 @@ def plain_features(frames: Iterator[np.ndarray], networks: dict[str, PlainI3D]) 
     inputs = {"rgb": [frame[crop].astype(np.float32) * (2 / 255) - 1 for frame in frames]}
     if "flow" in networks:
         fields = []
-        for before, after in zip(greys, greys[1:], strict=False):
+        for before, after in pairwise(greys):
             flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
             levels = np.minimum(np.rint(128 + 255 / 40 * np.clip(flow, -20, 20)), 255)
             fields.append((levels[crop] * (2 / 255) - 1).astype(np.float32))
