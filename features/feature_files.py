@@ -139,9 +139,7 @@ def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
     """A stored entry as features. Raises BadInput where it is damaged or contradicts itself."""
     arrays, stored = entry
     if "xxh3" in stored and stored["xxh3"] != checksum(arrays, stored):
-        raise BadInput(
-            f"the features of {assumed.id} in {path} are damaged (wrong checksum); extract them again"
-        )
+        raise BadInput(f"the features of {assumed.id} in {path} are damaged (wrong checksum); extract them again")
     metadata = {name: _parsed(text, path) for name, text in stored.items()}
     streams = {name: array for name, array in arrays.items() if name in STREAMS}
     known = {name: value for name, value in metadata.items() if name in vars(assumed) and name not in ("id", "streams")}

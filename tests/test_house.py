@@ -193,3 +193,17 @@ def test_no_path_of_a_machine_and_no_index_in_any_file():
             text = path.read_text(encoding="utf-8", errors="replace")
             found += [f"{name}: {match}" for match in forbidden.findall(text)]
     assert found == []
+
+
+SCRIPTS = [
+    path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_benchmark_finds_the_packages(script):
+    """Some scripts share a package's name, and their folder comes first on sys.path."""
+    code = (
+        f"import runpy, sys; sys.path[0] = {str(script.parent)!r}; runpy.run_path({str(script)!r}, run_name='loaded')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd="/")

