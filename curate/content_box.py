@@ -1,0 +1,97 @@
+"""Which part of a video's frame is the picture: borders, letterbox bars and blurred bars around it are not.
+
+Arrays in, slices out. What is cut here is only what every frame of a batch agrees on; a clip and its letterboxed copy
+end up with the same picture.
+"""
+
+import numpy as np
+
+FLAT = 12  # luma steps by which a border's rows may differ, over its length and over time
+SAME_COLOUR = 8  # steps of luma, and of red, green and blue, between two opposite borders
+LEAST_LEFT = 0.2  # share of a side that trimming must leave; otherwise the picture itself is flat
+EDGE = 0.3  # share of a border's length along which the picture beside it differs at some time
+SOFT = 0.35  # fine detail of a blurred bar, as a share of the middle's
+SEAM = 2.5  # times the bar's own steps that lie between a blurred bar and the picture
+LEAST_BAR = 0.06  # share of a side below which a soft edge is just the picture's
+
+Box = tuple[slice, slice]  # rows, columns
+
+
+def content_box(luma: np.ndarray, colour: np.ndarray) -> Box:
+    """Rows and columns within flat borders and blurred bars: luma (N, H, W) over time, colour (H, W, 3) of a frame."""
+    box = _within_borders(luma, colour)
+    rows, columns = _within_blur(luma[:, box[0], box[1]])
+    return _within(box[0], rows), _within(box[1], columns)
+
+
+def _within(outer: slice, inner: slice) -> slice:
+    return slice(outer.start + inner.start, outer.start + inner.stop)
+
+
+def _within_borders(luma: np.ndarray, colour: np.ndarray) -> Box:
+    """A border is flat, still, and of one colour on opposite sides. Sky above grass is none."""
+    low, high = luma.min(0).astype(int), luma.max(0).astype(int)  # (H, W)
+    box = [slice(0, low.shape[0]), slice(0, low.shape[1])]
+    before = None
+    while box != before:
+        before = list(box)
+        for axis in (0, 1):
+            inner = tuple(box)
+            start, stop = _inside(low[inner].min(1 - axis), high[inner].max(1 - axis), colour[inner].mean(1 - axis))
+            edges = _has_edge(low[inner], high[inner], start, stop, axis)
+            if edges and stop - start >= LEAST_LEFT * low.shape[axis]:
+                box[axis] = slice(box[axis].start + start, box[axis].start + stop)
+    return box[0], box[1]
+
+
+def _inside(low: np.ndarray, high: np.ndarray, colour: np.ndarray) -> tuple[int, int]:
+    """What lies between borders of one colour: darkest and brightest luma (L,) and mean colour (L, 3) of each line."""
+    flat = high - low <= FLAT
+    if not (flat[0] and flat[-1]) or np.abs(colour[0] - colour[-1]).max() > SAME_COLOUR:
+        return 0, len(low)
+    middle = (low + high) / 2
+    border = flat & (np.abs(middle - (middle[0] + middle[-1]) / 2) <= SAME_COLOUR)
+    if border.all():
+        return 0, 0
+    inside = np.flatnonzero(~border)
+    return int(inside[0]) + 1, int(inside[-1])  # the line at an edge is half border
+
+
+def _has_edge(low: np.ndarray, high: np.ndarray, start: int, stop: int, axis: int) -> bool:
+    """Whether a picture begins where a border ends, along EDGE of its length: before a plain wall nothing does."""
+    for outside, inside in ((start - 2, start), (stop + 1, stop - 1)):
+        if not 0 <= outside < low.shape[axis]:
+            continue
+        border = high.take(outside, axis), low.take(outside, axis)
+        picture = high.take(inside, axis), low.take(inside, axis)
+        differs = (picture[0] - border[0] > FLAT) | (border[1] - picture[1] > FLAT)
+        if differs.mean() < EDGE:
+            return False
+    return True
+
+
+def _within_blur(luma: np.ndarray) -> Box:
+    """Bars that hold the clip itself, enlarged and blurred: little fine detail, then a seam, on both opposite sides."""
+    some = luma[:: max(len(luma) // 16, 1)].astype(np.int16)
+    found = [slice(0, side) for side in luma.shape[1:]]
+    for axis in (0, 1):
+        across = np.abs(np.diff(some, axis=2 - axis)).mean((0, 2 - axis))  # (L,) detail along each line
+        steps = np.abs(np.diff(some, axis=1 + axis)).mean((0, 2 - axis))  # (L - 1,) from each line to the next
+        start, stop = _between_soft(across, steps)
+        found[axis] = slice(start, stop)
+    return found[0], found[1]
+
+
+def _between_soft(detail: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
+    length = len(detail)
+    soft = detail < SOFT * np.median(detail[length // 3 : max(2 * length // 3, length // 3 + 1)])
+    if soft.all() or not (soft[0] and soft[-1]):
+        return 0, length
+    start, stop = int(np.argmin(soft)), length - int(np.argmin(soft[::-1]))
+    least = max(LEAST_BAR * length, 2)
+    if start < least or length - stop < least or stop - start < LEAST_LEFT * length:
+        return 0, length
+    for seam, bar in ((start, steps[: start - 2]), (stop, steps[stop + 1 :])):
+        if steps[max(seam - 2, 0) : seam + 1].max() < SEAM * max(float(np.median(bar)) if len(bar) else 0.0, 0.2):
+            return 0, length
+    return start, stop
