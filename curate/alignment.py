@@ -20,7 +20,7 @@ from db.models import EdgeKind
 
 LOOKS = 90  # bits of 256 between two pictures up to which they may be the same one whole
 SAME_SCENE = 40  # median bits between the shorter clip's pictures and the nearest of the longer one's
-SAME_PLACE = 20  # keypoints that agree on one placing, for the same scene
+SAME_PLACE = 30  # keypoints that agree on one placing, for the same scene
 INLIERS = 6  # keypoints that must agree for a placing to be tried
 PICTURES = 12  # of each clip, evenly, among which the pair that shares most keypoints is sought
 TRIED = 3  # such pairs, of which the placing with most inliers counts
@@ -71,12 +71,24 @@ class _Guess:
     at: tuple[float, float]
 
 
+def bucket(clip: Fingerprint) -> str | None:
+    """Why a clip is like no other by its hashes: featureless (black, one colour) or static; None where it may be."""
+    if not clip.usable.any():
+        return "featureless"
+    return None if motion.moves(clip.luma) else "static"
+
+
 def compare(a: Fingerprint, b: Fingerprint) -> Alignment | None:
-    """What a is to b, None where they are different. Black and featureless clips are nothing to any other."""
+    """What a is to b, None where they are different.
+
+    Static clips match only where every decoded picture is the same, featureless ones never.
+    """
     if not (a.usable.any() and b.usable.any()):
         return None
     if np.array_equal(a.digest, b.digest):
         return Alignment(EdgeKind.EXACT, overlap_s=b.seconds, correlation=1.0)
+    if bucket(a) or bucket(b):
+        return None
     guesses = [guess for mirror in (False, True) for guess in _guesses(a, b, mirror)]
     found = max((_aligned(a, b, guess) for guess in guesses), key=lambda one: one.score, default=None)
     if found is not None and found.score >= COPY:

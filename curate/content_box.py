@@ -12,6 +12,8 @@ LEAST_LEFT = 0.2  # share of a side that trimming must leave; otherwise the pict
 EDGE = 0.3  # share of a border's length along which the picture beside it differs at some time
 SOFT = 0.35  # fine detail of a blurred bar, as a share of the middle's
 SEAM = 2.5  # times the bar's own steps that lie between a blurred bar and the picture
+STEP = 1.3  # times the picture's own steps
+SHOWS = 6  # standard deviation along the lines of a blurred bar, which shows something; a plain wall does not
 LEAST_BAR = 0.06  # share of a side below which a soft edge is just the picture's
 
 Box = tuple[slice, slice]  # rows, columns
@@ -77,7 +79,9 @@ def _within_blur(luma: np.ndarray) -> Box:
         across = np.abs(np.diff(some, axis=2 - axis)).mean((0, 2 - axis))  # (L,) detail along each line
         steps = np.abs(np.diff(some, axis=1 + axis)).mean((0, 2 - axis))  # (L - 1,) from each line to the next
         start, stop = _between_soft(across, steps)
-        found[axis] = slice(start, stop)
+        bars = some.take([*range(start), *range(stop, some.shape[1 + axis])], 1 + axis)
+        if bars.size and bars.std(axis=2 - axis).mean() >= SHOWS:
+            found[axis] = slice(start, stop)
     return found[0], found[1]
 
 
@@ -90,7 +94,9 @@ def _between_soft(detail: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
     least = max(LEAST_BAR * length, 2)
     if start < least or length - stop < least or stop - start < LEAST_LEFT * length:
         return 0, length
+    inside = STEP * float(np.median(steps[start + 1 : stop - 1]))
     for seam, bar in ((start, steps[: start - 2]), (stop, steps[stop + 1 :])):
-        if steps[max(seam - 2, 0) : seam + 1].max() < SEAM * max(float(np.median(bar)) if len(bar) else 0.0, 0.2):
+        least = max(SEAM * float(np.median(bar)) if len(bar) else 0.0, inside)
+        if steps[max(seam - 2, 0) : seam + 1].max() < least:
             return 0, length
     return start, stop

@@ -1,8 +1,8 @@
 """Fingerprints: what a clip's duplicates are found by, from one decode pass.
 
-Borders, letterbox and blurred bars are cut off. Twice a second the picture gives a PDQ hash (what it shows) and keypoints
-(what its parts show, for crops and overlays), eight times a second a 24 x 24 luma picture (how it moves). Arrays in,
-arrays out: the catalog is curate.duplicates' part.
+Borders, letterbox and blurred bars are cut off. Twice a second the picture gives a PDQ hash (what it shows) and
+keypoints (what its parts show, for crops and overlays), eight times a second a 24 x 24 luma picture (how it moves).
+Arrays in, arrays out: the catalog is curate.duplicates' part.
 """
 
 import hashlib

@@ -1,10 +1,10 @@
 """Which of many binary words lie within some bits of a word and agree with it in a whole group of 16 bits?
 
 A flat scan of the Q hashes of one clip costs Q plain scans of the array's bytes. So agreement in one group is asked for
-first: every group has a table of where each of its 65,536 values stands, and only those places are looked at. The answer
-is that of a flat scan with the same two conditions (a test holds this), and that of faiss's IndexBinaryMultiHash,
-which is used where asked for. Both conditions hold or do not for two words alone, so nothing found depends on what
-else is there.
+first: every group has a table of where each of its 65,536 values stands, and only those places are looked at. The
+answer is that of a flat scan with the same two conditions (a test holds this), and that of faiss's
+IndexBinaryMultiHash, which is used where asked for. Both conditions hold or do not for two words alone, so nothing
+found depends on what else is there.
 """
 
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def _none() -> tuple[np.ndarray, np.ndarray]:
 
 
 def search_with_faiss(hashes: np.ndarray, places: np.ndarray, queries: np.ndarray, most_bits: int) -> Hits:
-    """What Tables.build(hashes, places).search(array, queries, most_bits) finds, by faiss. Raises Missing without it."""
+    """What Tables.build(hashes, places).search(array, queries, ...) finds, by faiss. Raises Missing without it."""
     try:
         import faiss
     except ImportError as error:

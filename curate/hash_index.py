@@ -1,7 +1,8 @@
 """Which pairs of clips may show the same: one picture alike whole, or three of its keypoints at one time offset.
 
-The search only nominates; curate.alignment decides. A pair is nominated or not by these two clips alone, the same whichever of
-the two asks. A mirror image's hashes are the same bits with some of them flipped, so it is asked for and not kept.
+The search only nominates; curate.alignment decides. A pair is nominated or not by these two clips alone, the same
+whichever of the two asks. A mirror image's hashes are the same bits with some of them flipped, so it is asked for and
+not kept.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,8 @@
 """Keypoints: where a small part of one picture stands in another, so that crops, overlays and bars can be undone.
 
 Corners are those of ORB's detector (Rublee et al., ICCV 2011). Their descriptor is ours: the signs of the 63 lowest
-frequencies of an upright 16 x 16 patch's DCT. People who repost clips mirror, crop and frame them but do not turn
-them, so upright is more telling than ORB's turned one; a mirror image's descriptor is the same 64 bits with half of them
+frequencies of an upright 16 x 16 patch's DCT. People who repost clips mirror, crop and frame them but do not turn them,
+so upright is more telling than ORB's turned one; a mirror image's descriptor is the same 64 bits with half of them
 flipped, so that nothing is computed twice; and 64 bits match as well as ORB's 256 (LOG.md).
 """
 

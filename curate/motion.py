@@ -1,10 +1,10 @@
 """How long two clips move alike, cell by cell, at one offset and speed: what tells a copy from another take.
 
-The luma of both is averaged over the same 16 x 16 cells of what they share (keypoints say where that is), and its change
-over half a second, less the whole picture's, is scaled to a length of about 1 where anything moves. The products of
-two clips' changes are near 1 along a copy's alignment and near 0 elsewhere, whatever the contrast. The alignment is the run of
-moments at one offset and speed whose products most exceed CHANCE: its excess in seconds is the evidence. A run, because
-of a stitched clip only a part is a copy. Arrays in, plain values out.
+The luma of both is averaged over the same 16 x 16 cells of what they share (keypoints say where that is), and its
+change over half a second, less the whole picture's, is scaled to a length of about 1 where anything moves. The products
+of two clips' changes are near 1 along a copy's alignment and near 0 elsewhere, whatever the contrast. The alignment is
+the run of moments at one offset and speed whose products most exceed CHANCE: its excess in seconds is the evidence. A
+run, because of a stitched clip only a part is a copy. Arrays in, plain values out.
 """
 
 from collections.abc import Sequence
@@ -84,6 +84,14 @@ def changes(values: np.ndarray) -> np.ndarray:
     change = change - change.mean(axis=1, keepdims=True)
     power = (change**2).mean(axis=1, keepdims=True)
     return change / np.sqrt(GRID * GRID * (power + STILL**2))
+
+
+def moves(luma: np.ndarray) -> bool:
+    """Whether anything changes: luma (M, 24, 24). False for a still, or what is shorter than half a second."""
+    values = luma.reshape(len(luma), -1).astype(np.float32)
+    change = values[LAG:] - values[:-LAG]
+    change -= change.mean(axis=1, keepdims=True)
+    return bool(((change**2).mean(axis=1) >= STILL**2).any())
 
 
 def runs(a: np.ndarray, b: np.ndarray) -> list[Run]:
@@ -185,9 +193,7 @@ def _best_run(
 def _run(evidence: float, correlation: float, offset: int, first: int, last: int, speed: float) -> Run:
     """From samples of b's clock to seconds of a's."""
     scale = 1 / (LUMA_FPS * speed)
-    return Run(
-        evidence / LUMA_FPS, correlation, first * scale, (last + 1 + LAG) * scale, speed, offset / LUMA_FPS
-    )
+    return Run(evidence / LUMA_FPS, correlation, first * scale, (last + 1 + LAG) * scale, speed, offset / LUMA_FPS)
 
 
 def _best_diagonal(a: np.ndarray, b: np.ndarray) -> tuple[float, float, int, int, int] | None:

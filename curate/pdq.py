@@ -34,7 +34,7 @@ def pdq(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mirrored(hashes: np.ndarray) -> np.ndarray:
-    """The hashes (N, 32) of the mirror images: about 6 bits off the hash of the mirrored picture, 16 at most in trials."""
+    """The hashes (N, 32) of the mirror images: 6 bits off those of mirrored pictures, 16 at most in trials."""
     return hashes ^ MIRROR
 
 

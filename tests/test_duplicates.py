@@ -12,10 +12,10 @@ from curate.duplicates import (
     clips_to_compare,
     clips_to_fingerprint,
     compare_new,
-    duplicate_groups,
     find_duplicates,
     fingerprint_new,
 )
+from curate.duplicate_groups import duplicate_groups
 from curate.fingerprint import VERSION, fingerprint_video
 from db.models import Clip, DuplicateEdge, EdgeKind, FileState, Post
 from db.models import Fingerprint as FingerprintRow
@@ -158,7 +158,7 @@ def test_stopped_anywhere_and_run_again_gives_the_same(catalog, tmp_path, worksp
             left = clips_to_compare(session)
         if not left:
             break
-        next(compare_new(catalog, left))  # one clip, and the process is gone
+        next(compare_new(catalog, workspace, left))  # one clip, and the process is gone
     stopped = outcome(catalog, workspace)
     with catalog.writing() as session:  # as if every mark had been lost, but not the edges
         session.query(FingerprintRow).update({"compared": False})
