@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "demo.commands",
     "crawl": "curate.crawl_commands",
     "dedup": "curate.duplicate_commands",
+    "leaks": "curate.duplicate_commands",
     "weights": "features.commands",
     "extract": "curate.commands",
     "classify": "features.commands",

@@ -60,6 +60,19 @@ class Fingerprint:
         part = slice(start, start + int(self.counts[picture]))
         return Keypoints(self.places[part].astype(np.float32) / PLACES, self.words[part])
 
+    def check(self) -> None:
+        """Raises ValueError where the arrays of a file from the outside do not fit each other."""
+        pictures, points = len(self.hashes), len(self.words)
+        shapes = {"hashes": (pictures, 32), "usable": (pictures,), "counts": (pictures,), "places": (points, 2),
+                  "size": (2,), "box": (4,), "luma": (len(self.luma), CELLS, CELLS), "digest": (32,)}  # fmt: skip
+        kinds = {"counts": "uint16", "places": "uint16", "words": "uint64", "size": "uint16", "box": "float32"}
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != kinds.get(name, "uint8"):
+                raise ValueError(f"a fingerprint's {name} are {array.dtype} of shape {array.shape}")
+        if self.words.dtype != "uint64" or self.counts.sum(dtype=int) != points or not pictures or not self.size.all():
+            raise ValueError("a fingerprint's keypoints do not fit its pictures")
+
     def to_bytes(self) -> bytes:
         """Little-endian, with names and shapes (safetensors)."""
         return safetensors.numpy.save(asdict(self))

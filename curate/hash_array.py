@@ -50,7 +50,7 @@ def record_of(clip_id: int, fingerprint: Fingerprint) -> np.ndarray:
 
 def pack(clip_id: int, pdq: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A record of PDQ hashes (N, 4) and keypoints (M, 24), both uint64."""
-    leading = np.array([clip_id, len(pdq), len(points), 0], np.uint64)
+    leading = np.array([clip_id, len(pdq), len(points), 0]).astype(np.uint64)
     return np.concatenate([leading, pdq.reshape(-1), points.reshape(-1)])
 
 

@@ -48,6 +48,11 @@ class HashIndex:
         start = int(self.starts[found[0]])
         return Asked(clip_id, self.array.pdq_of(start), self.array.points_of(start))
 
+    def of_record(self, record: np.ndarray) -> Asked:
+        """A clip that is not in the array, by its record."""
+        alone = HashArray(record, ())
+        return Asked(-1, alone.pdq_of(0), alone.points_of(0))
+
     def candidates(self, clips: Sequence[Asked]) -> list[set[int]]:
         """For each clip the others that may be its copies."""
         found: list[set[int]] = [set() for _ in clips]

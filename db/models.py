@@ -263,6 +263,7 @@ class BenchmarkVideo(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(500))
     subset: Mapped[str] = mapped_column(String(80))
+    test: Mapped[bool]  # whether results are reported on it
     sha256: Mapped[str] = mapped_column(String(64))  # of the file
     version: Mapped[str] = mapped_column(String(40))
     state: Mapped[FileState] = mapped_column(_choice(FileState))

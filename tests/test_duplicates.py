@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.workspace import Workspace, sha256_of
+from curate.duplicate_groups import duplicate_groups
 from curate.duplicates import (
     clips_to_compare,
     clips_to_fingerprint,
@@ -15,7 +16,6 @@ from curate.duplicates import (
     find_duplicates,
     fingerprint_new,
 )
-from curate.duplicate_groups import duplicate_groups
 from curate.fingerprint import VERSION, fingerprint_video
 from db.models import Clip, DuplicateEdge, EdgeKind, FileState, Post
 from db.models import Fingerprint as FingerprintRow

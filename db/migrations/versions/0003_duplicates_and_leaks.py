@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(length=500), nullable=False),
         sa.Column("subset", sa.String(length=80), nullable=False),
+        sa.Column("test", sa.Boolean(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("version", sa.String(length=40), nullable=False),
         sa.Column("state", STATE, nullable=False),
