@@ -11,9 +11,9 @@ SAME_COLOUR = 8  # steps of luma, and of red, green and blue, between two opposi
 LEAST_LEFT = 0.2  # share of a side that trimming must leave; otherwise the picture itself is flat
 EDGE = 0.3  # share of a border's length along which the picture beside it differs at some time
 SOFT = 0.35  # fine detail of a blurred bar, as a share of the middle's
-SEAM = 2.5  # times the bar's own steps that lie between a blurred bar and the picture
+SEAM = 4.0  # times the bar's own steps that lie between a blurred bar and the picture
 STEP = 1.3  # times the picture's own steps
-SHOWS = 6  # standard deviation along the lines of a blurred bar, which shows something; a plain wall does not
+SHOWS = 2.5  # standard deviation along the lines of a blurred bar, which shows something; a plain wall does not
 LEAST_BAR = 0.06  # share of a side below which a soft edge is just the picture's
 
 Box = tuple[slice, slice]  # rows, columns
@@ -80,23 +80,28 @@ def _within_blur(luma: np.ndarray) -> Box:
         steps = np.abs(np.diff(some, axis=1 + axis)).mean((0, 2 - axis))  # (L - 1,) from each line to the next
         start, stop = _between_soft(across, steps)
         bars = some.take([*range(start), *range(stop, some.shape[1 + axis])], 1 + axis)
-        if bars.size and bars.std(axis=2 - axis).mean() >= SHOWS:
+        if bars.size and np.median(bars.std(axis=2 - axis)) >= SHOWS:
             found[axis] = slice(start, stop)
     return found[0], found[1]
 
 
 def _between_soft(detail: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
+    """The picture between two soft bars of one width: detail (L,) along each line, steps (L - 1,) between lines.
+
+    Its edges are sought as seams and not as the end of what is soft, because a picture may begin with sky.
+    """
     length = len(detail)
-    soft = detail < SOFT * np.median(detail[length // 3 : max(2 * length // 3, length // 3 + 1)])
-    if soft.all() or not (soft[0] and soft[-1]):
+    least, most = max(round(LEAST_BAR * length), 3), round((1 - LEAST_LEFT) / 2 * length)
+    if most <= least:
         return 0, length
-    start, stop = int(np.argmin(soft)), length - int(np.argmin(soft[::-1]))
-    least = max(LEAST_BAR * length, 2)
-    if start < least or length - stop < least or stop - start < LEAST_LEFT * length:
-        return 0, length
-    inside = STEP * float(np.median(steps[start + 1 : stop - 1]))
-    for seam, bar in ((start, steps[: start - 2]), (stop, steps[stop + 1 :])):
-        least = max(SEAM * float(np.median(bar)) if len(bar) else 0.0, inside)
-        if steps[max(seam - 2, 0) : seam + 1].max() < least:
-            return 0, length
-    return start, stop
+    peaks = np.maximum(np.maximum(steps[:-2], steps[1:-1]), steps[2:])  # [y]: the strongest of steps y to y + 2
+    seams = np.minimum(peaks[least - 2 : most - 2], peaks[length - most - 1 : length - least - 1][::-1])
+    start = least + int(seams.argmax())
+    stop = length - start
+    bars = np.concatenate([detail[: start - 2], detail[stop + 2 :]])
+    bar_steps = np.median(np.concatenate([steps[: start - 3], steps[stop + 2 :]]))
+    seam = seams.max()
+    soft = np.quantile(bars, 0.9) < SOFT * np.median(detail[start:stop])
+    if soft and seam >= SEAM * bar_steps and seam >= STEP * np.median(steps[start + 1 : stop - 2]):
+        return start, stop
+    return 0, length

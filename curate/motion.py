@@ -16,7 +16,8 @@ from curate.fingerprint import CELLS, LUMA_FPS
 
 GRID = 16  # cells a side of what two pictures share
 LAG = LUMA_FPS // 2  # motion is the change over half a second
-STILL = 1.0  # luma steps (root mean square over cells) at which a change counts half: noise and coding reach it
+STILL = 0.5  # luma steps (root mean square over cells) at which a change counts half: noise and coding reach it
+MOVED = 6.0  # luma steps by which one cell of a clip that is no still changes at some time; coding makes 1 to 2
 CHANCE = 0.4  # product that other moments of a scene reach
 SPEEDS = np.exp(np.linspace(np.log(0.8), np.log(1.25), 11))  # steps of 4.5 %, 1 among them
 FINER = np.exp(np.linspace(-0.0223, 0.0223, 5))  # around the best of SPEEDS
@@ -91,7 +92,7 @@ def moves(luma: np.ndarray) -> bool:
     values = luma.reshape(len(luma), -1).astype(np.float32)
     change = values[LAG:] - values[:-LAG]
     change -= change.mean(axis=1, keepdims=True)
-    return bool(((change**2).mean(axis=1) >= STILL**2).any())
+    return bool((np.abs(change) >= MOVED).any())
 
 
 def runs(a: np.ndarray, b: np.ndarray) -> list[Run]:
