@@ -91,7 +91,7 @@ def _between_soft(detail: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
     Its edges are sought as seams and not as the end of what is soft, because a picture may begin with sky.
     """
     length = len(detail)
-    least, most = max(round(LEAST_BAR * length), 3), round((1 - LEAST_LEFT) / 2 * length)
+    least, most = max(round(LEAST_BAR * length), 5), round((1 - LEAST_LEFT) / 2 * length)
     if most <= least:
         return 0, length
     peaks = np.maximum(np.maximum(steps[:-2], steps[1:-1]), steps[2:])  # [y]: the strongest of steps y to y + 2

@@ -32,6 +32,7 @@ PDQ_WORDS = 4
 POINTS = 24  # keypoints of a picture that stand in the array, spread over it
 EVERY = 2  # of the pictures, so one a second
 STALE = 8  # the tables on disk are made anew when more than 1/8 of the array is not in them
+LEAST_TABLED = 1 << 20  # uint64s; tables of fewer are made in memory each time, in less than a second
 
 Row = tuple[int, str, int]  # what the catalog says: a fingerprint's row id, its clip's sha256, its clip's id
 
@@ -82,7 +83,7 @@ class HashArray:
 
     def starts(self) -> np.ndarray:
         """Of all records, in the order of the file."""
-        return np.concatenate([part.starts for part in self.parts])
+        return np.concatenate([np.zeros(0, np.int64), *(part.starts for part in self.parts)])
 
 
 def open_array(
@@ -123,7 +124,7 @@ def mapped(path: Path) -> HashArray:
     tables = path.with_suffix(".tables")
     covered = _read_tables(tables, words)
     end = _end(words, covered)
-    if len(words) - end > max(len(words) // STALE, 1 << 20):
+    if len(words) - end > max(len(words) // STALE, LEAST_TABLED):
         covered, end = _build(words, HEADER), len(words)
         _write_tables(tables, words, covered)
     rest = [_build(words, end)] if end < len(words) else []

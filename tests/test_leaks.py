@@ -21,7 +21,7 @@ from tests.test_decisions import a_clip
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
-    """A folder of three videos, subsets by name, annotations that say otherwise of the third, and clips cut from them."""
+    """A folder of three videos, subsets by name, annotations that say the third's, and clips cut from them."""
     folder = tmp_path_factory.mktemp("benchmark")
     frames = {name: scene(seed, seed, 8.0) for name, seed in (("video_test_1", 1), ("video_validation_2", 2), ("3", 3))}
     for name, pictures in frames.items():
