@@ -92,7 +92,7 @@ def compare(a: Fingerprint, b: Fingerprint) -> Alignment | None:
     guesses = [guess for mirror in (False, True) for guess in _guesses(a, b, mirror)]
     found = max((_aligned(a, b, guess) for guess in guesses), key=lambda one: one.score, default=None)
     if found is not None and found.score >= COPY:
-        return found
+        return replace(found, inliers=max(guess.inliers for guess in guesses if guess.shared.mirror == found.mirror))
     scene = max((guess for guess in guesses), key=lambda guess: (guess.inliers, -guess.bits), default=None)
     if scene is not None and (scene.inliers >= SAME_PLACE or _look_alike(a, b, scene.shared.mirror)):
         score = found.score if found is not None else 0.0
