@@ -333,7 +333,7 @@ def report_fingerprinting(paths: list[Path]) -> None:
     print(f"fingerprinting {len(small)} clips up to 360p, decode included: {times:.0f} x real time, {WORKERS} workers")
     cv2.setNumThreads(1)
     for path in large:
-        alone, whole = (min(_cpu_seconds(job, path) for _ in range(3)) for job in (_decode, fingerprint_video))
+        alone, whole = (min(_cpu_seconds(job, path) for _ in range(5)) for job in (_decode, fingerprint_video))
         size = "x".join(map(str, _sides(path)))
         print(f"  {path.name} {size}: {alone / whole:.2f} of the speed of decoding alone")
 

@@ -86,7 +86,7 @@ def fingerprint_video(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> Fing
     """Fingerprint a video file. Raises BadInput with the reason where it cannot be decoded."""
     frames = sample_raw(path, LUMA_FPS, limits)
     first = next(frames)
-    return fingerprint_luma(_luma(itertools.chain([first], frames)), upright_rgb(first))
+    return fingerprint_luma(_luma(itertools.chain([first], frames)), upright_rgb(first, DECODED_SIDE))
 
 
 def _luma(frames: Iterator[av.VideoFrame]) -> Iterator[np.ndarray]:

@@ -112,9 +112,11 @@ def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) ->
         raise BadInput(f"{path} holds no frame that can be decoded")
 
 
-def upright_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a decoder's frame, at its own size."""
-    return _picture(frame, _output_size(frame, None))
+def upright_rgb(frame: av.VideoFrame, least_side: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a decoder's frame, its shorter side no longer than twice least_side."""
+    times = max(min(frame.width, frame.height) // least_side, 1)
+    small = frame.reformat(width=max(frame.width // times, 1), height=max(frame.height // times, 1), format="rgb24")
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), _rotation(frame) // 90))
 
 
 def upright_luma(frame: av.VideoFrame, least_side: int) -> np.ndarray:
