@@ -23,6 +23,8 @@ SAME_SCENE = 40  # median bits between the shorter clip's pictures and the neare
 SAME_PLACE = 30  # keypoints that agree on one placing, for the same scene
 INLIERS = 6  # keypoints that must agree for a placing to be tried
 PICTURES = 12  # of each clip, evenly, among which the pair that shares most keypoints is sought
+ROUGH_PICTURES, ROUGH_POINTS = 2400, 24  # of a longer clip, among which the place to look closer is sought
+ROWS = 64  # keypoints compared at a time
 TRIED = 3  # such pairs, of which the placing with most inliers counts
 LEAST_SHARED = 0.15  # of each side of the smaller picture
 SCALE_S = 0.5  # seconds of evidence at which the score is 1 - 1/e
@@ -125,16 +127,45 @@ def _keypoints(clip: Fingerprint, picture: int, mirror: bool) -> keypoints.Keypo
 
 
 def _alike(a: Fingerprint, b: Fingerprint, mirror: bool) -> list[tuple[int, int]]:
-    """The pairs of pictures of a and b that share the most keypoints, at most TRIED."""
-    words_a, pictures_a = _some_words(a)
-    words_b, pictures_b = _some_words(b)
+    """The pairs of pictures of a and b that share the most keypoints, at most TRIED.
+
+    Of longer clips a few keypoints of all pictures say first where to look.
+    """
+    near_a, near_b = _spread_over(a, PICTURES), _spread_over(b, PICTURES)
+    if max(len(a.counts), len(b.counts)) > 2 * PICTURES:
+        rough_a, rough_b = _spread_over(a, ROUGH_PICTURES), _spread_over(b, ROUGH_PICTURES)
+        best = _sharing(a, b, rough_a, rough_b, mirror, ROUGH_POINTS)[:1]
+        for i, j in best:
+            near_a, near_b = _around(a, i), _around(b, j)
+    pairs = _sharing(a, b, near_a, near_b, mirror, keypoints.COUNT)
+    return pairs[:TRIED]
+
+
+def _spread_over(clip: Fingerprint, most: int) -> np.ndarray:
+    """At most so many of its pictures, evenly."""
+    return np.unique(np.linspace(0, len(clip.counts) - 1, most).round().astype(int))
+
+
+def _around(clip: Fingerprint, picture: int) -> np.ndarray:
+    first = max(min(picture - PICTURES // 2, len(clip.counts) - PICTURES), 0)
+    return np.arange(first, min(first + PICTURES, len(clip.counts)))
+
+
+def _sharing(
+    a: Fingerprint, b: Fingerprint, of_a: np.ndarray, of_b: np.ndarray, mirror: bool, most: int
+) -> list[tuple[int, int]]:
+    """The pairs of these pictures that share keypoints, those that share most first. most: keypoints of a picture."""
+    words_a, pictures_a = _words_of(a, of_a, most)
+    words_b, pictures_b = _words_of(b, of_b, most)
     if not (len(words_a) and len(words_b)):
         return []
     if mirror:
         words_a = words_a ^ keypoints.MIRROR
     starts_a, starts_b = (np.flatnonzero(np.diff(pictures, prepend=-1)) for pictures in (pictures_a, pictures_b))
-    distance = np.bitwise_count(words_a[:, None] ^ words_b[None, :])
-    near = np.minimum.reduceat(distance, starts_b, axis=1) <= keypoints.NEAR - 2
+    near = np.empty((len(words_a), len(starts_b)), bool)
+    for first in range(0, len(words_a), ROWS):  # a two-hour video has some hundred thousand words
+        distance = np.bitwise_count(words_a[first : first + ROWS, None] ^ words_b[None, :])
+        near[first : first + ROWS] = np.minimum.reduceat(distance, starts_b, axis=1) <= keypoints.NEAR - 2
     counts = np.add.reduceat(near.astype(int), starts_a, axis=0)  # (pictures of a, pictures of b)
     order = np.argsort(-counts, axis=None, kind="stable")[:TRIED]
     places = [np.unravel_index(int(place), counts.shape) for place in order]
@@ -143,11 +174,11 @@ def _alike(a: Fingerprint, b: Fingerprint, mirror: bool) -> list[tuple[int, int]
     ]
 
 
-def _some_words(clip: Fingerprint) -> tuple[np.ndarray, np.ndarray]:
-    """(words, picture of each) of at most PICTURES pictures, evenly spread."""
-    chosen = np.unique(np.linspace(0, len(clip.counts) - 1, PICTURES).round().astype(int))
+def _words_of(clip: Fingerprint, chosen: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(words, picture of each) of the chosen pictures, the first `most` of each."""
     picture = np.repeat(np.arange(len(clip.counts)), clip.counts)
-    kept = np.isin(picture, chosen)
+    rank = np.arange(len(picture)) - np.repeat(np.cumsum(clip.counts, dtype=int) - clip.counts, clip.counts)
+    kept = np.isin(picture, chosen) & (rank < most)
     return clip.words[kept], picture[kept]
 
 
@@ -223,6 +254,14 @@ def _shifted(run: Run, start_a: float, start_b: float) -> Run:
 
 def _whole_overlap(a: Fingerprint, b: Fingerprint, guess: _Guess, best: Run) -> float:
     """Seconds of a that stand in b along the alignment, beyond the window that was searched."""
-    cells_a = motion.cells(a.luma, guess.shared.in_a, guess.shared.mirror)
-    cells_b = motion.cells(b.luma, guess.shared.in_b)
-    return motion.extend(cells_a, cells_b, [best])[1]
+    start_a, luma_a = _between(a.luma, -best.offset_s / best.speed, (b.seconds - best.offset_s) / best.speed)
+    start_b, luma_b = _between(b.luma, best.offset_s, best.offset_s + best.speed * a.seconds)
+    cells_a = motion.cells(luma_a, guess.shared.in_a, guess.shared.mirror)
+    cells_b = motion.cells(luma_b, guess.shared.in_b)
+    return motion.extend(cells_a, cells_b, [_shifted(best, -start_a, -start_b)])[1]
+
+
+def _between(luma: np.ndarray, start_s: float, stop_s: float) -> tuple[float, np.ndarray]:
+    """(second at which it begins, pictures) from one second until another, and a second more on both sides."""
+    first = max(math.floor(start_s - 1), 0) * LUMA_FPS
+    return first / LUMA_FPS, luma[first : max(math.ceil(stop_s + 1) * LUMA_FPS, first)]

@@ -151,10 +151,15 @@ def test_halves_swapped_are_two_runs_of_one_copy(tmp_path, frames, original):
     assert found.kind == EdgeKind.COPY and found.overlap_s > 0.85 * SECONDS
 
 
-def test_a_long_video_is_searched_around_where_it_looks_alike(tmp_path, frames, original, monkeypatch):
+@pytest.mark.parametrize("change", [lambda frame: frame, _cropped])
+def test_a_long_video_is_searched_around_where_it_looks_alike(tmp_path, frames, original, monkeypatch, change):
     """As for two hours: the window is shorter than the video, the offset is still on its own clock."""
     monkeypatch.setattr("curate.alignment.WINDOW_S", 8.0)
-    long = fingerprint_video(write(tmp_path / "long.mp4", scene(3, 3, 11.0) + frames + scene(4, 4, 7.0)))
-    found = compare(original, long)
-    assert found.kind == EdgeKind.PART and found.offset_s == pytest.approx(11.0, abs=0.13)
+    others = [scene(seed, seed, 6.0) for seed in range(3, 8)]
+    whole = [*others[0], *others[1], *frames, *others[2], *others[3], *others[4]]
+    long = fingerprint_video(write(tmp_path / "long.mp4", whole))
+    found = compare(fingerprint_video(write(tmp_path / "clip.mp4", [change(frame) for frame in frames])), long)
+    assert found.kind == EdgeKind.PART and found.offset_s == pytest.approx(12.0, abs=0.13)
     assert found.overlap_s == pytest.approx(SECONDS, abs=0.5)
+    back = compare(long, original)
+    assert back.kind == EdgeKind.PART and back.offset_s == pytest.approx(-12.0, abs=0.13)
