@@ -80,7 +80,7 @@ def test_a_mirrored_sub_clip_of_a_test_video_blocks_the_export(catalog, workspac
     assert not found["trained", "video_validation_2"]["test"]
 
     exported = (workspace.exports / "microvideos.json").read_bytes()
-    with pytest.raises(Refused, match="1 of the 3 clips stand in test videos .*video_test_1.*--allow-leaks"):
+    with pytest.raises(Refused, match=r"1 of the 3 clips stand in test videos .*video_test_1.*--allow-leaks"):
         export_microvideos(catalog, workspace)
     assert (workspace.exports / "microvideos.json").read_bytes() == exported
     allowed = export_microvideos(catalog, workspace, allow_leaks=True)
