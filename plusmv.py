@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "demo.commands",
     "crawl": "curate.crawl_commands",
     "dedup": "curate.duplicate_commands",
+    "leaks": "curate.duplicate_commands",
     "weights": "features.commands",
     "extract": "curate.extract_command",
     "classify": "features.commands",

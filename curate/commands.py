@@ -85,16 +85,28 @@ def report(
 
 
 @app.command()
-def export(home: Home = HOME, db: Database = None, as_json: Json = False) -> None:
-    """Write the kept clips as a weakly labelled data set: exports/microvideos.json, for `plusmv train --mv`."""
+def export(
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Export clips too that stand in a benchmark's test videos.")
+    ] = False,
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Write the kept clips as a weakly labelled data set: exports/microvideos.json, for `plusmv train --mv`.
+
+    Refused where a clip stands in a test video that plusmv leaks knows; the card beside it says what was checked.
+    """
     from curate.export import export_microvideos
     from db.session import open_catalog
 
     workspace = Workspace(home)
-    result = export_microvideos(open_catalog(workspace, db), workspace)
+    result = export_microvideos(open_catalog(workspace, db), workspace, allow_leaks)
     left_out = " + ".join(f"{count} {why}" for why, count in result["left_out"].items())
     told = f"{result['clips']} clips with {result['labels']} labels in {result['path']}; left out: {left_out}"
     rows = result["per_action"].items()
-    emit(result, as_json, [table("exported", ("action", "clips"), rows), told])
+    leaks = result["leaks"]
+    check = f"leaks: {leaks['clips']} of {leaks['of']} clips checked against {leaks['videos']} benchmark videos"
+    emit(result, as_json, [table("exported", ("action", "clips"), rows), told, check])
     if not result["clips"]:
         say("no clip is kept yet: judge some with plusmv label or plusmv decide")

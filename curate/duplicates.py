@@ -1,33 +1,36 @@
-"""Duplicates in the catalog: fingerprint what is new, compare it with all, keep edges, read groups off them.
+"""Duplicates in the catalog: fingerprint what is new, compare it with all, keep edges.
 
-Whether two clips are copies depends on these two alone (curate.alignment), every pair is asked in the order of their
-sha256, and each transaction leaves whole answers: so the edges do not depend on the order in which clips came, on how
-many runs it took, or on where one was killed. Nothing is removed here; groups are for a person and for `export`.
+Whether two clips are compared (curate.hash_index) and what one is to the other (curate.alignment) depends on these two
+alone, every pair is asked in the order of their sha256, and each transaction leaves whole answers: so the edges do not
+depend on the order in which clips came, on how many runs it took, or on where one was killed. Nothing is removed here;
+groups (curate.duplicate_groups) are for a person.
 """
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
-from sqlalchemy import exists, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
+from core.errors import BadInput
 from core.workers import Outcome, map_unordered
-from core.workspace import Workspace
-from curate.alignment import Alignment, compare
+from core.workspace import Workspace, sha256_of
+from curate.alignment import Alignment, bucket, compare
+from curate.duplicate_groups import across_actions, duplicate_groups, edges
 from curate.fingerprint import VERSION, Fingerprint, fingerprint_video
-from curate.hash_index import HashIndex
+from curate.group_search import Engine
+from curate.hash_array import Row, open_array
+from curate.hash_index import AT_ONCE, HashIndex
 from db.models import Clip, DuplicateEdge, EdgeKind, FileState
 from db.models import Fingerprint as FingerprintRow
 from db.session import Catalog
 
 TIME_LIMIT_S = 900  # for one clip's fingerprint
-REMEMBERED = 1024  # fingerprints kept in memory, about 25 kB each for a clip of 10 s
-GROUPED = (EdgeKind.EXACT, EdgeKind.COPY)
+REMEMBERED = 1024  # fingerprints kept in memory, about 80 kB each for a clip of 10 s
 Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]  # core.commandline.track is one
 
 
@@ -38,7 +41,10 @@ class FingerprintStage:
         cv2.setNumThreads(1)
 
     def process(self, task: tuple[int, Path]) -> bytes:
-        return fingerprint_video(task[1]).to_bytes()
+        path = task[1]
+        if path.is_file() and sha256_of(path) != path.stem:
+            raise BadInput(f"{path} is not what was downloaded: its sha256 is another; remove it and crawl it again")
+        return fingerprint_video(path).to_bytes()
 
 
 def find_duplicates(
@@ -47,11 +53,15 @@ def find_duplicates(
     workers: int | None = None,
     retry_failed: bool = False,
     watch: Watch = lambda outcomes, total, description: outcomes,
+    engine: Engine = "numpy",
+    say: Callable[[str], None] = lambda told: None,
 ) -> dict[str, Any]:
     """Fingerprint and compare what is new; returns the JSON of `plusmv dedup`.
 
-    With it come the counts clips = fingerprinted + skipped (fingerprinted before) + failed, and the failures with their
-    reasons. watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.
+    With it come the counts clips = fingerprinted + skipped (fingerprinted before) + failed, the failures with their
+    reasons, what no hash can match (unmatched: static, featureless), and copies under several actions (across_actions).
+    watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.
+    engine: what searches the hashes, with the same answers. say: told when the hash array had to be made anew.
     """
     with catalog.reading() as session:
         tasks = clips_to_fingerprint(session, workspace, retry_failed)
@@ -59,7 +69,7 @@ def find_duplicates(
     fingerprinted = sum(outcome.error is None for outcome in outcomes)
     with catalog.reading() as session:
         clip_ids = clips_to_compare(session)
-    for _ in watch(compare_new(catalog, clip_ids), len(clip_ids), "comparing"):
+    for _ in watch(compare_new(catalog, workspace, clip_ids, engine, say), len(clip_ids), "comparing"):
         pass
     with catalog.reading() as session:
         return _result(session, fingerprinted)
@@ -83,11 +93,9 @@ def fingerprint_new(
         state = FileState.DONE if outcome.error is None else FileState.FAILED
         values = {"state": state, "error": outcome.error, "arrays": outcome.value, "compared": False}
         with catalog.writing() as session:
-            row = session.scalar(_row_of(select(FingerprintRow), outcome.task[0]))
-            if row is None:
-                _add_once(session, FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values))
-            elif row.state == FileState.FAILED:
-                session.execute(_row_of(update(FingerprintRow), outcome.task[0]).values(values))
+            failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
+            session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
+            _add_once(session, FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values))
         yield outcome
 
 
@@ -99,52 +107,54 @@ def clips_to_compare(session: Session) -> list[int]:
     return list(session.scalars(rows.order_by(FingerprintRow.clip_id)))
 
 
-def compare_new(catalog: Catalog, clip_ids: list[int]) -> Iterator[int]:
+def compare_new(
+    catalog: Catalog,
+    workspace: Workspace,
+    clip_ids: list[int],
+    engine: Engine = "numpy",
+    say: Callable[[str], None] = lambda told: None,
+) -> Iterator[int]:
     """Compare clips with all that are fingerprinted; yields each one's number of edges, once they are stored."""
-    with catalog.reading() as session:
-        index = HashIndex.of_catalog(session)
+    if not clip_ids:
+        return
     load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
+    index, sha256 = hash_index(catalog, workspace, engine, say)
     finished: set[int] = set()
-    for clip_id in clip_ids:
-        pairs = [pair for pair in index.candidates(clip_id) if finished.isdisjoint(pair)]
-        edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id)))]
-        with catalog.writing() as session:
-            for edge in edges:
-                _add_once(session, edge)
-            session.execute(_row_of(update(FingerprintRow), clip_id).values(compared=True))
-        finished.add(clip_id)
-        yield len(edges)
+    for first in range(0, len(clip_ids), AT_ONCE):
+        some = [clip_id for clip_id in clip_ids[first : first + AT_ONCE] if clip_id in sha256]
+        nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
+        for clip_id in clip_ids[first : first + AT_ONCE]:
+            others = sorted(nominated.get(clip_id, set()) - finished, key=sha256.__getitem__)
+            pairs = [sorted((clip_id, other), key=sha256.__getitem__) for other in others]
+            edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id)))]
+            with catalog.writing() as session:
+                for edge in edges:
+                    _add_once(session, edge)
+                session.execute(_row_of(update(FingerprintRow), clip_id).values(compared=True))
+            finished.add(clip_id)
+            yield len(edges)
 
 
-def duplicate_groups(session: Session) -> list[list[Clip]]:
-    """Groups of copies, the one to keep first, the others in the order of preference.
+def hash_index(
+    catalog: Catalog, workspace: Workspace, engine: Engine = "numpy", say: Callable[[str], None] = lambda told: None
+) -> tuple[HashIndex, dict[int, str]]:
+    """The index of all fingerprinted clips, brought up to date with the catalog, and {clip id: sha256}."""
+    statement = (
+        select(FingerprintRow.id, Clip.sha256, Clip.id)
+        .join(Clip, Clip.id == FingerprintRow.clip_id)
+        .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
+        .order_by(FingerprintRow.id)
+    )
+    with catalog.reading() as session:
+        rows: list[Row] = [tuple(row) for row in session.execute(statement)]
 
-    Each group is a star: every member is a copy of its representative, so a compilation never chains two clips. Parts
-    and other moments of a scene are not grouped.
-    """
-    near: dict[int, dict[int, bool]] = defaultdict(dict)  # clip -> {copy: mirrored}
-    for edge in session.scalars(_edges().where(DuplicateEdge.kind.in_(GROUPED))):
-        near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
-    clips = list(session.scalars(select(Clip).where(Clip.id.in_(list(near))).options(selectinload(Clip.posts))))
-    clips.sort(key=lambda clip: _preference(clip, sum(near[clip.id].values())))
-    groups, taken = [], set()
-    for clip in clips:
-        if clip.id not in taken:
-            star = [clip, *(other for other in clips if other.id in near[clip.id] and other.id not in taken)]
-            taken.update(member.id for member in star)
-            groups.append(star)
-    return [star for star in groups if len(star) > 1]
+        def load(row_id: int) -> Fingerprint:
+            return Fingerprint.from_bytes(
+                session.scalar(select(FingerprintRow.arrays).where(FingerprintRow.id == row_id))
+            )
 
-
-def _preference(clip: Clip, mirrorings: int) -> tuple:
-    """Sorts the copy to keep first: longest, then resolution x bitrate, unmirrored, earliest.
-
-    Lengths are taken to half a second, containers round. The mirrored one is the one that more copies mirror.
-    """
-    seconds = clip.duration or 0.0
-    quality = (clip.width or 0) * (clip.height or 0) * clip.bytes / max(seconds, 0.1)
-    published = min((post.taken_at.timestamp() for post in clip.posts if post.taken_at), default=float("inf"))
-    return -round(2 * seconds), -quality, mirrorings, published, clip.sha256
+        array = open_array(workspace.home / "hashes.bin", lambda: rows, load, say)
+    return HashIndex(array, engine), {clip_id: sha256 for _, sha256, clip_id in rows}
 
 
 def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None) -> DuplicateEdge | None:
@@ -174,10 +184,6 @@ def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> None:
         pass
 
 
-def _edges():
-    return select(DuplicateEdge).where(DuplicateEdge.version == VERSION)
-
-
 def _result(session: Session, fingerprinted: int) -> dict[str, Any]:
     """The JSON of `plusmv dedup`, in an order that depends on the contents alone."""
     clips = {
@@ -191,7 +197,8 @@ def _result(session: Session, fingerprinted: int) -> dict[str, Any]:
     )
     reasons = {clip_id: reason for clip_id, reason in session.execute(failed) if clip_id in clips}
     pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
-    pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in session.scalars(_edges())]
+    pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session)]
+    groups = duplicate_groups(session)
     return {
         "clips": len(clips),
         "fingerprinted": fingerprinted,
@@ -199,8 +206,26 @@ def _result(session: Session, fingerprinted: int) -> dict[str, Any]:
         "failed": len(reasons),
         "failures": [clips[clip_id] | {"reason": reasons[clip_id]} for clip_id in clips if clip_id in reasons],
         "pairs": sorted(pairs, key=lambda pair: (pair["a"]["sha256"], pair["b"]["sha256"], pair["b"]["posts"])),
-        "groups": [[clip.sha256 for clip in group] for group in duplicate_groups(session)],
+        "groups": [[clip.sha256 for clip in group] for group in groups],
+        "across_actions": across_actions(session, groups),
+        "unmatched": _unmatched(session),
     }
+
+
+def _unmatched(session: Session) -> dict[str, list[str]]:
+    """{"static": [sha256], "featureless": [sha256]}: clips that no hash can match, for a person."""
+    rows = (
+        select(Clip.sha256, FingerprintRow.arrays)
+        .join(Clip, Clip.id == FingerprintRow.clip_id)
+        .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
+        .order_by(Clip.sha256)
+        .execution_options(yield_per=64)
+    )
+    found: dict[str, list[str]] = {"static": [], "featureless": []}
+    for sha256, arrays in session.execute(rows):
+        if kind := bucket(Fingerprint.from_bytes(arrays)):
+            found[kind].append(sha256)
+    return found
 
 
 def _repeat(sha256: str, first: str, again: str) -> dict[str, Any]:
@@ -212,5 +237,5 @@ def _repeat(sha256: str, first: str, again: str) -> dict[str, Any]:
 def _pair(a: dict, b: dict, how: Alignment | DuplicateEdge) -> dict[str, Any]:
     return {
         "a": a, "b": b, "kind": how.kind.value, "offset_s": how.offset_s, "speed": how.speed, "mirror": how.mirror,
-        "score": how.score,
+        "score": how.score, "overlap_s": how.overlap_s, "correlation": how.correlation, "inliers": how.inliers,
     }  # fmt: skip

@@ -1,16 +1,21 @@
 """The export: kept clips as a weakly labelled data set in the field's format, exports/microvideos.json.
 
 ActivityNet JSON, subset "microvideo": a video's id is its sha256, and each action it was kept for has one segment from
-0 to its duration, marked weak: the action is somewhere in there. The same decisions give the same bytes.
+0 to its duration, marked weak: the action is somewhere in there. The same decisions give the same bytes. Clips that
+stand in a benchmark's test videos (curate.leaks) are refused unless asked for; microvideos.card.md says what was
+checked.
 """
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import select
 
 from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, write_annotations
-from core.workspace import Workspace, sha256_of
+from core.errors import Refused
+from core.workspace import Workspace, sha256_of, write_bytes
+from curate.leaks import Checked, blocking, checked
 from curate.report import COUNTS
 from db.models import Action, Clip, Export, Verdict
 from db.queries import verdicts
@@ -18,28 +23,64 @@ from db.session import Catalog
 
 NAME = "microvideos.json"
 FORMAT = "activitynet"
+SHOWN = 5  # leaks that a refusal names
 
 
-def export_microvideos(catalog: Catalog, workspace: Workspace) -> dict:
+def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool = False) -> dict:
     """Write the export and its row in the catalog (none where the last export of that path is the same).
 
-    Returns {"path", "sha256", "clips", "labels", "per_action": {name: labels}, "left_out": {why: count}}; labels and
-    left_out count clips under actions and add up to what `plusmv report` calls clips.
+    Returns {"path", "sha256", "card", "clips", "labels", "per_action": {name: labels}, "left_out": {why: count},
+    "leaks"}; labels and left_out count clips under actions and add up to what `plusmv report` calls clips. leaks: how
+    many clips were checked against how many benchmark videos, and the test leaks that were allowed.
+    Raises Refused where a clip stands in a test video, unless allow_leaks.
     """
     videos, left_out = _kept_videos(catalog)
+    with catalog.reading() as session:
+        leaks, check = (
+            blocking(session, [video.id for video in videos]),
+            checked(session, [video.id for video in videos]),
+        )
+    if leaks and not allow_leaks:
+        raise Refused(_refusal(leaks, len(videos)))
     path = workspace.exports / NAME
     write_annotations(path, videos, version="plusmv microvideos 1")
     sha256 = sha256_of(path)
     _save_row(catalog, path.relative_to(workspace.home), sha256, [video.id for video in videos])
     labels = Counter(instance.label for video in videos for instance in video.instances)
+    card = path.with_suffix(".card.md")
+    write_bytes(card, _card(labels, left_out, leaks, check).encode())
     return {
         "path": str(path),
         "sha256": sha256,
+        "card": str(card),
         "clips": len(videos),
         "labels": labels.total(),
         "per_action": dict(sorted(labels.items())),
         "left_out": left_out,
+        "leaks": {**asdict(check), "allowed": [{"clip": leak["clip"], "video": leak["video"]} for leak in leaks]},
     }
+
+
+def _refusal(leaks: list[dict], clips: int) -> str:
+    leaking = sorted({leak["clip"] for leak in leaks})
+    named = ", ".join(f"{leak['clip'][:12]} in {leak['video']}" for leak in leaks[:SHOWN])
+    more = ", ..." if len(leaks) > SHOWN else ""
+    return (
+        f"{len(leaking)} of the {clips} clips stand in test videos ({named}{more}): call them unusable with "
+        "plusmv decide, or export them all the same with --allow-leaks"
+    )
+
+
+def _card(labels: Counter[str], left_out: dict[str, int], leaks: list[dict], check: Checked) -> str:
+    """What the data set is, in words."""
+    rows = [f"- {name}: {count}" for name, count in sorted(labels.items())]
+    gone = ", ".join(f"{count} {why}" for why, count in left_out.items())
+    allowed = [f"- {leak['clip']} in {leak['video']} ({leak['kind']})" for leak in leaks]
+    lines = ["# Microvideos", "", "Weak labels: the action is somewhere in the clip.", "", "## Clips per action", "",
+             *rows, "", f"Left out: {gone}.", "", "## Leaks", "", f"{check.sentence()}."]  # fmt: skip
+    if leaks:
+        lines += ["", "These stand in test videos and were exported all the same (--allow-leaks):", "", *allowed]
+    return "\n".join(lines) + "\n"
 
 
 def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]]:

@@ -1,74 +1,138 @@
-"""The hashes of every clip in one array: which other clips show a like picture at any time? A flat scan.
+"""Which pairs of clips may show the same: one picture alike whole, or three of its keypoints at one time offset.
 
-Distances of 256-bit hashes cost about a nanosecond each, so that no search tree is worth its keep up to some hundred
-thousand clips.
+The search only nominates; curate.alignment decides. A pair is nominated or not by these two clips alone, the same
+whichever of the two asks. A mirror image's hashes are the same bits with some of them flipped, so it is asked for and
+not kept.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from curate.alignment import NEAR
-from curate.fingerprint import VERSION, Fingerprint
-from curate.pdq import hamming
-from db.models import Clip, FileState
-from db.models import Fingerprint as FingerprintRow
+from curate import keypoints, pdq
+from curate.group_search import Engine, Hits, search_with_faiss
+from curate.hash_array import LEADING, PDQ_WORDS, POINTS, HashArray
 
-DISTANCES = 1 << 18  # hash distances in memory at a time
+NEAR = 64  # of PDQ's 256 bits; pictures of different real clips differ by 88 and more
+NEAR_POINT = 10  # of a keypoint's 63
+VOTES = 3  # keypoints of each of the two clips that find each other at one time offset
+OFFSET_S = 8  # seconds that are one offset: a speed of 1.25 drifts by as much in half a minute
+AT_ONCE = 128  # clips asked for together
+
+PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The hashes of one clip that is asked for. clip_id: its own, never an answer."""
+
+    clip_id: int
+    pdq: np.ndarray  # (N, 4) uint64
+    points: np.ndarray  # (M * 24, 1) uint64
+
+
 class HashIndex:
-    """The hashes of all clips in the order of their sha256, for a flat scan."""
+    """The array, asked which clips may be copies of some."""
 
-    clip_ids: list[int]
-    ends: np.ndarray  # (clips + 1,) where each clip's hashes begin, and the last one's end
-    hashes: np.ndarray  # (N, 32) uint8, usable ones only
-    mirrored: np.ndarray
+    def __init__(self, array: HashArray, engine: Engine = "numpy"):
+        self.array, self.engine = array, engine
+        self.starts = array.starts()
+        self.clip_ids = array.words[self.starts].astype(np.int64) if len(self.starts) else np.zeros(0, np.int64)
 
-    @classmethod
-    def of_catalog(cls, session: Session) -> "HashIndex":
-        rows = (
-            select(FingerprintRow.clip_id, FingerprintRow.arrays)
-            .join(Clip, Clip.id == FingerprintRow.clip_id)
-            .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
-            .order_by(Clip.sha256)
-        )
-        clip_ids, hashes, mirrored = [], [np.zeros((0, 32), np.uint8)], [np.zeros((0, 32), np.uint8)]
-        for clip_id, arrays in session.execute(rows.execution_options(yield_per=256)):
-            fingerprint = Fingerprint.from_bytes(arrays)
-            clip_ids.append(clip_id)
-            hashes.append(fingerprint.hashes[fingerprint.usable > 0])
-            mirrored.append(fingerprint.mirrored[fingerprint.usable > 0])
-        ends = np.cumsum([len(part) for part in hashes])
-        return cls(clip_ids, ends, np.concatenate(hashes), np.concatenate(mirrored))
+    def asked(self, clip_id: int) -> Asked | None:
+        """What the array holds of a clip, None where it is not there."""
+        found = np.flatnonzero(self.clip_ids == clip_id)
+        if not len(found):
+            return None
+        start = int(self.starts[found[0]])
+        return Asked(clip_id, self.array.pdq_of(start), self.array.points_of(start))
 
-    def candidates(self, clip_id: int) -> list[tuple[int, int]]:
-        """The pairs of this clip with others that show a like picture at any time, first sha256 first.
+    def of_record(self, record: np.ndarray) -> Asked:
+        """A clip that is not in the array, by its record."""
+        alone = HashArray(record, ())
+        return Asked(-1, alone.pdq_of(0), alone.points_of(0))
 
-        Only the first clip of a pair is mirrored, as curate.alignment.compare does: none that it would find is lost.
-        """
-        if clip_id not in self.clip_ids:
-            return []  # taken down meanwhile
-        place = self.clip_ids.index(clip_id)
-        begin, end = self.ends[place], self.ends[place + 1]
-        own, own_mirrored = self.hashes[begin:end], self.mirrored[begin:end]
-        before = _near(self.hashes[:begin], own) | _near(self.mirrored[:begin], own)
-        after = _near(self.hashes[end:], own) | _near(self.hashes[end:], own_mirrored)
-        earlier = self._clips_of(np.flatnonzero(before))
-        later = self._clips_of(np.flatnonzero(after) + end)
-        return [(other, clip_id) for other in earlier] + [(clip_id, other) for other in later]
+    def candidates(self, clips: Sequence[Asked]) -> list[set[int]]:
+        """For each clip the others that may be its copies."""
+        found: list[set[int]] = [set() for _ in clips]
+        for mirror in (False, True):
+            for asker, clip_id in self._by_pictures(clips, mirror) + self._by_points(clips, mirror):
+                if clip_id != clips[asker].clip_id:
+                    found[asker].add(clip_id)
+        return found
 
-    def _clips_of(self, rows: np.ndarray) -> list[int]:
-        return [self.clip_ids[place] for place in np.unique(np.searchsorted(self.ends, rows, side="right") - 1)]
+    def _by_pictures(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+        queries, askers, _ = _together([clip.pdq for clip in clips])
+        hits = self._hits("pdq", _flipped(queries, PDQ_MIRROR) if mirror else queries, NEAR)
+        place = PDQ_WORDS * hits.places
+        record = np.searchsorted(self.starts, place, side="right") - 1
+        return _pairs(askers[hits.queries], self.clip_ids[record])
+
+    def _by_points(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+        queries, askers, rows = _together([clip.points for clip in clips])
+        flip = np.array([keypoints.MIRROR])
+        hits = self._hits("points", _flipped(queries, flip) if mirror else queries, NEAR_POINT)
+        record = np.searchsorted(self.starts, hits.places, side="right") - 1
+        start = self.starts[record]
+        row = hits.places - start - LEADING - PDQ_WORDS * self.array.words[start + 1].astype(np.int64)
+        asker, own = askers[hits.queries], rows[hits.queries]
+        kept = self.clip_ids[record] != np.array([clip.clip_id for clip in clips])[asker] if len(asker) else []
+        asker, own, record, row = asker[kept], own[kept], record[kept], row[kept]
+        pairs = _elected(asker * len(self.starts) + record, row // POINTS - own // POINTS, own, row)
+        return _pairs(pairs // len(self.starts), self.clip_ids[pairs % len(self.starts)])
+
+    def _hits(self, kind: str, queries: np.ndarray, most_bits: int) -> Hits:
+        """In all parts of the array together."""
+        array = self.array.words.reshape(-1, queries.shape[1])
+        found = []
+        for part in self.array.parts:
+            tables = getattr(part, kind)
+            if self.engine == "faiss":
+                places = np.sort(tables.order[0]).astype(np.int64)
+                found.append(search_with_faiss(array[places], places, queries, most_bits))
+            else:
+                found.append(tables.search(array, queries, most_bits))
+        if not found:
+            return Hits(np.zeros(0, int), np.zeros(0, np.int64))
+        return Hits(np.concatenate([one.queries for one in found]), np.concatenate([one.places for one in found]))
 
 
-def _near(hashes: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """(N,) whether any hash of query is near, block by block."""
-    near = np.zeros(len(hashes), bool)
-    block = max(DISTANCES // max(len(query), 1), 1)
-    for first in range(0, len(hashes) if len(query) else 0, block):
-        near[first : first + block] = hamming(hashes[first : first + block], query).min(axis=1) <= NEAR
-    return near
+def _flipped(hashes: np.ndarray, flip: np.ndarray) -> np.ndarray:
+    """The mirror images' hashes; what is none stays none."""
+    return np.where(hashes.any(axis=1, keepdims=True), hashes ^ flip, hashes)
+
+
+def _together(hashes: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(all rows, which clip each is of, its row within that)."""
+    parts = list(hashes)
+    lengths = [len(part) for part in parts]
+    askers = np.repeat(np.arange(len(parts)), lengths)
+    rows = np.arange(sum(lengths)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.concatenate(parts), askers, rows
+
+
+def _elected(pair: np.ndarray, offset_s: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The pairs with VOTES different keypoints of both clips at one offset: all (V,) int, a hit each.
+
+    One offset is OFFSET_S seconds, ends included, and half of each lies in the next: the same seen from either clip.
+    """
+    if not len(pair):
+        return pair
+    half = OFFSET_S // 2
+    bins = np.stack([np.floor_divide(offset_s, half) + step for step in (0, 1, -1)])
+    bins -= bins.min()
+    falls = np.stack([offset_s > -np.inf, offset_s > -np.inf, offset_s % half == 0])
+    place = (pair * (int(bins.max()) + 1) + bins)[falls]
+    elected = None
+    for row in (own, other):
+        width = int(row.max()) + 1
+        distinct = np.unique(place * width + np.broadcast_to(row, bins.shape)[falls]) // width
+        places, counts = np.unique(distinct, return_counts=True)
+        enough = places[counts >= VOTES]
+        elected = enough if elected is None else np.intersect1d(elected, enough, assume_unique=True)
+    return np.unique(elected // (int(bins.max()) + 1))
+
+
+def _pairs(askers: np.ndarray, clip_ids: np.ndarray) -> list[tuple[int, int]]:
+    return np.unique(np.stack([askers, clip_ids], axis=1), axis=0).tolist() if len(askers) else []

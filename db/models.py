@@ -91,6 +91,14 @@ class EdgeKind(enum.StrEnum):
     SAME_SCENE = "same-scene"
 
 
+class RulingKind(enum.StrEnum):
+    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts."""
+
+    NOT_DUPLICATE = "not-duplicate"
+    DUPLICATE = "duplicate"
+    KEEP_THIS = "keep-this"
+
+
 def _choice(kind: type[enum.StrEnum]) -> Enum:
     return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
 
@@ -230,6 +238,56 @@ class DuplicateEdge(Base):
     speed: Mapped[float] = mapped_column(Float, default=1.0)
     mirror: Mapped[bool] = mapped_column(default=False)
     score: Mapped[float] = mapped_column(Float)
+    overlap_s: Mapped[float] = mapped_column(Float, default=0.0)  # of b
+    correlation: Mapped[float] = mapped_column(Float, default=0.0)
+    inliers: Mapped[int] = mapped_column(default=0)  # keypoints
+
+
+class DuplicateRuling(Base):
+    """What a person ruled of two clips (a has the lesser id), or KEEP_THIS of one; never changed, the newest counts."""
+
+    __tablename__ = "duplicate_rulings"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[RulingKind] = mapped_column(_choice(RulingKind))
+    a_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
+    b_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
+    annotator: Mapped[str] = mapped_column(String(200))
+    ruled_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class BenchmarkVideo(Base):
+    """A video of a benchmark that clips may be cut from: its fingerprint, and up to which clip's it was compared."""
+
+    __tablename__ = "benchmark_videos"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(500))
+    subset: Mapped[str] = mapped_column(String(80))
+    test: Mapped[bool]  # whether results are reported on it
+    sha256: Mapped[str] = mapped_column(String(64))  # of the file
+    version: Mapped[str] = mapped_column(String(40))
+    state: Mapped[FileState] = mapped_column(_choice(FileState))
+    error: Mapped[str | None] = mapped_column(Text)
+    arrays: Mapped[bytes | None] = mapped_column(LargeBinary)
+    checked_to: Mapped[int] = mapped_column(BigInteger, default=0)  # the id of a row of fingerprints
+
+
+class Leak(Base):
+    """What a clip is to a benchmark's video: t_video = speed * t_clip + offset_s."""
+
+    __tablename__ = "leaks"
+    __table_args__ = (UniqueConstraint("clip_id", "video_id"),)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"))
+    video_id: Mapped[int] = mapped_column(ForeignKey("benchmark_videos.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[EdgeKind] = mapped_column(_choice(EdgeKind))
+    offset_s: Mapped[float] = mapped_column(Float)
+    speed: Mapped[float] = mapped_column(Float)
+    mirror: Mapped[bool]
+    score: Mapped[float] = mapped_column(Float)
+    overlap_s: Mapped[float] = mapped_column(Float)
+    correlation: Mapped[float] = mapped_column(Float)
+    inliers: Mapped[int]
 
 
 class Decision(Base):

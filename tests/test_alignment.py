@@ -1,13 +1,15 @@
 """curate.alignment: copies under edits, parts, other moments of a scene and different clips are told apart."""
 
+import cv2
 import numpy as np
 import pytest
 
-from curate.alignment import NEAR, compare
+from curate.alignment import SURE, bucket, compare
 from curate.fingerprint import fingerprint_video
+from curate.hash_index import NEAR
 from curate.pdq import hamming
 from db.models import EdgeKind
-from tests.moving_scenes import EDITS, FPS, edited, scene, write
+from tests.moving_scenes import EDITS, FPS, HEIGHT, WIDTH, edited, scene, write
 
 SECONDS = 5.0
 EXPECTED = {"trimmed": (-1.3, 1.0), "faster": (0.0, 0.8)}  # edit -> (offset_s, speed), else (0, 1)
@@ -51,10 +53,12 @@ def test_another_moment_of_the_same_video_is_no_copy(tmp_path):
     assert found is None or found.kind == EdgeKind.SAME_SCENE
 
 
-def test_clips_that_share_a_moment_but_nothing_else_are_for_a_person(tmp_path):
+def test_clips_that_share_a_moment_but_go_on_differently_are_parts(tmp_path):
     long = scene(1, 1, 8.0)
     first, second = (fingerprint_video(write(tmp_path / f"{k}.mp4", long[k : k + 125])) for k in (0, 50))
-    assert compare(first, second).kind == EdgeKind.SAME_SCENE
+    found = compare(first, second)
+    assert found.kind == EdgeKind.PART
+    assert found.overlap_s == pytest.approx(3.0, abs=0.4) and found.offset_s == pytest.approx(-2.0, abs=0.13)
 
 
 @pytest.mark.parametrize("seed", range(2, 6))
@@ -76,20 +80,86 @@ def test_the_same_pictures_are_exact(original):
     assert (found.kind, found.offset_s, found.speed, found.score) == (EdgeKind.EXACT, 0.0, 1.0, 1.0)
 
 
-def test_without_motion_a_likeness_is_only_a_same_scene(tmp_path, frames):
+def test_stills_are_in_a_bucket_of_their_own(tmp_path, frames, original):
     still = fingerprint_video(write(tmp_path / "still.mp4", frames[:1] * 50))
     again = fingerprint_video(write(tmp_path / "again.mp4", frames[:1] * 50, crf=30))
-    assert compare(still, again).kind == EdgeKind.SAME_SCENE
+    assert bucket(still) == "static" and bucket(original) is None
+    assert compare(still, again) is None and compare(still, original) is None
+    assert compare(still, still).kind == EdgeKind.EXACT
 
 
-def test_three_frames_say_too_little_for_a_copy(tmp_path, frames, original):
+def test_three_frames_say_too_little(tmp_path, frames, original):
     three = fingerprint_video(write(tmp_path / "three.mp4", frames[:3]))
-    other = fingerprint_video(write(tmp_path / "other.mp4", scene(2, 2, 3 / FPS)))
-    assert compare(three, original).kind == EdgeKind.SAME_SCENE
-    assert compare(other, original) is None
+    one = fingerprint_video(write(tmp_path / "one.mp4", frames[:1]))
+    assert bucket(three) == bucket(one) == "static"
+    assert compare(three, original) is None and compare(one, original) is None and compare(one, three) is None
 
 
 def test_black_clips_are_nothing_to_each_other(tmp_path, original):
     black = np.zeros((120, 160, 3), np.uint8)
     one, two = (fingerprint_video(write(tmp_path / f"{n}.mp4", [black] * n)) for n in (50, 60))
+    assert bucket(one) == "featureless"
     assert compare(one, two) is None and compare(one, one) is None and compare(one, original) is None
+
+
+def test_a_slide_show_is_known_by_its_changes(tmp_path):
+    pictures = [scene(seed, seed, 0.04)[0] for seed in range(10, 14)]
+    shows = [[picture for picture in order for _ in range(25)] for order in (pictures, pictures[::-1])]
+    first, other = (fingerprint_video(write(tmp_path / f"{n}.mp4", show)) for n, show in enumerate(shows))
+    again = fingerprint_video(write(tmp_path / "again.mp4", shows[0], crf=38))
+    assert bucket(first) is None
+    assert compare(first, again).kind == EdgeKind.COPY
+    assert (found := compare(first, other)) is None or found.kind != EdgeKind.COPY
+
+
+def test_two_clips_that_differ_in_the_last_second_only(tmp_path):
+    start = scene(1, 1, 4.0)
+    same, ends = (start + scene(1, 5, 1.0), start + scene(1, 9, 1.0))
+    found = compare(*(fingerprint_video(write(tmp_path / f"{n}.mp4", f)) for n, f in enumerate((same, ends))))
+    assert found.kind == EdgeKind.COPY
+    assert found.overlap_s == pytest.approx(4.0, abs=0.5)
+
+
+def _cropped(frame: np.ndarray) -> np.ndarray:
+    return cv2.resize(frame[20:116, 4:132], (WIDTH, HEIGHT))
+
+
+def _in_a_corner(frame: np.ndarray) -> np.ndarray:
+    """At 60 % in the corner of a plain wall."""
+    wall = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    wall[-72:, :96] = cv2.resize(frame, (96, 72), interpolation=cv2.INTER_AREA)
+    return wall
+
+
+def _captioned(frame: np.ndarray) -> np.ndarray:
+    frame = frame.copy()
+    frame[-24:] = 255
+    cv2.putText(frame, "one more time", (8, HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1)
+    return frame
+
+
+@pytest.mark.parametrize("change", [_cropped, _in_a_corner, _captioned])
+def test_keypoints_say_where_a_cropped_or_covered_copy_lies(tmp_path, frames, original, change):
+    copy = fingerprint_video(write(tmp_path / "copy.mp4", [change(frame)[:, ::-1] for frame in frames]))
+    for found in (compare(original, copy), compare(copy, original)):
+        assert found.kind == EdgeKind.COPY and found.mirror and found.score >= SURE
+
+
+def test_halves_swapped_are_two_runs_of_one_copy(tmp_path, frames, original):
+    middle = len(frames) // 2
+    found = compare(original, fingerprint_video(write(tmp_path / "s.mp4", frames[middle:] + frames[:middle])))
+    assert found.kind == EdgeKind.COPY and found.overlap_s > 0.85 * SECONDS
+
+
+@pytest.mark.parametrize("change", [lambda frame: frame, _cropped])
+def test_a_long_video_is_searched_around_where_it_looks_alike(tmp_path, frames, original, monkeypatch, change):
+    """As for two hours: the window is shorter than the video, the offset is still on its own clock."""
+    monkeypatch.setattr("curate.alignment.WINDOW_S", 8.0)
+    others = [scene(seed, seed, 6.0) for seed in range(3, 8)]
+    whole = [*others[0], *others[1], *frames, *others[2], *others[3], *others[4]]
+    long = fingerprint_video(write(tmp_path / "long.mp4", whole))
+    found = compare(fingerprint_video(write(tmp_path / "clip.mp4", [change(frame) for frame in frames])), long)
+    assert found.kind == EdgeKind.PART and found.offset_s == pytest.approx(12.0, abs=0.13)
+    assert found.overlap_s == pytest.approx(SECONDS, abs=0.5)
+    back = compare(long, original)
+    assert back.kind == EdgeKind.PART and back.offset_s == pytest.approx(-12.0, abs=0.13)

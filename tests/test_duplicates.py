@@ -12,12 +12,11 @@ from curate.duplicates import (
     clips_to_compare,
     clips_to_fingerprint,
     compare_new,
-    duplicate_groups,
     find_duplicates,
     fingerprint_new,
 )
 from curate.fingerprint import VERSION, fingerprint_video
-from db.models import Clip, DuplicateEdge, EdgeKind, FileState, Post
+from db.models import Clip, DuplicateEdge, FileState, Post
 from db.models import Fingerprint as FingerprintRow
 from db.session import open_catalog
 from tests.moving_scenes import FPS, edited, scene, write
@@ -158,7 +157,7 @@ def test_stopped_anywhere_and_run_again_gives_the_same(catalog, tmp_path, worksp
             left = clips_to_compare(session)
         if not left:
             break
-        next(compare_new(catalog, left))  # one clip, and the process is gone
+        next(compare_new(catalog, workspace, left))  # one clip, and the process is gone
     stopped = outcome(catalog, workspace)
     with catalog.writing() as session:  # as if every mark had been lost, but not the edges
         session.query(FingerprintRow).update({"compared": False})
@@ -205,42 +204,48 @@ def test_a_fingerprint_is_kept_as_soon_as_it_is_made(catalog, workspace, videos)
         assert clips_to_fingerprint(session, workspace) == [task for task in tasks if task != done.task]
 
 
-def star(catalog, clips, edges):
-    """Groups, as names, of clips {name: (duration, bytes)} with copy edges between names."""
-    with catalog.writing() as session:
-        rows = {
-            name: Clip(sha256=name * 64, suffix=".mp4", bytes=size, duration=duration, width=100, height=100,
-                       state=FileState.DONE)
-            for name, (duration, size) in clips.items()
-        }  # fmt: skip
-        session.add_all(rows.values())
-        session.flush()
-        for a, b, kind, mirror in edges:
-            session.add(DuplicateEdge(
-                a_id=rows[a].id, b_id=rows[b].id, version=VERSION, kind=kind, mirror=mirror, score=1.0
-            ))  # fmt: skip
-    with catalog.reading() as session:
-        return [[clip.sha256[0] for clip in group] for group in duplicate_groups(session)]
+def test_a_file_that_is_not_what_was_downloaded_is_said(catalog, workspace, videos):
+    add(catalog, workspace, videos, ["one", "two"])
+    shutil.copy(videos["two mirrored"], workspace.media(sha256_of(videos["two"]), ".mp4"))
+    result = find_duplicates(catalog, workspace, workers=1)
+    assert [result[name] for name in ("clips", "fingerprinted", "failed")] == [2, 1, 1]
+    assert "not what was downloaded" in result["failures"][0]["reason"]
 
 
-def test_a_chain_of_copies_is_not_one_group(catalog):
-    clips = {name: (10.0, 1000 + index) for index, name in enumerate("abcd")}
-    copy = EdgeKind.COPY
-    chain = [("a", "b", copy, False), ("b", "c", copy, False), ("c", "d", copy, False)]
-    assert star(catalog, clips, chain) == [["d", "c"], ["b", "a"]]
+def test_a_clip_that_is_fingerprinted_later_is_compared_with_all(catalog, workspace, videos):
+    """Its row is of before the others', its fingerprint of after: the array must not take it for compared."""
+    add(catalog, workspace, videos, ["one", "one mirrored"])
+    lost = workspace.media(sha256_of(videos["one"]), ".mp4")
+    lost.rename(lost.with_suffix(".away"))
+    assert find_duplicates(catalog, workspace, workers=1)["pairs"] == []
+    lost.with_suffix(".away").rename(lost)
+    said = []
+    again = find_duplicates(catalog, workspace, workers=1, retry_failed=True, say=said.append)
+    assert kinds(again) == {frozenset(("one", "one mirrored")): "copy"} and said == []
 
 
-def test_the_longest_then_the_richest_then_the_unmirrored_stands_for_a_group(catalog):
-    clips = {"a": (10.0, 1000), "b": (12.0, 500), "c": (12.0, 900), "d": (12.0, 900)}
-    copies = [(a, b, EdgeKind.COPY, "c" in a + b) for a, b in itertools.combinations("abcd", 2)]
-    groups = star(catalog, clips, copies)
-    assert groups == [["d", "c", "b", "a"]]
+def test_an_array_cut_short_is_made_anew_and_the_same_is_found(catalog, tmp_path, workspace, videos, fingerprints):
+    names = list(videos)
+    add(catalog, workspace, videos, names[:-3], fingerprints)
+    find_duplicates(catalog, workspace)
+    array = workspace.home / "hashes.bin"
+    array.write_bytes(array.read_bytes()[:-1000])
+    add(catalog, workspace, videos, names[-3:], fingerprints)
+    said = []
+    found = find_duplicates(catalog, workspace, say=said.append)
+    assert len(said) == 1 and "cut short" in said[0]
+    at_once = open_catalog(Workspace(tmp_path / "at once"))
+    add(at_once, workspace, videos, names, fingerprints)
+    other = find_duplicates(at_once, Workspace(tmp_path / "at once"))
+    assert (found["pairs"], found["groups"]) == (other["pairs"], other["groups"])
+    at_once.close()
 
 
-def test_parts_and_same_scenes_are_not_grouped(catalog):
-    clips = dict.fromkeys("abc", (10.0, 1000))
-    edges = [("a", "b", EdgeKind.PART, False), ("b", "c", EdgeKind.SAME_SCENE, False)]
-    assert star(catalog, clips, edges) == []
+def test_black_and_stills_are_told_apart_and_match_nothing(catalog, workspace, videos, fingerprints):
+    add(catalog, workspace, videos, ["one", "black"], fingerprints)
+    result = find_duplicates(catalog, workspace)
+    assert result["unmatched"] == {"static": [], "featureless": [sha256_of(videos["black"])]}
+    assert result["pairs"] == []
 
 
 def test_the_known_pairs_of_the_real_clips_and_no_others(catalog, workspace, real):

@@ -7,8 +7,9 @@ import pytest
 
 from core.errors import BadInput
 from curate import fingerprint
-from curate.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint, content_box, fingerprint_video
-from curate.pdq import hamming
+from curate.content_box import content_box
+from curate.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint, fingerprint_video
+from curate.pdq import hamming, mirrored
 from tests.moving_scenes import edited, framed, scene, write
 
 
@@ -18,11 +19,15 @@ def box_of(frames):
     return (rows.start, rows.stop), (columns.start, columns.stop)
 
 
-def test_four_hashes_and_eight_luma_pictures_a_second(tmp_path):
+def test_two_hashes_and_eight_luma_pictures_a_second(tmp_path):
     made = fingerprint_video(write(tmp_path / "a.mp4", scene(1, 1, 3.0)))
-    assert made.hashes.shape == made.mirrored.shape == (3 * HASH_FPS, 32)
-    assert made.luma.shape == (3 * LUMA_FPS, 16, 16)
+    assert made.hashes.shape == (3 * HASH_FPS, 32)
+    assert made.luma.shape == (3 * LUMA_FPS, 24, 24)
     assert made.usable.all() and made.seconds == 3.0
+    assert len(made.counts) == 3 * HASH_FPS and made.counts.min() > 20
+    assert len(made.words) == len(made.places) == made.counts.sum()
+    last = made.keypoints(5)
+    assert len(last.hashes) == made.counts[5] and (last.places <= made.size).all()
 
 
 def test_bytes_give_the_same_fingerprint_back(tmp_path):
@@ -31,12 +36,12 @@ def test_bytes_give_the_same_fingerprint_back(tmp_path):
     assert all(np.array_equal(value, getattr(again, name)) for name, value in vars(made).items())
 
 
-def test_the_mirror_images_hash_is_that_of_the_mirrored_video(tmp_path):
+def test_a_mirrored_video_has_the_mirrored_hashes(tmp_path):
     frames = scene(1, 1, 1.0)
     made = fingerprint_video(write(tmp_path / "a.mp4", frames))
-    mirrored = fingerprint_video(edited(tmp_path / "m.mp4", frames, "mirrored"))
-    assert hamming(made.mirrored, mirrored.hashes).diagonal().max() <= 20
-    assert hamming(made.hashes, mirrored.hashes).diagonal().min() >= 80
+    turned = fingerprint_video(edited(tmp_path / "m.mp4", frames, "mirrored"))
+    assert hamming(mirrored(made.hashes), turned.hashes).diagonal().max() <= 20
+    assert hamming(made.hashes, turned.hashes).diagonal().min() >= 80
 
 
 @pytest.mark.parametrize("edit", ["letterboxed", "bordered"])
@@ -71,12 +76,12 @@ def test_a_border_that_moves_is_none():
 @pytest.mark.parametrize("colour", [(0, 0, 0), (200, 40, 40)])
 def test_a_clip_of_one_colour_has_no_usable_hash(tmp_path, colour):
     made = fingerprint_video(write(tmp_path / "a.mp4", [np.full((120, 160, 3), colour, np.uint8)] * 25))
-    assert len(made.usable) == 4 and not made.usable.any()
+    assert len(made.usable) == 2 and not made.usable.any()
 
 
 def test_three_frames_are_enough(tmp_path):
     made = fingerprint_video(write(tmp_path / "a.mp4", scene(1, 1, 3 / 25)))
-    assert made.hashes.shape == (1, 32) and made.luma.shape == (1, 16, 16) and made.usable.all()
+    assert made.hashes.shape == (1, 32) and made.luma.shape == (1, 24, 24) and made.usable.all()
 
 
 def test_a_long_video_comes_in_batches_without_a_seam(tmp_path, monkeypatch):

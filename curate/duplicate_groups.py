@@ -1,0 +1,151 @@
+"""Groups of copies, what a person ruled about them, and copies that stand under different actions. Nothing is removed.
+
+A group is a star: every member is a copy of its representative, so a compilation never chains two clips. Only sure
+copies are grouped by themselves; parts, unsure copies and other moments of a scene are for a person.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from core.errors import BadInput, Missing
+from curate.alignment import SURE
+from curate.fingerprint import VERSION, Fingerprint
+from curate.text import bounded_line
+from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, EdgeKind, RulingKind
+from db.models import Fingerprint as FingerprintRow
+from db.queries import clip_actions, clips_by_name
+
+COMPATIBLE = (
+    frozenset(("CliffDiving", "Diving")),
+    frozenset(("CricketBowling", "CricketShot")),
+)  # THUMOS14's own pairs
+Pair = tuple[int, int]
+
+
+def edges(session: Session) -> list[DuplicateEdge]:
+    """All edges of this version, those that a person has ruled out left out."""
+    ruled = rulings(session)
+    found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version == VERSION))
+    return [edge for edge in found if ruled.get(_ordered(edge.a_id, edge.b_id)) != RulingKind.NOT_DUPLICATE]
+
+
+def duplicate_groups(session: Session) -> list[list[Clip]]:
+    """Groups of copies, the one to keep first, the others in the order of preference."""
+    ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
+    for edge in edges(session):
+        if _is_grouped(edge) or ruled.get(_ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE:
+            near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
+    clips = list(session.scalars(select(Clip).where(Clip.id.in_(list(near))).options(selectinload(Clip.posts))))
+    wanted, bare = _kept_by_hand(session), _shares_without_border(session, list(near))
+    clips.sort(key=lambda clip: _preference(clip, wanted, bare.get(clip.id, 1.0), sum(near[clip.id].values())))
+    groups, taken = [], set()
+    for clip in clips:
+        if clip.id not in taken:
+            star = [clip, *(other for other in clips if other.id in near[clip.id] and other.id not in taken)]
+            taken.update(member.id for member in star)
+            groups.append(star)
+    return [star for star in groups if len(star) > 1]
+
+
+def _is_grouped(edge: DuplicateEdge) -> bool:
+    return edge.kind == EdgeKind.EXACT or (edge.kind == EdgeKind.COPY and edge.score >= SURE)
+
+
+def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int) -> tuple:
+    """Sorts the copy to keep first: chosen by a person, longest, resolution x bitrate, unmirrored, earliest.
+
+    Lengths are taken to half a second, containers round; borders count for no resolution; the mirrored one is the one
+    that more copies mirror.
+    """
+    seconds = clip.duration or 0.0
+    quality = (clip.width or 0) * (clip.height or 0) * bare * clip.bytes / max(seconds, 0.1)
+    published = min((post.taken_at.timestamp() for post in clip.posts if post.taken_at), default=float("inf"))
+    return -wanted.get(clip.id, 0), -round(2 * seconds), -quality, mirrorings, published, clip.sha256
+
+
+def _shares_without_border(session: Session, clip_ids: Sequence[int]) -> dict[int, float]:
+    """{clip: share of its frame that is picture and not border}."""
+    shares = {}
+    for clip_id in clip_ids:
+        arrays = session.scalar(
+            select(FingerprintRow.arrays).where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == VERSION)
+        )
+        if arrays:
+            left, top, right, bottom = Fingerprint.from_bytes(arrays).box.tolist()
+            shares[clip_id] = (right - left) * (bottom - top)
+    return shares
+
+
+def rulings(session: Session) -> dict[Pair, RulingKind]:
+    """{(lesser clip id, greater): the newest ruling}."""
+    rows = session.scalars(
+        select(DuplicateRuling).where(DuplicateRuling.b_id.is_not(None)).order_by(DuplicateRuling.id)
+    )
+    return {(row.a_id, row.b_id): row.kind for row in rows}
+
+
+def _kept_by_hand(session: Session) -> dict[int, int]:
+    """{clip: number of the newest ruling that it stands for its group}."""
+    rows = session.scalars(select(DuplicateRuling).where(DuplicateRuling.kind == RulingKind.KEEP_THIS))
+    return {row.a_id: row.id for row in sorted(rows, key=lambda row: row.id)}
+
+
+def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: str) -> DuplicateRuling:
+    """Record a ruling of two clips, or KEEP_THIS of one, named by sha256 or post id. A new row, nothing is changed.
+
+    Raises Missing for a name of no clip, BadInput for one of several clips or the same clip twice.
+    """
+    found = sorted((_named(session, name) for name in names), key=lambda clip: clip.id)
+    if len({clip.id for clip in found}) != (1 if kind == RulingKind.KEEP_THIS else 2):
+        raise BadInput(f"{' and '.join(names)} are one clip: posts of the same content are no pair")
+    row = DuplicateRuling(
+        kind=kind,
+        a_id=found[0].id,
+        b_id=found[1].id if len(found) > 1 else None,
+        annotator=bounded_line(annotator, 200),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _named(session: Session, name: str) -> Clip:
+    found = clips_by_name(session, name)
+    if not found:
+        raise Missing(f"the catalog has no clip {name!r}; name it by its sha256 or a post's id")
+    if len(found) > 1:
+        raise BadInput(f"{name!r} may be {len(found)} clips; name it by its sha256")
+    return found[0]
+
+
+def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[dict[str, Any]]:
+    """The groups whose clips stand under different actions, and single clips that do.
+
+    Each {"clips": [sha256], "actions": {action: [sha256]}, "kind": "several-labels" where all actions are compatible,
+    else "contradiction"}.
+    """
+    pairs = clip_actions()
+    named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
+    actions: dict[int, set[str]] = defaultdict(set)
+    for clip_id, name in session.execute(named):
+        actions[clip_id].add(name)
+    grouped = [list(group) for group in groups]
+    inside = {clip.id for group in grouped for clip in group}
+    alone = [clip_id for clip_id, names in actions.items() if len(names) > 1 and clip_id not in inside]
+    grouped += [[clip] for clip in session.scalars(select(Clip).where(Clip.id.in_(alone)).order_by(Clip.sha256))]
+    found = []
+    for group in grouped:
+        names = set().union(*(actions[clip.id] for clip in group))
+        if len(names) > 1:
+            under = {name: sorted(clip.sha256 for clip in group if name in actions[clip.id]) for name in sorted(names)}
+            kind = "several-labels" if any(names <= together for together in COMPATIBLE) else "contradiction"
+            found.append({"clips": [clip.sha256 for clip in group], "actions": under, "kind": kind})
+    return sorted(found, key=lambda one: one["clips"])
+
+
+def _ordered(a_id: int, b_id: int) -> Pair:
+    return (a_id, b_id) if a_id < b_id else (b_id, a_id)
