@@ -70,9 +70,9 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         width = len(model.mean)
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
-        readout = model(torch.from_numpy(features.streams[stream]))
-        attention[stream], activation[stream] = readout.attention.numpy(), readout.activation.numpy()
-        probability.append(model.class_probability(readout).numpy())
+        read = model.read(torch.from_numpy(features.streams[stream]))
+        attention[stream], activation[stream] = read[0].numpy(), read[1].numpy()
+        probability.append(read[2].numpy())
     return VideoReadout(features.seconds(), np.mean(probability, axis=0), attention, activation)
 
 

@@ -10,6 +10,7 @@ from core.annotations import AnnotatedVideo
 from core.errors import BadInput, Missing, Refused
 from features.feature_files import STREAMS, VideoFeatures
 from wsal.feature_source import FeatureSource
+from wsal.stack import StreamVideos
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class TrainingSet:
     @property
     def streams(self) -> tuple[str, ...]:
         return tuple(self.videos[0].streams)
+
+    def of_stream(self, stream: str) -> StreamVideos:
+        """What a stack of models of one stream trains on."""
+        return StreamVideos(
+            stream,
+            [video.streams[stream] for video in self.videos],
+            np.stack([video.target for video in self.videos]),
+            np.array([video.microvideo for video in self.videos]),
+        )
 
     def digest(self) -> str:
         """sha256 over classes, targets and feature values: equal means the same training data."""
