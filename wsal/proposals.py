@@ -13,6 +13,7 @@ from core.errors import BadInput
 from wsal.evaluate import temporal_iou
 
 MOST_STEPS = 1000
+BLOCK = 512  # proposals compared with all others at once
 
 
 def parse_steps(text: str) -> tuple[float, ...]:
@@ -59,13 +60,16 @@ def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: f
     A segment goes if its tIoU with a better kept one is above `overlap`. tIoU is in seconds as it stands: the "+ 1" of
     box code is a pixel, and a third of THUMOS14's instances are shorter than two seconds.
     """
-    order = np.argsort(-scores, kind="stable")
-    overlaps = temporal_iou(segments, segments)
-    alive, kept = np.ones(len(segments), dtype=bool), []
-    for index in order.tolist():
-        if alive[index]:
-            kept.append(index)
-            alive &= overlaps[index] <= overlap
+    waiting, kept = np.argsort(-scores, kind="stable"), []
+    while waiting.size:
+        block = waiting[:BLOCK]  # so that thousands of proposals never make one huge matrix
+        goes = temporal_iou(segments[block], segments[waiting]) > overlap
+        alive = np.ones(len(waiting), dtype=bool)
+        for row, index in enumerate(block.tolist()):
+            if alive[row]:
+                kept.append(index)
+                alive &= ~goes[row]
+        waiting = waiting[len(block) :][alive[len(block) :]]
     return np.array(kept, dtype=np.int64)
 
 
