@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from wsal.commands import app
 
 from core.annotations import AnnotatedVideo, Instance, write_annotations
 from core.errors import BadInput, Missing, PlusmvError, Refused
@@ -18,7 +19,6 @@ from features.feature_files import write_features
 from features.pipeline import Extractor
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
 from tests.small_videos import make_video
-from wsal.commands import app
 
 DIVE = (Instance("CliffDiving", 0.0, 1.0),)
 

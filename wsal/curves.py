@@ -31,7 +31,7 @@ def collapse_warnings(rows: Iterable[dict]) -> list[str]:
             warnings.append(
                 f"the {stream} attention hardly differs between snippets (near {row['attention_mean']:.2f})"
             )
-    return [f"{text}; try --pool norm, --centre 0.05, other --loss-weights or more steps" for text in warnings]
+    return [f"{text}; try --pool norm, --centre 8, other --loss-weights or more steps" for text in warnings]
 
 
 def curves_csv(rows: Iterable[dict]) -> str:

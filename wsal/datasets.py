@@ -3,10 +3,10 @@
     read_dataset(path, subset)   a JSON file, or a folder of either kind, by what lies in it
     read_found(path)             detections, ActivityNet JSON or (a .txt file) THUMOS text
 
-THUMOS text: one instance a line, `video start end` in a file of its class (`BaseballPitch_val.txt`, `Ambiguous_test.txt`, columns
-separated by one or two spaces); detections are `video start end class confidence`, the class by its number among the
-101 of UCF101. The text says no durations, so they are 0 (unknown). W-TALC's arrays of lists are pickles in a .npy coat: they
-are read by an unpickler that makes numbers, text, lists and arrays, and nothing else.
+THUMOS text: one instance a line, `video start end` in a file of its class (`BaseballPitch_val.txt`,
+`Ambiguous_test.txt`; columns separated by one or two spaces); detections are `video start end class confidence`, the
+class by its number among the 101 of UCF101. The text says no durations, so they are 0 (unknown). W-TALC's arrays of
+lists are pickles in a .npy coat, read by an unpickler that makes numbers, text, lists and arrays, nothing else.
 """
 
 import io
@@ -26,8 +26,9 @@ from features.checkpoint import ADMITTED
 AMBIGUOUS = "Ambiguous"  # THUMOS14: no class; nobody could say whether the action is there
 NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers leave them out
 CLASS_NUMBERS = {
-    "BaseballPitch": 7, "BasketballDunk": 9, "Billiards": 12, "CleanAndJerk": 21, "CliffDiving": 22, "CricketBowling": 23,
-    "CricketShot": 24, "Diving": 26, "FrisbeeCatch": 31, "GolfSwing": 33, "HammerThrow": 36, "HighJump": 40,
+    "BaseballPitch": 7, "BasketballDunk": 9, "Billiards": 12, "CleanAndJerk": 21, "CliffDiving": 22,
+    "CricketBowling": 23, "CricketShot": 24, "Diving": 26, "FrisbeeCatch": 31, "GolfSwing": 33,
+    "HammerThrow": 36, "HighJump": 40,
     "JavelinThrow": 45, "LongJump": 51, "PoleVault": 68, "Shotput": 79, "SoccerPenalty": 85, "TennisSwing": 92,
     "ThrowDiscus": 93, "VolleyballSpiking": 97,
 }  # fmt: skip
@@ -47,13 +48,12 @@ def read_dataset(path: Path, subset: str | None = None) -> dict[str, AnnotatedVi
     """
     if not path.is_dir():
         return read_annotations(path, subset)
-    if (path / "segments.npy").is_file():
-        videos = _read_wtalc(path)
-    else:
-        videos = _read_text_folder(path)
+    videos = _read_wtalc(path) if (path / "segments.npy").is_file() else _read_text_folder(path)
     chosen = {name: video for name, video in videos.items() if subset in (None, video.subset)}
     if not chosen:
-        raise BadInput(f"{path} has no video of subset {subset!r}; it has {', '.join(sorted({v.subset for v in videos.values()}))}")
+        raise BadInput(
+            f"{path} has no video of subset {subset!r}; it has {', '.join(sorted({v.subset for v in videos.values()}))}"
+        )
     return chosen
 
 
@@ -82,7 +82,9 @@ def thumos_text(detections: Mapping[str, Iterable[Instance]]) -> str:
     for video, instances in detections.items():
         for instance in instances:
             if instance.label not in CLASS_NUMBERS:
-                raise BadInput(f"{instance.label!r} is no THUMOS14 class, so the THUMOS text format has no number for it")
+                raise BadInput(
+                    f"{instance.label!r} is no THUMOS14 class, so the THUMOS text format has no number for it"
+                )
             number = CLASS_NUMBERS[instance.label]
             lines.append(f"{video} {instance.start:.3f} {instance.end:.3f} {number} {instance.score!r}\n")
     return "".join(lines)
@@ -131,7 +133,8 @@ def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
         identity = _text(name)
         try:
             instances = tuple(
-                Instance(_text(kind), float(place[0]), float(place[1])) for place, kind in zip(places, kinds, strict=True)
+                Instance(_text(kind), float(place[0]), float(place[1]))
+                for place, kind in zip(places, kinds, strict=True)
             )
             seconds = float(np.ravel(duration)[0])
         except (TypeError, ValueError, IndexError) as error:
@@ -142,16 +145,20 @@ def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
     return videos
 
 
+ADMITTED_IN_LISTS = {
+    **ADMITTED,
+    ("numpy.core.multiarray", "scalar"): multiarray.scalar,
+    ("numpy._core.multiarray", "scalar"): multiarray.scalar,
+}
+
+
 class _ListUnpickler(pickle.Unpickler):
     """Makes lists, text, numbers and numpy arrays; refuses every other class and function."""
 
-    admitted = {**ADMITTED, **{(module, "scalar"): multiarray.scalar
-                               for module in ("numpy.core.multiarray", "numpy._core.multiarray")}}  # fmt: skip
-
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in self.admitted:
+        if (module, name) not in ADMITTED_IN_LISTS:
             raise BadInput(f"it asks for {module}.{name}, which no annotation needs; it was not run")
-        return self.admitted[module, name]
+        return ADMITTED_IN_LISTS[module, name]
 
 
 def _array(path: Path) -> Sequence:

@@ -163,9 +163,7 @@ def picture_part(
     return Part(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
 
 
-def proposal_levels(
-    readout: VideoReadout, index: int, settings: DetectionSettings
-) -> list[tuple[float, float, float]]:
+def proposal_levels(readout: VideoReadout, index: int, settings: DetectionSettings) -> list[tuple[float, float, float]]:
     """(start, end, lowest threshold) of every proposal for one class, seconds."""
     lowest: dict[tuple[int, int], float] = {}
     for level in sorted(settings.levels):

@@ -9,8 +9,9 @@ instance is, by the instance of any class that it overlaps most (ties: one of it
     tIoU < .1             background
 
 How much a type costs is what the mAP of those detections gains where all of that type are removed (plain AP; DETAD's
-normalises by the mean number of instances). False negatives: true instances that no detection takes, by their length, by the
-share of the video they cover, and by how many instances of the class their video has. Several tIoU thresholds are averaged.
+normalises by the mean number of instances). False negatives: true instances that no detection takes, by their length,
+by the share of the video they cover, and by how many instances of the class their video has. Several tIoU thresholds
+are averaged.
 """
 
 from collections import Counter
@@ -51,9 +52,10 @@ def diagnose(
 ) -> dict:
     """What is wrong with these detections, as shares and mAP in [0, 1].
 
-    Returns {"tiou", "mAP" (of the best 10 G), "true_instances", "detections" (looked at), "profile": [{"top": k, "detections",
-    type: share}] for the k-th G of each class's detections, "impact": {error: gain in mAP}, "false_negatives": {"length" |
-    "coverage" | "instances": [{"group", "true", "missed", "rate"}]}, "missed": rate over all, "notes"}.
+    Returns {"tiou", "mAP" (of the best 10 G), "true_instances", "detections" (looked at), "profile": [{"top": k,
+    "detections", type: share}] for the k-th G of each class's detections, "impact": {error: gain in mAP},
+    "false_negatives": {"length" | "coverage" | "instances": [{"group", "true", "missed", "rate"}]}, "missed": rate
+    over all, "notes"}.
     """
     truth, found, _ = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
@@ -64,7 +66,9 @@ def diagnose(
     for label in sorted(truth):
         mine = found.get(label, [])
         taken = matches(truth[label], mine, order := by_score(mine), thresholds)
-        missed += [(label, video, i, 1 - (taken == row).any(axis=0).mean()) for row, (video, i) in enumerate(truth[label])]
+        missed += [
+            (label, video, i, 1 - (taken == row).any(axis=0).mean()) for row, (video, i) in enumerate(truth[label])
+        ]
         top = TOPS * len(truth[label])
         ranked = [mine[index] for index in order[:top]]
         types = error_types(ranked, taken[:top], everything, thresholds)  # (P, K) of names

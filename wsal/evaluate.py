@@ -5,9 +5,9 @@ score (ties: the later in the file first, its reversed argsort made stable); eac
 video with the highest tIoU, if that reaches the threshold, else it is a false positive; AP is the area under the
 interpolated precision-recall curve; mAP is the mean over the classes that have a true instance.
 
-The protocol "thumos" adds the THUMOS toolkit's treatment of ambiguous segments, and nothing else of it: a detection that takes
-no true instance and touches a segment labelled "Ambiguous" is left out instead of being a false positive. (The toolkit also
-matches instance by instance, and its AP is another; published THUMOS14 figures are mostly ActivityNet's.)
+The protocol "thumos" adds the THUMOS toolkit's treatment of ambiguous segments and nothing else of it: a detection that
+takes no true instance and touches a segment labelled "Ambiguous" is left out instead of being a false positive. (The
+toolkit also matches instance by instance, and its AP is another; published THUMOS14 figures are mostly ActivityNet's.)
 
 What the official code leaves undefined is defined here, and named under "notes" when it occurs: labels found only among
 the detections count in no class, two segments without any extent have tIoU 0, true instances without extent stay in the
@@ -38,8 +38,8 @@ def evaluate(
     """Score detections against annotations, both as wsal.datasets reads them.
 
     without: videos that take no part, with their detections. Returns {"protocol", "tiou", "mAP", "average_mAP",
-    "per_class": {label: AP at each tIoU}, "videos", "ground_truth", "detections", "notes"}; AP and mAP in [0, 1] at full
-    precision, counts of videos, true instances and detections. Raises BadInput for a protocol that there is not.
+    "per_class": {label: AP at each tIoU}, "videos", "ground_truth", "detections", "notes"}; AP and mAP in [0, 1] at
+    full precision, counts of videos, true instances and detections. Raises BadInput for a protocol that there is not.
     """
     if protocol not in PROTOCOLS:
         raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
@@ -212,7 +212,9 @@ def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Ma
 def _ambiguous_notes(ambiguous: Mapping[str, np.ndarray], protocol: str, left_out: Sequence[str]) -> list[str]:
     count = sum(map(len, ambiguous.values()))
     treated = (
-        "false positives that touch one are left out" if protocol == "thumos" else "this protocol takes them as background"
+        "false positives that touch one are left out"
+        if protocol == "thumos"
+        else "this protocol takes them as background"
     )
     notes = [
         (count, f"{count} segments in {len(ambiguous)} videos are ambiguous; {treated}"),

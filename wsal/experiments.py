@@ -16,16 +16,19 @@ from core.errors import BadInput, PlusmvError
 from core.workers import map_unordered
 from features.feature_files import VideoFeatures
 from wsal.checkpoints import Checkpoint, load_checkpoint
+from wsal.curves import collapse_warnings, read_curves
 from wsal.detect import DetectionSettings, detect_video, read_video
 from wsal.evaluate import THUMOS_TIOUS, evaluate
 from wsal.settings import Settings
-from wsal.train import CHECKPOINT
+from wsal.train import CHECKPOINT, CURVES
 
 WAYS = {  # of making proposals; the table names its own
     "attention > 0 to .5 (the paper)": DetectionSettings(),
     "attention > 0 to 1": DetectionSettings(thresholds=tuple(step / 40 for step in range(40))),
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
 }
+COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
+ORDER_NOTE = "stacked runs share the order of the videos, so the sd, over initial weights only, leaves it out"
 TERMS = {"bg": "background_weight", "guide": "guide_weight", "cluster": "cluster_weight"}
 
 
@@ -123,7 +126,7 @@ def score_all(
 
 
 def summarised(scores: Sequence[Score], rows: Sequence[str]) -> list[dict]:
-    """One entry a way of making proposals, its rows with mean and sd (over seeds, n - 1) of mAP, top-1 and attention."""
+    """One entry a way of making proposals, its rows with mean and sd (over seeds, n - 1) of mAP, top-1, attention."""
     tables = []
     for way in WAYS:
         entries = []
@@ -134,6 +137,41 @@ def summarised(scores: Sequence[Score], rows: Sequence[str]) -> list[dict]:
             })  # fmt: skip
         tables.append({"proposals": way, "rows": entries})
     return tables
+
+
+def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
+    """What the curves of the runs say of attentions that tell no snippet from another."""
+    found = []
+    for row, seed in tasks:
+        warnings = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
+        found += [f"{row}, seed {seed}: {warning.partition(';')[0]}" for warning in warnings]
+    return found
+
+
+def as_markdown(result: dict) -> str:
+    """The tables of an experiment, for a LOG: mAP in %, mean ± sd."""
+    settings = result["settings"]
+    lines = [
+        f"Features: {result['features']}. Timeline: {result['timeline']}, {result['training_videos']} training and"
+        f" {result['test_videos']} test videos. Streams {' and '.join(settings['streams'])}, {result['epochs']} passes,"
+        f" lr {settings['lr']:g}, {settings['batch']} video(s) a step, pooling {settings['pool']},"
+        f" centring {settings['centre']:g}, sigma {settings['sigma']:g}, last model, {result['protocol']}, mean ± sd over {result['seeds']} seeds;"
+        f" {result['note']}.",
+    ]
+    for entry in result["tables"]:
+        lines += [
+            "",
+            f"Proposals: {entry['proposals']}",
+            "",
+            f"| losses | {' | '.join(COLUMNS)} | top-1 |",
+            "|---" * 11 + "|",
+        ]
+        for row in entry["rows"]:
+            cells = [f"{100 * mean:.1f}" for mean in row["mAP"]["mean"]]
+            if row["mAP"]["sd"]:
+                cells = [f"{cell} ± {100 * sd:.1f}" for cell, sd in zip(cells, row["mAP"]["sd"], strict=True)]
+            lines.append(f"| {row['row']} | {' | '.join(cells)} | {100 * row['top1']['mean']:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _mean(scores: Sequence[dict], name: str) -> object:

@@ -51,10 +51,11 @@ class StreamModel(nn.Module):
 
     @torch.no_grad()
     def centre(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set shift and scale from the training set's mean and standard deviation (d,), as `settings.centre` wants."""
+        """Set shift and scale from the training set's mean and deviation (d,): z-scores of `centre`'s length."""
         if self.settings.centre:
+            share = self.settings.centre / math.sqrt(len(mean))
             self.mean.copy_(mean)
-            self.scale.copy_(torch.where(deviation > 1e-6, self.settings.centre / deviation, 0))
+            self.scale.copy_(torch.where(deviation > 1e-6, share / deviation, 0))
 
     def centred(self, features: Tensor) -> Tensor:
         """(T, d) features as the model reads them."""
@@ -104,7 +105,9 @@ class _Snippets(torch.autograd.Function):
         for index, (product, attention_weight) in enumerate(zip(kept[::2], kept[1::2], strict=True)):
             layer, from_attention = product[:, :hidden], attention_gradient[index]
             torch.mul(from_attention[:, None], attention_weight, out=upstream[:, :hidden])
-            upstream[:, :hidden].mul_(layer > 0)
+            torch.ops.aten.threshold_backward.grad_input(
+                upstream[:, :hidden], layer, 0, grad_input=upstream[:, :hidden]
+            )  # of ReLU
             upstream[:, hidden:] = linear_gradient[index]
             of_bias = upstream[:, :hidden].sum(0)
             of_attention = torch.mv(layer.T, from_attention)
@@ -166,7 +169,7 @@ def with_bias(models: Sequence[StreamModel], logits: Tensor) -> Tensor:
 
 
 def terms(models: Sequence[StreamModel], readout: Readout, video: Packed) -> dict[str, Tensor]:
-    """The terms of Eq. 11 (and of STPN's objective), not weighted: name -> (M, B). Those that no model wants are absent.
+    """The terms of Eq. 11 (and of STPN's objective), not weighted: name -> (M, B). What no model wants is absent.
 
     Models of one stack share sigma and bias; each has its own method, loss weights, pooling and detachment.
     """

@@ -1,6 +1,6 @@
 """Videos of different length as one run of snippets, so that one product serves them all, and what averages over each.
 
-A step on B packed videos has the gradients of B steps on one each, averaged: nothing of one video enters another's terms.
+A step on B packed videos has the gradients of B steps on one each, averaged: no video enters another's terms.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from wsal.losses import gaussian
 
-ALIGNED = 32  # snippets: rows of whole vector registers, so that a model's numbers do not depend on its place in a stack
+ALIGNED = (
+    32  # snippets: rows of whole vector registers, so that a model's numbers do not depend on its place in a stack
+)
 
 
 class Packed:
@@ -29,7 +31,7 @@ class Packed:
 
     @cached_property
     def shares(self) -> Tensor:
-        """(B, N): 1/T where the snippet is the video's, else 0. Times a signal (N,), its mean over each video's time."""
+        """(B, N): 1/T where the snippet is the video's, else 0. Times a signal (N,): its mean over each video."""
         shares = self.features.new_zeros(len(self.lengths), len(self.features))
         shares[self.owner, torch.arange(self.count)] = (1 / torch.tensor(self.lengths)).to(shares.dtype)[self.owner]
         return shares

@@ -23,7 +23,7 @@ class Settings:
     cluster_weight: float = 0.1  # gamma of Eq. 11
     sparsity_weight: float = 1e-4  # stpn only; not in the paper, from STPN's public reimplementation
     pool: Literal["mean", "norm"] = "norm"  # Eq. 1 divides by T ("mean"); "norm" divides by the attention's mass
-    centre: float = 0.05  # features to z-scores times this; 0 leaves them raw, as in the paper
+    centre: float = 8.0  # features to z-scores, scaled to this length on average; 0 leaves them raw, as in the paper
     detach: bool = True  # whether L_guide's targets hold still; the paper does not say
     bias: bool = False  # of the classifier; Eq. 2 has none
     sigma: float = 1.0  # snippets, of G in Eq. 6; the paper gives none
@@ -50,7 +50,7 @@ class Settings:
             ),
             (min(self.seed, self.order_seed or 0) < 0, "seeds must not be negative"),
             (not 0 <= self.sigma <= WIDEST_SIGMA, f"sigma must be 0 to {WIDEST_SIGMA} snippets"),
-            (self.centre < 0, "the centring scale must not be negative"),
+            (self.centre < 0, "the length of centred features must not be negative"),
             (
                 self.mv_ratio is not None and not 0 < self.mv_ratio < 1,
                 "the microvideos' share of the steps must lie between 0 and 1",

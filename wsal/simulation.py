@@ -1,19 +1,19 @@
 """Simulated two-stream features on THUMOS14's timeline, real or drawn: for tests, benchmarks and first ablations.
 
-Everything made here is simulated and says so in its recipe and notes. A snippet is a point in a space of `latent` dimensions,
-seen through a fixed random projection, so that the width changes the cost but not the problem:
+Everything made here is simulated and says so in its recipe and notes. A snippet is a point in a space of `latent`
+dimensions, seen through a fixed random projection, so that the width changes the cost but not the problem:
 
     latent_t = shift of the video + shift of the shot + scenery of the class + action + bursts + noise
-    feature_t = max(0, common * (1 + contrast * projection(latent_t)))
+    feature_t = max(0, common * (1 + contrast * (projection(latent_t) + speckle)))
 
-Scenery goes with the class and stands in the background too (the trap of weak supervision); action exists inside instances,
-passes through a few phases, differs from instance to instance and fades at soft boundaries; bursts are motion in the
-background that belongs to no class; noise has a memory. Like I3D's pooled features the result is not negative and shares a
-large mean. The streams differ: RGB sees scenery, flow sees action.
+Scenery goes with the class and stands in the background too (the trap of weak supervision); action exists inside
+instances, passes through a few phases, differs from instance to instance and fades at soft boundaries; bursts are
+motion in the background that belongs to no class; noise has a memory. Like I3D's pooled features the result is not
+negative and shares a large mean. The streams differ: RGB sees scenery, flow sees action.
 
-The constants were set by statistics of the features (`benchmarks/simulation.py` prints them) before any method was run on
-them: a linear probe of single snippets on true segments at about .5 mAP a stream and .7 for both, of whole videos at .87 (RGB)
-and .66 (flow), about half of the variance between videos. They are not to be tuned by what a method scores.
+The constants were set by statistics of the features (`benchmarks/simulation.py` prints them) before any method was run
+on them: a linear probe of single snippets on true segments at about .5 mAP a stream and .7 for both, of whole videos at
+.87 (RGB) and .66 (flow), about half of the variance between videos. They are not to be tuned by what a method scores.
 """
 
 from collections.abc import Iterable, Sequence
@@ -95,12 +95,16 @@ class World:
         streams = {stream: self._stream(draws, script, stream) for stream in STREAMS}
         return VideoFeatures(
             video.id, streams, FPS, frames=frames, duration=video.duration or None, recipe=simulation.recipe,
-            weights=dict.fromkeys(STREAMS, simulation.recipe), notes={"simulated": "drawn at random, no video was seen"},
+            weights=dict.fromkeys(STREAMS, simulation.recipe),
+            notes={"simulated": "drawn at random, no video was seen"},
         )  # fmt: skip
 
     def _stream(self, draws: np.random.Generator, script: "_Script", stream: str) -> np.ndarray:
         simulation, quality, latent = self.simulation, QUALITY[stream], self.simulation.latent
-        points = quality.shift * draws.normal(size=latent) + quality.shot * draws.normal(size=(script.shots, latent))[script.shot]
+        points = (
+            quality.shift * draws.normal(size=latent)
+            + quality.shot * draws.normal(size=(script.shots, latent))[script.shot]
+        )
         points = points + quality.scenery * (script.scenery @ self.scenery[stream])
         points += quality.action * np.einsum("tcp,cpl->tl", script.action, self.action[stream])
         points += quality.burst * script.burst[:, None] * unit(draws.normal(size=(script.shots, latent)))[script.shot]
@@ -138,7 +142,9 @@ class _Script:
         soft = np.convolve(np.pad(inside, 1, mode="edge"), [0.2, 0.6, 0.2], mode="valid")
         middle = (seconds.mean(axis=1) - instance.start) / max(instance.end - instance.start, 1e-6)
         centres = (np.arange(PHASES) + 0.5) / PHASES
-        phase = np.clip(1 - abs(np.clip(middle, 1 / 6, 5 / 6)[:, None] - centres) * PHASES, 0, 1)  # (T, PHASES), sums to 1
+        phase = np.clip(
+            1 - abs(np.clip(middle, 1 / 6, 5 / 6)[:, None] - centres) * PHASES, 0, 1
+        )  # (T, PHASES), sums to 1
         strength = draws.lognormal(0, 0.25)
         self.action[:, label] = np.maximum(self.action[:, label], strength * soft[:, None] * phase)
 
@@ -170,9 +176,9 @@ class SimulatedFeatures:
 def drawn_timeline(seed: int = 0, per_class: int = 10) -> dict[str, AnnotatedVideo]:
     """A timeline with THUMOS14's statistics where the real one is not at hand: {id: video} of validation and test.
 
-    From its 412 videos: durations are log-normal (median 155 s, sd of the logarithm .88); so are the number of instances
-    (median 8.5, 1.16, correlating by .65 with the duration) and their length (median 3.0 s, .83). A CliffDiving is also a
-    Diving, and bowling and batting share their videos.
+    From its 412 videos: durations are log-normal (median 155 s, sd of the logarithm .88); so are the number of
+    instances (median 8.5, 1.16, correlating by .65 with the duration) and their length (median 3.0 s, .83). A
+    CliffDiving is also a Diving, and bowling and batting share their videos.
     """
     draws = np.random.default_rng([seed, 2])
     videos = {}

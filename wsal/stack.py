@@ -1,8 +1,8 @@
 """Training a stack of models of one stream in one pass over the features (paper Eq. 11): the steps, and what is kept.
 
-The runs of a stack see the same videos in the same order and may differ in seed and losses (wsal.settings.APART). Each has
-its own optimiser state and ends in the bits it would end in alone. All randomness follows from the seeds, and what is
-kept on disk holds everything, so a run that was stopped anywhere goes on to the same bits.
+The runs of a stack see the same videos in the same order and may differ in seed and losses (wsal.settings.APART). Each
+has its own optimiser state and ends in the bits it would end in alone. All randomness follows from the seeds, and what
+is kept on disk holds everything, so a run that was stopped anywhere goes on to the same bits.
 """
 
 import math
@@ -65,10 +65,14 @@ class Stack:
         Raises BadInput once a loss is NaN or infinite: nothing that such a run ends in can be used.
         """
         for rows, each, row in zip(self.rows, self.settings, self.seen.rows(), strict=True):
-            kept = {name: value for name, value in row.items() if name not in self.seen.terms or name in each.term_weights()}
+            kept = {
+                name: value for name, value in row.items() if name not in self.seen.terms or name in each.term_weights()
+            }
             row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in each.term_weights()), **kept}
             if not all(math.isfinite(value) for name, value in row.items() if name != "stream"):
-                raise BadInput("the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights")
+                raise BadInput(
+                    "the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights"
+                )
             rows.append(row)
         self.seen = Seen()
 
@@ -202,7 +206,7 @@ def train_stack(
     keep_seconds: float = KEEP_SECONDS,
     tick: Callable[[int], bool] = lambda done: False,
 ) -> Stack | None:
-    """Train the stack to its last step; goes on from what `progress` kept. None if it was asked to stop: then it is kept.
+    """Train the stack to its last step; goes on from what `progress` kept. None if asked to stop: then it is kept.
 
     fingerprints: of each run's settings and data, by which it is known again. tick: told the steps done after each;
     says whether to stop. Raises Refused if `progress` is of other runs.

@@ -1,7 +1,8 @@
 """Training: streams apart, whole videos, a fixed number of steps, the last model; many runs in one pass.
 
-Nothing is ever selected on a test set. Runs that differ only in seed and losses are trained as one stack (wsal.stack), each
-stream in a worker of its own. A run that was stopped (Ctrl-C, SIGTERM) or killed and started again ends in the same bits.
+Nothing is ever selected on a test set. Runs that differ only in seed and losses are trained as one stack (wsal.stack),
+each stream in a worker of its own. A run that was stopped (Ctrl-C, SIGTERM) or killed and started again ends in the
+same bits.
 """
 
 import contextlib
@@ -74,8 +75,8 @@ def train_together(
     """Train many runs in as few passes over the features as their settings allow; each into folder / name.
 
     A finished run with the same settings and data is taken as it is. Raises Refused where a folder holds a run with
-    others, KeyboardInterrupt or SystemExit after a signal, once everything done is on disk. workers: processes; 1 trains
-    in this one.
+    others, KeyboardInterrupt or SystemExit after a signal, once everything done is on disk. workers: processes; 1
+    trains in this one.
     """
     watch = watch or Watch()
     digest = training.digest()
@@ -225,7 +226,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_by_signals(watch: Watch) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the running step end and be kept, then end the program; a second Ctrl-C ends it at once."""
+    """Ctrl-C and SIGTERM let the running step end and be kept, then end the program; a second Ctrl-C at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return

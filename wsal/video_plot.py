@@ -1,4 +1,4 @@
-"""A picture of one video over time: frames, attention, T-CAM, proposals, detections and truth; two runs one above the other.
+"""A picture of one video over time: frames, attention, T-CAM, proposals, detections, truth; two runs above each other.
 
 With two parts this is the paper's Figure 4: the same video as two checkpoints see it.
 """
@@ -38,8 +38,8 @@ def plot_video(
 ) -> None:
     """Write a PNG of one video over seconds.
 
-    seconds: (T, 2) of the snippets. truth: bars above the detections, which are by class and darker the better; the best
-    `shown` of each part. frames: pictures (H, W, 3) at even distances through the whole video.
+    seconds: (T, 2) of the snippets. truth: bars above the detections, which are by class and darker the better; the
+    best `shown` of each part. frames: pictures (H, W, 3) at even distances through the whole video.
     """
     best = [sorted(part.detections, key=lambda instance: -instance.score)[:shown] for part in parts]
     colours = _colours(parts, best, truth)
@@ -87,7 +87,9 @@ def _draw_frames(axis, frames: Sequence[np.ndarray], end: float) -> None:
     """Each picture in the middle of its share of the time, as wide as its shape allows."""
     share = end / len(frames)
     for index, frame in enumerate(frames):
-        axis.imshow(frame, extent=(index * share, (index + 0.98) * share, 0, 1), aspect="auto", interpolation="bilinear")
+        axis.imshow(
+            frame, extent=(index * share, (index + 0.98) * share, 0, 1), aspect="auto", interpolation="bilinear"
+        )
     axis.set(ylim=(0, 1), yticks=[])
     axis.grid(visible=False)
     for side in axis.spines.values():
