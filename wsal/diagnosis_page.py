@@ -44,7 +44,7 @@ def plot_diagnosis(path: Path, result: dict) -> None:
                 [f"{rate:.0f}" if g["true"] else "none" for rate, g in zip(rates, groups, strict=True)],
                 fontsize=8,
             )
-            ticks = [f"{group['group'].replace(' to ', '–')}\n({group['true']})" for group in groups]
+            ticks = [f"{group['group'].replace('up to', '≤').replace(' to ', '–')}\n({group['true']})" for group in groups]
             axis.set_xticks(range(len(groups)), ticks, fontsize=8)
             axis.set(xlabel=NAMES[name], ylim=(0, 108))
             axis.grid(axis="x", visible=False)

@@ -15,14 +15,39 @@ from torch import Tensor
 ABSENT = -1e9  # logit of a class that takes no part
 
 
+class _ModelByModel(torch.autograd.Function):
+    """log_softmax over the last dimension of (M, B, K), a model at a time.
+
+    PyTorch takes the logarithms of many rows in one vector, and in a vector's rest they come out otherwise: in one call
+    for all a model's numbers would depend on what else is in the stack.
+    """
+
+    @staticmethod
+    def forward(ctx, logits):
+        made = torch.stack([rows.log_softmax(-1) for rows in logits])
+        ctx.save_for_backward(made)
+        return made
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (made,) = ctx.saved_tensors
+        backward = torch.ops.aten._log_softmax_backward_data
+        return torch.stack([backward(g, m, -1, made.dtype) for g, m in zip(gradient, made, strict=True)])
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """log p over the last dimension; of (M, B, K) exactly what each of the M models has alone."""
+    return _ModelByModel.apply(logits) if logits.ndim == 3 else logits.log_softmax(-1)
+
+
 def foreground_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Eq. 3: -log p_fg[y], the cross-entropy of the foreground's logits (..., C+1) against the target (..., C+1)."""
-    return -(target * logits.log_softmax(-1)).sum(-1)
+    return -(target * log_softmax(logits)).sum(-1)
 
 
 def background_loss(logits: Tensor) -> Tensor:
     """-log p_bg[0] (with Eq. 5): the background's logits (..., C+1) must say background."""
-    return -logits.log_softmax(-1)[..., 0]
+    return -log_softmax(logits)[..., 0]
 
 
 def gaussian(sigma: float) -> Tensor:
@@ -51,7 +76,7 @@ def guide_distance(attention: Tensor, targets: Tensor) -> Tensor:
 
 def cluster_loss(foreground: Tensor, background: Tensor) -> Tensor:
     """Eq. 8-10: -log z_fg - log z_bg from the clusters' logits (..., 2) = (u_fg . x, u_bg . x) of x_fg and of x_bg."""
-    return -foreground.log_softmax(-1)[..., 0] - background.log_softmax(-1)[..., 1]
+    return -log_softmax(foreground)[..., 0] - log_softmax(background)[..., 1]
 
 
 # STPN's sparsity (Nguyen et al., CVPR 2018, Eq. 4) is the mean over time of |lambda|, and lambda is never negative.

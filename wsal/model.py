@@ -101,6 +101,7 @@ class _Snippets(torch.autograd.Function):
     def backward(ctx, attention_gradient, linear_gradient):
         features, *kept = ctx.saved_tensors
         hidden, gradients = ctx.hidden, []
+        attention_gradient = attention_gradient.contiguous()
         upstream = torch.empty_like(kept[0])
         for index, (product, attention_weight) in enumerate(zip(kept[::2], kept[1::2], strict=True)):
             layer, from_attention = product[:, :hidden], attention_gradient[index]
@@ -116,22 +117,23 @@ class _Snippets(torch.autograd.Function):
 
 
 class _Products(torch.autograd.Function):
-    """(M, A, N) @ (M, N, B), model by model: a batched product may sum otherwise, depending on how many there are."""
+    """(M, A, N) @ (M, N, B), model by model: a batched product may sum otherwise, depending on how many there are.
+
+    Small operands are copied out of the stack first: what a product rounds to can depend on where it lies in memory.
+    """
 
     @staticmethod
     def forward(ctx, first, second):
         ctx.save_for_backward(first, second)
-        made = first.new_empty(len(first), first.shape[1], second.shape[2])
-        for index in range(len(first)):
-            torch.mm(first[index], second[index], out=made[index])
-        return made
+        return torch.stack([f @ s for f, s in zip(first, second, strict=True)])
 
     @staticmethod
     def backward(ctx, gradient):
         first, second = ctx.saved_tensors
+        gradients = [each.clone() for each in gradient]
         return (
-            torch.stack([g @ s.T for g, s in zip(gradient, second, strict=True)]) if ctx.needs_input_grad[0] else None,
-            torch.stack([f.T @ g for f, g in zip(first, gradient, strict=True)]) if ctx.needs_input_grad[1] else None,
+            torch.stack([g @ s.T for g, s in zip(gradients, second, strict=True)]) if ctx.needs_input_grad[0] else None,
+            torch.stack([f.T @ g for f, g in zip(first, gradients, strict=True)]) if ctx.needs_input_grad[1] else None,
         )
 
 

@@ -24,6 +24,7 @@ from wsal.options import (
 )
 
 app = typer.Typer(rich_markup_mode=None)
+LITTLE = 1e12  # multiplications and additions: what a core does in about the time in which another process starts
 
 
 @app.command()
@@ -96,8 +97,16 @@ def train(
         say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not say how they were made;"
             " make sure that all were made alike")  # fmt: skip
     folder = workspace.run(run or method + ("+mv" if mv or mv_set else ""))
-    result = _train(training, settings, folder, workers or min(len(settings.streams), available_cores()))
+    result = _train(training, settings, folder, workers or _enough(training, settings))
     emit(result, as_json, _training_text(result))
+
+
+def _enough(training, settings) -> int:
+    """Processes for a training: one a stream and core, but none of its own where starting it takes longer."""
+    snippets = sum(len(array) for video in training.videos for array in video.streams.values()) / len(training.videos)
+    width = next(iter(training.videos[0].streams.values())).shape[1]
+    products = 4 * settings.steps * settings.batch * snippets * width * settings.hidden
+    return min(len(settings.streams), available_cores()) if products > LITTLE else 1
 
 
 def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[str, AnnotatedVideo]:

@@ -100,7 +100,7 @@ def _draw_proposals(axis, proposals: Sequence[tuple[float, float, float]]) -> No
     """Every proposal once, at the lowest threshold that gives it."""
     starts, ends, thresholds = zip(*proposals, strict=True)
     axis.hlines(thresholds, starts, ends, color=INK, linewidth=1.2, alpha=0.7)
-    axis.set_ylabel(f"{len(proposals)} proposals\nby threshold", fontsize=8)
+    axis.set_ylabel(f"proposals\nby threshold\n({len(proposals)})", fontsize=8)
     axis.margins(y=0.12)
 
 
