@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from wsal.commands import app
 
 from core.actions import THUMOS14, Action
 from features.classify import KINETICS_CLASSES
 from features.weights import weights_path
+from plusmv import app
 from wsal import kinetics
 
 

@@ -36,7 +36,7 @@ def plot_diagnosis(path: Path, result: dict) -> None:
         _draw_profile(left, result)
         _draw_impact(right, result)
         axes = bottom.subplots(1, 3, sharey=True)
-        for axis, (name, groups), colour in zip(axes, result["false_negatives"].items(), COLOURS, strict=False):
+        for axis, (kind, groups), colour in zip(axes, result["false_negatives"].items(), COLOURS, strict=False):
             rates = [100 * group["rate"] for group in groups]
             bars = axis.bar(range(len(groups)), rates, color=colour, width=0.7)
             axis.bar_label(
@@ -44,9 +44,11 @@ def plot_diagnosis(path: Path, result: dict) -> None:
                 [f"{rate:.0f}" if g["true"] else "none" for rate, g in zip(rates, groups, strict=True)],
                 fontsize=8,
             )
-            ticks = [f"{group['group'].replace('up to', '≤').replace(' to ', '–')}\n({group['true']})" for group in groups]
+            ticks = [
+                f"{group['group'].replace('up to', '≤').replace(' to ', '–')}\n({group['true']})" for group in groups
+            ]
             axis.set_xticks(range(len(groups)), ticks, fontsize=8)
-            axis.set(xlabel=NAMES[name], ylim=(0, 108))
+            axis.set(xlabel=NAMES[kind], ylim=(0, 108))
             axis.grid(axis="x", visible=False)
         axes[0].set_ylabel("missed true instances, %")
         bottom.suptitle(f"missed: {100 * result['missed']:.1f} % of {result['true_instances']} true instances",

@@ -155,8 +155,8 @@ def as_markdown(result: dict) -> str:
         f"Features: {result['features']}. Timeline: {result['timeline']}, {result['training_videos']} training and"
         f" {result['test_videos']} test videos. Streams {' and '.join(settings['streams'])}, {result['epochs']} passes,"
         f" lr {settings['lr']:g}, {settings['batch']} video(s) a step, pooling {settings['pool']},"
-        f" centring {settings['centre']:g}, sigma {settings['sigma']:g}, last model, {result['protocol']}, mean ± sd over {result['seeds']} seeds;"
-        f" {result['note']}.",
+        f" centring {settings['centre']:g}, sigma {settings['sigma']:g}, last model, {result['protocol']},"
+        f" mean ± sd over {result['seeds']} seeds; {result['note']}.",
     ]
     for entry in result["tables"]:
         lines += [

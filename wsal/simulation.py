@@ -193,7 +193,7 @@ def drawn_timeline(seed: int = 0, per_class: int = 10) -> dict[str, AnnotatedVid
             gaps = draws.dirichlet(np.ones(count + 1)) * (duration - lengths.sum())
             starts = np.cumsum(gaps[:-1]) + np.concatenate([[0], np.cumsum(lengths[:-1])])
             instances = [
-                Instance(label, round(float(start), 1), round(float(start + length), 1))
+                Instance(label, round(float(start), 3), round(float(start + length), 3))
                 for start, length in zip(starts, lengths, strict=True)
                 for label in _labels(draws, name)
             ]

@@ -68,11 +68,12 @@ def train(
     if mv_ratio is not None and not (mv or mv_set):
         raise BadInput("--mv-ratio shares the steps with microvideos; add them with --mv or --mv-set")
     workspace = Workspace(home)
+    microvideos = _microvideos(workspace, mv, mv_set)
     training = load_training_set(
         read_dataset(annotations, subset),
         open_source([*(features or []), *([workspace.features] if mv else [])], feature_fps, feature_stride),
         streams_named(streams),
-        _microvideos(workspace, mv, mv_set),
+        microvideos,
         allow_mixed_recipes,
     )
     settings = Settings(
