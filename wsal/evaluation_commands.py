@@ -43,11 +43,14 @@ def evaluate(
 ) -> None:
     """Score detections against annotations: AP per class and mAP at each tIoU."""
     from wsal.datasets import NOT_IN_210, read_found
+    from wsal.evaluate import PROTOCOLS
     from wsal.evaluate import evaluate as score
 
-    without = _left_out(videos, NOT_IN_210)
+    if protocol not in PROTOCOLS:
+        raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+    without, levels = _left_out(videos, NOT_IN_210), tious_named(tiou)
     truth = _truth(ground_truth, subset, ambiguous)
-    result = score(truth, read_found(detections), tious_named(tiou), protocol, without)
+    result = score(truth, read_found(detections), levels, protocol, without)
     title = (f"AP in %, {result['protocol']} protocol: {result['videos']} videos, {result['ground_truth']} true"
              f" instances, {result['detections']} detections")  # fmt: skip
     rows = [("mAP", *percent(result["mAP"]))]
