@@ -65,7 +65,7 @@ def detect(
 
     from wsal import detection_runs as runs
     from wsal.checkpoints import load_checkpoint
-    from wsal.datasets import read_dataset, write_thumos_text
+    from wsal.datasets import read_dataset
     from wsal.detect import DetectionSettings
     from wsal.feature_source import summary
     from wsal.proposals import parse_steps
@@ -103,16 +103,7 @@ def detect(
         emit({"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}, as_json,
              f"{rows} scores of {len(readouts)} videos written to {scores}")  # fmt: skip
         return
-    found = runs.detect_all(trained, readouts, settings)
-    facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
-    result = detections_json(found, **facts)
-    target = out or path.with_name("detections.json")
-    if text:
-        write_thumos_text(text, found)
-    write_json(target, result)
-    total = sum(map(len, found.values()))
-    emit(result, as_json, f"{len(videos)} videos = {len(readouts)} read + {len(left_out)} left out;"
-                       f" {total} detections written to {target}" + (f" and {text}" if text else ""))  # fmt: skip
+    _report_detections(trained, readouts, left_out, settings, out or path.with_name("detections.json"), text, as_json)
 
 
 @app.command()
@@ -187,6 +178,24 @@ def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
     if video.stem not in known:
         raise BadInput(f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without the truth")
     return known[video.stem].instances
+
+
+def _report_detections(
+    trained, readouts: dict, left_out: dict[str, str], settings, target: Path, text: Path | None, as_json: bool
+) -> None:
+    from wsal import detection_runs as runs
+    from wsal.datasets import write_thumos_text
+
+    found = runs.detect_all(trained, readouts, settings)
+    facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
+    result = detections_json(found, **facts)
+    if text:
+        write_thumos_text(text, found)
+    write_json(target, result)
+    count = f"{len(readouts) + len(left_out)} videos = {len(readouts)} read + {len(left_out)} left out"
+    total = sum(map(len, found.values()))
+    where = f"{target} and {text}" if text else str(target)
+    emit(result, as_json, f"{count}; {total} detections written to {where}")
 
 
 def _report_video(
