@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else this folder
 import numpy as np
 import torch
 
-from core.annotations import AnnotatedVideo, read_annotations, read_detections
+from core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
 from wsal.checkpoints import Checkpoint
 from wsal.detect import DetectionSettings, VideoReadout, detect_video, present_classes, read_video
 from wsal.evaluate import evaluate
@@ -148,22 +148,21 @@ def kept_set(detections: Sequence) -> set:
 
 
 def plain_detections(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list:
-    """What wsal.detect.detect_video finds with the attention's proposals, by loops over snippets and pairs."""
-    from core.annotations import Instance
-
+    """What wsal.detect.detect_video finds with the attention's proposals: Eq. 12 and NMS as written, by loops."""
     attention = readout.mean_attention().tolist()
     shares, seconds, found = readout.shares(settings.rgb_share), readout.seconds.tolist(), []
-    intervals = sorted({interval for level in settings.levels.tolist() for interval in plain_runs(attention, level)})
+    lam = {stream: array.tolist() for stream, array in readout.attention.items()}
     for index in present_classes(readout.probability, settings.gate).tolist():
-        signal = []
-        for t in range(len(attention)):
-            signal.append(sum(share * float(readout.attention[s][t]) * float(readout.activation[s][t, index])
-                              for s, share in shares.items()))  # fmt: skip
+        tcam = {stream: array[:, index].tolist() for stream, array in readout.activation.items()}
         scored = []
-        for start, end in intervals:
-            mean = sum(signal[t] for t in range(start, end)) / (end - start)
-            if seconds[end - 1][1] > seconds[start][0]:
-                scored.append((mean, seconds[start][0], seconds[end - 1][1]))
+        for level in settings.levels.tolist():
+            for start, end in plain_runs(attention, level):
+                total = 0.0
+                for t in range(start, end):
+                    for stream, share in shares.items():
+                        total += share * lam[stream][t] * tcam[stream][t]
+                if seconds[end - 1][1] > seconds[start][0]:
+                    scored.append((total / (end - start), seconds[start][0], seconds[end - 1][1]))
         scored.sort(key=lambda each: -each[0])
         kept = []
         for candidate in scored:
