@@ -25,9 +25,10 @@ from wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from wsal.curves import curves_csv
 from wsal.model import StreamModel
 from wsal.settings import Settings
-from wsal.stack import KEEP_SECONDS, other_run, train_stack
+from wsal.stack import KEEP_SECONDS, StreamVideos, other_run, train_stack
 from wsal.training_set import TrainingSet
 
+Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
 
 
@@ -83,8 +84,10 @@ def train_together(
     fingerprints = {name: _fingerprint(digest, settings) for name, settings in runs.items()}
     finished = _finished(folder, runs, fingerprints)
     stacks = _stacks({name: settings for name, settings in runs.items() if name not in finished})
-    stage = _Training(training, runs, fingerprints, stacks, folder, watch, keep_seconds)
-    tasks = [(index, stream) for index, names in enumerate(stacks) for stream in runs[names[0]].streams]
+    stage = _Training(runs, fingerprints, stacks, folder, watch, keep_seconds)
+    tasks = [
+        (index, training.of_stream(stream)) for index, names in enumerate(stacks) for stream in runs[names[0]].streams
+    ]
     with _stopped_by_signals(watch):
         trained = dict(_carry_out(stage, tasks, workers))
     for index, names in enumerate(stacks):
@@ -99,9 +102,8 @@ def train_together(
 
 @dataclass
 class _Training:
-    """The stage of core.workers that trains stacks: a task is (index of the stack, stream)."""
+    """The stage of core.workers that trains stacks: a task is the stack's index and the one stream that it needs."""
 
-    training: TrainingSet
     runs: Mapping[str, Settings]
     fingerprints: Mapping[str, str]
     stacks: Sequence[Sequence[str]]
@@ -113,10 +115,10 @@ class _Training:
         torch.set_num_threads(1)  # small matrices; and one thread makes the bits the same on every machine
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent hears it, and asks for a clean stop
 
-    def process(self, task: tuple[int, str]) -> tuple[list[dict], list[list[dict]]] | None:
+    def process(self, task: Task) -> tuple[list[dict], list[list[dict]]] | None:
         """Parameters and curves of each model of the stack; None if stopped."""
-        index, stream = task
-        names = self.stacks[index]
+        index, videos = task
+        stream, names = videos.stream, self.stacks[index]
         place = sum(len(self.runs[stack[0]].streams) for stack in self.stacks[:index])
         place += self.runs[names[0]].streams.index(stream)
 
@@ -125,7 +127,7 @@ class _Training:
             return self.watch.stopping
 
         stack = train_stack(
-            self.training.of_stream(stream),
+            videos,
             [self.runs[name] for name in names],
             [self.fingerprints[name] for name in names],
             self.folder / f"progress-{index}-{stream}.safetensors",
@@ -137,21 +139,21 @@ class _Training:
         return [{n: t.numpy() for n, t in model.state_dict().items()} for model in stack.models], stack.rows
 
 
-def _carry_out(stage: _Training, tasks: Sequence[tuple[int, str]], workers: int) -> Iterator:
-    """(task, its value) of all tasks; ends early, without a value, once the watch wishes to stop."""
+def _carry_out(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
+    """((index, stream), its value) of all tasks; ends early, without a value, once the watch wishes to stop."""
     if workers == 1 or len(tasks) < 2:
         with _one_thread():
             for task in tasks:
                 value = stage.process(task)
                 if value is None:
                     return
-                yield task, value
+                yield (task[0], task[1].stream), value
         return
     for outcome in map_unordered(stage, tasks, workers=workers):
         if outcome.error:
             raise PlusmvError(outcome.error)
         if outcome.value is not None:
-            yield outcome.task, outcome.value
+            yield (outcome.task[0], outcome.task[1].stream), outcome.value
 
 
 def _stacks(runs: Mapping[str, Settings]) -> list[list[str]]:
