@@ -26,9 +26,13 @@ COMMANDS = {
     "decide": "curate.commands",
     "report": "curate.commands",
     "export": "curate.commands",
-    "train": "wsal.commands",
-    "detect": "wsal.commands",
-    "evaluate": "wsal.commands",
+    "train": "wsal.training_commands",
+    "detect": "wsal.detection_commands",
+    "evaluate": "wsal.evaluation_commands",
+    "diagnose": "wsal.evaluation_commands",
+    "plot": "wsal.detection_commands",
+    "experiment": "wsal.experiment_commands",
+    "simulate": "wsal.experiment_commands",
 }
 
 

@@ -14,6 +14,7 @@ Then times: fingerprinting against real time and decoding alone, search against 
 
 import argparse
 import csv
+import sys
 import tempfile
 import time
 import zlib
@@ -21,6 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
 
 import av
 import cv2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.wsal import kept_set, plain_detections
 from core.errors import BadInput, Refused
 from features.feature_files import VideoFeatures
 from wsal.checkpoints import Checkpoint
@@ -81,6 +82,18 @@ def test_tcam_proposals_are_those_of_each_stream_and_class():
     assert by_class == [[[0, 1]], [[2, 3]]]
 
 
+def test_detections_equal_those_of_plain_loops_over_snippets_and_pairs():
+    """The benchmark's loops: the same kept set and scores, whatever the video looks like."""
+    draws = np.random.default_rng(4)
+    for snippets in (1, 2, 17, 300):
+        attention, flow = draws.random((2, snippets)) ** 2
+        activation = draws.normal(size=(2, snippets))
+        video = readout(attention, activation, (0.1, 0.5, 0.4), flow)
+        ours, plain = (find(video, CLASSES, DetectionSettings()) for find in (detect_video, plain_detections))
+        assert kept_set(ours) == kept_set(plain)
+        assert [i.score for i in ours] == pytest.approx([i.score for i in plain], abs=1e-6)
+
+
 def test_label_scores_are_the_mean_of_the_three_strongest_snippets():
     video = readout([1, 1, 1, 1], [[1, 5, 3, 4], [2, 2, 2, 2]])
     assert label_scores(video, 0.5) == pytest.approx([4.0, 2.0])
@@ -90,13 +103,13 @@ def test_label_scores_are_the_mean_of_the_three_strongest_snippets():
 def checkpoint() -> Checkpoint:
     settings = Settings(streams=("rgb", "flow"))
     models = {stream: StreamModel(4, 2, settings) for stream in settings.streams}
-    return Checkpoint(settings, CLASSES, models, "", ("abc",), {}, 16, 1, 0)
+    return Checkpoint(settings, CLASSES, models, "", "", "", ("abc",), {}, 16, 1, 0)
 
 
 def test_reading_averages_the_streams_probabilities():
     run, array = checkpoint(), np.random.default_rng(0).random((5, 4), dtype=np.float32)
     read = read_video(run, VideoFeatures("v", {"rgb": array, "flow": array}, 25.0))
-    each = [m.class_probability(m(torch.from_numpy(array))).numpy() for m in run.models.values()]
+    each = [m.read(torch.from_numpy(array))[2].numpy() for m in run.models.values()]
     assert read.probability == pytest.approx(np.mean(each, axis=0))
     assert read.activation["flow"].shape == (5, 3)
     assert read.seconds[-1].tolist() == pytest.approx([2.56, 3.2])

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from core.actions import THUMOS14, Action
 from features.classify import KINETICS_CLASSES
 from features.weights import weights_path
+from plusmv import app
 from wsal import kinetics
-from wsal.commands import app
 
 
 def test_action_probability_is_the_softmax_summed_over_its_classes():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
+from wsal.evaluate import temporal_iou
 from wsal.proposals import components, interval_means, interval_seconds, non_maximum_suppression, parse_steps
 
 
@@ -69,3 +70,16 @@ def test_suppression_works_in_seconds_and_with_negative_scores():
 def test_of_equal_scores_suppression_keeps_the_first():
     segments = np.array([[0.0, 10.0], [0.0, 9.0]])
     assert non_maximum_suppression(segments, np.zeros(2), 0.5).tolist() == [0]
+
+
+def test_thousands_of_proposals_are_suppressed_block_by_block_as_by_a_plain_loop():
+    draws = np.random.default_rng(3)
+    starts = draws.random(1300) * 200
+    segments = np.stack([starts, starts + 0.1 + 8 * draws.random(1300)], axis=1)
+    scores = draws.normal(size=1300).round(1)  # many ties
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable").tolist():
+        overlaps = temporal_iou(segments[[index]], segments[kept])[0]
+        if (overlaps <= 0.5).all():
+            kept.append(index)
+    assert non_maximum_suppression(segments, scores, 0.5).tolist() == kept

@@ -98,6 +98,22 @@ def test_microvideos_join_and_add_no_class(tmp_path):
         load_training_set({"v": labelled("v", "Dive")}, source, microvideos={"v": labelled("v", "Dive")})
 
 
+def test_activitynets_files_are_found_by_ids_without_their_prefix(tmp_path):
+    keep(tmp_path, "v_abc")
+    training = load_training_set({"abc": labelled("abc", "Dive")}, FeatureSource((tmp_path,)))
+    assert [video.id for video in training.videos] == ["abc"]
+
+
+def test_a_class_with_one_video_and_ambiguous_segments(tmp_path):
+    """One video makes a class; what nobody could judge makes none."""
+    for name in "ab":
+        keep(tmp_path, name)
+    videos = {"a": labelled("a", "Dive", "Ambiguous"), "b": labelled("b", "Ambiguous")}
+    training = load_training_set(videos, FeatureSource((tmp_path,)))
+    assert training.classes == ("Dive",)
+    assert training.left_out == {"b": "it has no label"}
+
+
 def test_the_digest_changes_with_labels_and_values(tmp_path):
     keep(tmp_path, "v")
     source = FeatureSource((tmp_path,))

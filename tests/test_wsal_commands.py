@@ -16,9 +16,9 @@ from core.errors import BadInput, Missing, PlusmvError, Refused
 from core.workspace import Workspace
 from features.feature_files import write_features
 from features.pipeline import Extractor
+from plusmv import app
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
 from tests.small_videos import make_video
-from wsal.commands import app
 
 DIVE = (Instance("CliffDiving", 0.0, 1.0),)
 
@@ -101,9 +101,21 @@ def test_microvideos_join_from_the_workspace_or_a_file(world):
 
 
 def test_the_papers_literal_settings_can_be_asked_for(world):
-    options = ["--pool", "mean", "--centre", 0, "--no-detach", "--streams", " rgb", "--loss-weights", "0.1,0,0.1"]
+    options = [
+        "--pool",
+        "mean",
+        "--centre",
+        0,
+        "--batch",
+        2,
+        "--no-detach",
+        "--streams",
+        " rgb",
+        "--loss-weights",
+        "0.1,0,0.1",
+    ]
     settings = plusmv("train", *files(world), *options, "--steps", 2, "--run", "literal", "--home", world)["settings"]
-    assert (settings["pool"], settings["centre"], settings["detach"]) == ("mean", 0, False)
+    assert (settings["pool"], settings["centre"], settings["detach"], settings["batch"]) == ("mean", 0, False, 2)
     assert (settings["streams"], settings["guide_weight"]) == (["rgb"], 0)
 
 
@@ -136,6 +148,85 @@ def test_tcam_proposals_and_thresholds(world, trained):
     assert out.exists()
 
 
+def test_the_thumos_text_goes_out_and_comes_in_again(world, tmp_path):
+    """Only THUMOS14's classes have a number there, as those of the simulated videos do."""
+    plusmv("train", *files(world), "--steps", 60, "--lr", 1e-3, "--run", "text", "--home", world)
+    out = ["--out", tmp_path / "d.json", "--text", tmp_path / "d.txt"]
+    plusmv("detect", *files(world), "--subset", "test", "--run", "text", *out, "--home", world)
+    truth = ["evaluate", "--ground-truth", world / "annotations.json", "--subset", "test", "--tiou", "activitynet5"]
+    told, again = (plusmv(*truth, "--detections", tmp_path / name) for name in ("d.json", "d.txt"))
+    assert told["tiou"] == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert again["mAP"] == pytest.approx(told["mAP"], abs=1e-3)
+
+
+def test_the_thumos_protocol_takes_the_official_file_of_ambiguous_segments(world, trained, tmp_path):
+    plusmv("detect", *files(world), "--subset", "test", "--run", "bm", "--home", world)
+    (tmp_path / "Ambiguous_test.txt").write_text("".join(f"test_{i:04d}  0.0 19.2\n" for i in range(8)))
+    command = ["evaluate", "--ground-truth", world / "annotations.json", "--subset", "test",
+               "--detections", world / "runs" / "bm" / "detections.json"]  # fmt: skip
+    plain = plusmv(*command)
+    excused = plusmv(
+        *command, "--protocol", "thumos", "--ambiguous", tmp_path / "Ambiguous_test.txt", "--videos", "210"
+    )
+    assert excused["protocol"] == "thumos"
+    assert all(more >= less for more, less in zip(excused["mAP"], plain["mAP"], strict=True))
+    assert excused["mAP"][4] > plain["mAP"][4]
+    assert excused["ground_truth"] == plain["ground_truth"]
+
+
+def test_diagnosis_in_a_folder_and_in_one_page(world, trained, tmp_path):
+    found = world / "runs" / "bm" / "detections.json"
+    plusmv("detect", *files(world), "--subset", "test", "--run", "bm", "--home", world)
+    truth = ["--ground-truth", world / "annotations.json", "--detections", found, "--subset", "test", "--out", tmp_path]
+    drawn = ["--html", tmp_path / "d.html", "--run", "bm", "--features", world / "videos", "--show", 2, "--home", world]
+    told = plusmv("diagnose", *truth, *drawn)
+    assert told["true_instances"] == plusmv("evaluate", *truth[:6])["ground_truth"]
+    assert json.loads((tmp_path / "diagnosis.json").read_text())["impact"] == told["impact"]
+    assert (tmp_path / "d.html").read_text().count("data:image/png") == 3
+    assert (tmp_path / "diagnosis.png").stat().st_size > 10_000
+
+
+def test_one_video_drawn_as_two_runs_see_it(world, trained, tmp_path):
+    plusmv("train", *files(world), "--steps", 20, "--loss-weights", "0,0,0", "--run", "fg", "--home", world)
+    out = ["--out", tmp_path / "v.png", "--home", world, *files(world)]
+    told = plusmv("plot", "--video", "test_0001", "--run", "fg", "--run", "bm", *out)
+    assert set(told["detections"]) == {"fg", "bm"}
+    assert (tmp_path / "v.png").stat().st_size > 20_000
+
+
+def test_an_ablation_on_simulated_features_and_what_it_leaves(world, tmp_path):
+    command = ["experiment", "ablation", "--annotations", world / "annotations.json", "--width", 16, "--seeds", 2,
+               "--epochs", 2, "--workers", 1, "--stpn", "--home", tmp_path]  # fmt: skip
+    told = plusmv(*command)
+    assert [len(table["rows"]) for table in told["tables"]] == [9, 9, 9]
+    assert told["features"].startswith("SIMULATED, width 16")
+    assert "share the order of the videos" in told["note"]
+    folder = tmp_path / "runs" / "ablation"
+    assert "± sd over 2 seeds" in (folder / "ablation.md").read_text()
+    written = (folder / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns
+    assert plusmv(*command) == told
+    assert (folder / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns == written
+
+
+def test_simulated_features_are_made_once(tmp_path):
+    write_annotations(tmp_path / "a.json", simulated_videos(3, "test", 2)[0].values())
+    command = ["simulate", "--annotations", tmp_path / "a.json", "--out", tmp_path / "sim", "--width", 16]
+    assert (plusmv(*command)["made"], plusmv(*command)["skipped"]) == (3, 3)
+    with pytest.raises(BadInput, match="another simulated world"):
+        plusmv(*command, "--world", 1)
+
+
+def test_a_run_of_other_classes_is_refused(world, trained, tmp_path):
+    videos, _ = simulated_videos(2, "test", 2)
+    foreign = [replace(video, instances=(Instance("Surfing", 0.0, 1.0),)) for video in videos.values()]
+    write_annotations(tmp_path / "a.json", foreign)
+    command = ["detect", "--annotations", tmp_path / "a.json", "--features", world / "videos", "--run", "bm",
+               "--home", world, "--out", tmp_path / "d.json"]  # fmt: skip
+    with pytest.raises(Refused, match="another class list: it does not know Surfing"):
+        plusmv(*command)
+    assert len(plusmv(*command, "--allow-other-classes")["results"]) == 2
+
+
 def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
     (tmp_path / "empty").mkdir()
     np.save(tmp_path / "empty" / "validation_0000.npy", np.zeros((0, 8), np.float32))
@@ -157,6 +248,13 @@ def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
         (BadInput, "goes with --video", ["detect", *files(world), "--classifier", "kinetics"]),
         (BadInput, "no protocol", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
                                    world / "annotations.json", "--protocol", "x"]),
+        (BadInput, "all, 210 or 212", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
+                                       world / "annotations.json", "--videos", "213"]),
+        (BadInput, "no experiment", ["experiment", "x"]),
+        (BadInput, "no bins", ["diagnose", "--ground-truth", world / "annotations.json", "--detections",
+                               world / "annotations.json", "--bins", "x"]),
+        (BadInput, "once or twice", ["plot", "--video", "v", "--features", world / "videos"]),
+        (BadInput, "has no video 'v'", ["plot", "--video", "v", *files(world), "--run", "bm", "--home", world]),
         (BadInput, "above 0", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
                                world / "annotations.json", "--tiou", "0,0.5"]),
         (BadInput, "no 'results'", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
@@ -191,8 +289,8 @@ def test_a_video_file_is_detected_in_with_a_trained_run(tmp_path):
 
 def test_help_of_every_command_loads_no_torch():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom wsal.commands import app\n"
-        "for name in ('train', 'detect', 'evaluate'):\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom plusmv import app\n"
+        "for name in ('train', 'detect', 'evaluate', 'diagnose', 'plot', 'experiment', 'simulate'):\n"
         "    assert CliRunner().invoke(app, [name, '--help']).exit_code == 0\n"
         "assert not {'torch', 'matplotlib', 'av', 'sqlalchemy'} & set(sys.modules)\n"
     )

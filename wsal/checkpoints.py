@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from core.errors import BadInput, Missing
-from core.workspace import atomic_path
+from core.workspace import write_bytes
 from wsal.model import StreamModel
 from wsal.settings import Settings
 
-FORMAT = "plusmv checkpoint 1"
+FORMAT = "plusmv checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Checkpoint:
     classes: tuple[str, ...]  # class c of the models is classes[c - 1]; 0 is the background
     models: dict[str, StreamModel]
     fingerprint: str  # of settings and training data
+    data: str  # sha256 over classes, targets and features of the training data
+    code: str  # version of the distribution and hash of the code that trained it
     recipes: tuple[str, ...]  # recipe hashes of the features, () if unknown
     weights: dict[str, str]  # stream -> the networks that made its features, also of streams not trained on
     stride: int  # of the features, frames
@@ -55,8 +57,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:
     """One safetensors file, with facts as JSON in its metadata, by rename."""
-    with atomic_path(path) as part:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"plusmv": json.dumps(facts)})
+    content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"plusmv": json.dumps(facts)})
+    write_bytes(path, content)  # not the library's own writing into a mapped file, which a full disk kills by a signal
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,11 @@ COLUMNS = ("stream", "step", "loss", "fg", "bg", "guide", "cluster", "sparsity",
            "attention_mean", "attention_q10", "attention_q50", "attention_q90")  # fmt: skip
 
 
-def averages(seen: Sequence[tuple[dict[str, float], np.ndarray]]) -> dict[str, float]:
-    averages = {name: float(np.mean([found[name] for found, _ in seen])) for name in seen[0][0]}
-    attention = np.concatenate([attention for _, attention in seen])
+def averages(attention: np.ndarray) -> dict[str, float]:
+    """Mean and spread of the attention over snippets (N,)."""
     low, middle, high = np.quantile(attention, [0.1, 0.5, 0.9]).tolist()
-    spread = {"attention_q10": low, "attention_q50": middle, "attention_q90": high}
-    return {"loss": sum(averages.values()), **averages, "attention_mean": float(attention.mean()), **spread}
+    mean = float(attention.mean(dtype=np.float64))
+    return {"attention_mean": mean, "attention_q10": low, "attention_q50": middle, "attention_q90": high}
 
 
 def collapse_warnings(rows: Iterable[dict]) -> list[str]:
@@ -32,7 +31,7 @@ def collapse_warnings(rows: Iterable[dict]) -> list[str]:
             warnings.append(
                 f"the {stream} attention hardly differs between snippets (near {row['attention_mean']:.2f})"
             )
-    return [f"{text}; try --pool norm, --centre 0.05, other --loss-weights or more steps" for text in warnings]
+    return [f"{text}; try --pool norm, --centre 8, other --loss-weights or more steps" for text in warnings]
 
 
 def curves_csv(rows: Iterable[dict]) -> str:

@@ -56,10 +56,12 @@ class VideoReadout:
             return dict.fromkeys(self.attention, 1.0)
         return {stream: rgb_share if stream == "rgb" else 1 - rgb_share for stream in self.attention}
 
-    def weighted_activation(self, rgb_share: float) -> np.ndarray:
-        """(T, C+1): what Eq. 12 averages over a proposal."""
+    def weighted_activation(self, rgb_share: float, classes: np.ndarray) -> np.ndarray:
+        """(T, k) of k class indices: what Eq. 12 averages over a proposal."""
         shares = self.shares(rgb_share).items()
-        return sum(share * self.attention[stream][:, None] * self.activation[stream] for stream, share in shares)
+        return sum(
+            share * self.attention[stream][:, None] * self.activation[stream][:, classes] for stream, share in shares
+        )
 
 
 @torch.inference_mode()
@@ -70,9 +72,9 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         width = len(model.mean)
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
-        readout = model(torch.from_numpy(features.streams[stream]))
-        attention[stream], activation[stream] = readout.attention.numpy(), readout.activation.numpy()
-        probability.append(model.class_probability(readout).numpy())
+        read = model.read(torch.from_numpy(features.streams[stream]))
+        attention[stream], activation[stream] = read[0].numpy(), read[1].numpy()
+        probability.append(read[2].numpy())
     return VideoReadout(features.seconds(), np.mean(probability, axis=0), attention, activation)
 
 
@@ -93,14 +95,16 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
-    weighted = readout.weighted_activation(settings.rgb_share)
+    present = present_classes(readout.probability, settings.gate)
+    weighted = readout.weighted_activation(settings.rgb_share, present)
+    shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
     found = []
-    for index in present_classes(readout.probability, settings.gate):
-        intervals = class_proposals(readout, index, settings)
+    for column, index in enumerate(present.tolist()):
+        intervals = class_proposals(readout, index, settings) if shared is None else shared
         segments = interval_seconds(intervals, readout.seconds)
-        scores = interval_means(weighted[:, index], intervals)
         real = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
-        found += suppressed(classes[index - 1], segments[real], scores[real], settings.overlap)
+        scores = interval_means(weighted[:, column], intervals[real])
+        found += suppressed(classes[index - 1], segments[real], scores, settings.overlap)
     return sorted(found, key=lambda instance: -instance.score)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,17 @@ from features.feature_files import list_features
 from features.recipe import Recipe
 from wsal import kinetics
 from wsal.checkpoints import Checkpoint
-from wsal.detect import DetectionSettings, VideoReadout, check_recipe, detect_video, label_scores, read_video
+from wsal.detect import (
+    DetectionSettings,
+    VideoReadout,
+    check_recipe,
+    class_proposals,
+    detect_video,
+    label_scores,
+    read_video,
+)
 from wsal.feature_source import FeatureSource
+from wsal.video_plot import Part
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class FoundInVideo:
 
     detections: list[Instance]
     seconds: np.ndarray  # (T, 2)
-    panels: dict[str, dict[str, np.ndarray]]  # axis label -> curve name -> (T,)
+    part: Part
     made_with: str
     facts: dict
 
@@ -106,14 +115,9 @@ def detect_in_video(
         check_recipe(trained, replace(features, recipe=extractor.recipe.hash(trained.weights | features.weights)))
     readout = read_video(trained, features)
     detections = detect_video(readout, trained.classes, settings)
-    shown = list(dict.fromkeys(instance.label for instance in detections))[:4]
-    weighted = readout.weighted_activation(settings.rgb_share)
-    panels = {
-        "attention λ": readout.attention | ({"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}),
-        "λ × T-CAM": {label: weighted[:, 1 + trained.classes.index(label)] for label in shown},
-    }
+    part = picture_part(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    return FoundInVideo(detections, readout.seconds, panels, made_with, detection_facts(trained, settings))
+    return FoundInVideo(detections, readout.seconds, part, made_with, detection_facts(trained, settings))
 
 
 def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
@@ -129,4 +133,38 @@ def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
         "features": features.weights,
         "video_probability": {name: found.probability[name] for name in strongest},
     }
-    return FoundInVideo(found.detections, features.seconds(), panels, "the I3D's Kinetics-400 classes", facts)
+    return FoundInVideo(
+        found.detections, features.seconds(), Part(panels, found.detections), "the I3D's Kinetics-400 classes", facts
+    )
+
+
+def picture_part(
+    readout: VideoReadout,
+    classes: tuple[str, ...],
+    settings: DetectionSettings,
+    detections: Sequence[Instance],
+    name: str = "",
+    wanted: Sequence[str] = (),
+    most: int = 4,
+) -> Part:
+    """What a picture shows of one run: attention, T-CAM of each stream for the classes found, and the proposals.
+
+    wanted: classes to show first, such as the true ones.
+    """
+    labels = [label for label in (*wanted, *(i.label for i in detections)) if label in classes]
+    columns = {label: 1 + classes.index(label) for label in list(dict.fromkeys(labels))[:most]}
+    mean = {"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}
+    panels = {"attention λ": readout.attention | mean}
+    for stream, activation in readout.activation.items():
+        panels[f"T-CAM {stream}"] = {label: activation[:, column] for label, column in columns.items()}
+    best = columns.get(detections[0].label) if detections else None
+    return Part(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
+
+
+def proposal_levels(readout: VideoReadout, index: int, settings: DetectionSettings) -> list[tuple[float, float, float]]:
+    """(start, end, lowest threshold) of every proposal for one class, seconds."""
+    lowest: dict[tuple[int, int], float] = {}
+    for level in sorted(settings.levels):
+        for start, end in class_proposals(readout, index, replace(settings, thresholds=(float(level),))).tolist():
+            lowest.setdefault((start, end), float(level))
+    return [(readout.seconds[s, 0], readout.seconds[e - 1, 1], level) for (s, e), level in lowest.items()]

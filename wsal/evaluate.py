@@ -5,6 +5,10 @@ score (ties: the later in the file first, its reversed argsort made stable); eac
 video with the highest tIoU, if that reaches the threshold, else it is a false positive; AP is the area under the
 interpolated precision-recall curve; mAP is the mean over the classes that have a true instance.
 
+The protocol "thumos" adds the THUMOS toolkit's treatment of ambiguous segments and nothing else of it: a detection that
+takes no true instance and touches a segment labelled "Ambiguous" is left out instead of being a false positive. (The
+toolkit also matches instance by instance, and its AP is another; published THUMOS14 figures are mostly ActivityNet's.)
+
 What the official code leaves undefined is defined here, and named under "notes" when it occurs: labels found only among
 the detections count in no class, two segments without any extent have tIoU 0, true instances without extent stay in the
 recall's denominator, a detection in a video that is not in the ground truth is a false positive.
@@ -16,76 +20,124 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from core.annotations import AnnotatedVideo, Instance
+from core.errors import BadInput
+from wsal.datasets import AMBIGUOUS
 
-PROTOCOL = "activitynet"
+PROTOCOLS = ("activitynet", "thumos")
 THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3
+Pairs = Sequence[tuple[str, Instance]]  # (video id, instance)
 
 
 def evaluate(
     ground_truth: Mapping[str, AnnotatedVideo],
     detections: Mapping[str, Sequence[Instance]],
     tious: Sequence[float] = THUMOS_TIOUS,
+    protocol: str = "activitynet",
+    without: Sequence[str] = (),
 ) -> dict:
-    """Score detections against annotations, both as core.annotations reads them.
+    """Score detections against annotations, both as wsal.datasets reads them.
 
-    Returns {"protocol", "tiou", "mAP", "average_mAP", "per_class": {label: AP at each tIoU}, "videos", "ground_truth",
-    "detections", "notes"}; AP and mAP in [0, 1] at full precision, counts of videos, true instances and detections.
+    without: videos that take no part, with their detections. Returns {"protocol", "tiou", "mAP", "average_mAP",
+    "per_class": {label: AP at each tIoU}, "videos", "ground_truth", "detections", "notes"}; AP and mAP in [0, 1] at
+    full precision, counts of videos, true instances and detections. Raises BadInput for a protocol that there is not.
     """
-    truth = _by_label((video.id, instance) for video in ground_truth.values() for instance in video.instances)
-    found = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
+    if protocol not in PROTOCOLS:
+        raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+    left_out = [video for video in without if video in ground_truth or video in detections]
+    ground_truth = {video: known for video, known in ground_truth.items() if video not in left_out}
+    detections = {video: instances for video, instances in detections.items() if video not in left_out}
+    truth, found, ambiguous = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
+    forgiving = ambiguous if protocol == "thumos" else {}
     per_class = {
-        label: class_average_precision(truth[label], found.get(label, []), thresholds) for label in sorted(truth)
+        label: class_average_precision(truth[label], found.get(label, []), thresholds, forgiving)
+        for label in sorted(truth)
     }
     mean = np.mean(list(per_class.values()), axis=0) if per_class else np.zeros(len(thresholds))
     return {
-        "protocol": PROTOCOL,
+        "protocol": protocol,
         "tiou": thresholds.tolist(),
         "mAP": mean.tolist(),
-        "average_mAP": float(mean.mean()),
+        "average_mAP": float(mean.mean()) if len(mean) else 0.0,
         "per_class": {label: precision.tolist() for label, precision in per_class.items()},
         "videos": len(ground_truth),
         "ground_truth": sum(map(len, truth.values())),
         "detections": sum(map(len, found.values())),
-        "notes": _notes(ground_truth, detections, truth, found),
+        "notes": _notes(ground_truth, detections, truth, found) + _ambiguous_notes(ambiguous, protocol, left_out),
     }
 
 
+def labelled_pairs(
+    ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping[str, Sequence[Instance]]
+) -> tuple[dict[str, Pairs], dict[str, Pairs], dict[str, np.ndarray]]:
+    """True instances and detections by label, and {video: (A, 2)} ambiguous segments, which are neither."""
+    truth = _by_label((video.id, instance) for video in ground_truth.values() for instance in video.instances)
+    found = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
+    unsure = defaultdict(list)
+    for video, instance in truth.pop(AMBIGUOUS, []):
+        unsure[video].append(instance)
+    return truth, found, {video: segments_of(instances) for video, instances in unsure.items()}
+
+
 def class_average_precision(
-    truth: Sequence[tuple[str, Instance]], found: Sequence[tuple[str, Instance]], thresholds: np.ndarray
+    truth: Pairs, found: Pairs, thresholds: np.ndarray, ambiguous: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
-    """AP of one class at each tIoU threshold: (len(thresholds),) from the subset's (video id, instance) pairs."""
-    order = np.argsort([instance.score for _, instance in found], kind="stable")[::-1] if found else np.zeros(0, int)
-    hits = np.zeros((len(found), len(thresholds)), dtype=bool)  # (detection by rank, threshold)
+    """AP of one class at each tIoU threshold: (len(thresholds),) from the subset's (video id, instance) pairs.
+
+    ambiguous: {video: (A, 2)} segments whose touch excuses a false positive.
+    """
+    order = by_score(found)
+    hits = matches(truth, found, order, thresholds) >= 0
+    excused = np.zeros(len(found), dtype=bool)
+    if ambiguous:
+        ranked = [found[index] for index in order]
+        excused = np.array([_touches(ambiguous.get(video), instance) for video, instance in ranked], dtype=bool)
+    return np.array(
+        [
+            interpolated_average_precision(hits[hits[:, k] | ~excused, k], len(truth))
+            for k in range(len(thresholds))
+        ]
+    )  # fmt: skip
+
+
+def by_score(found: Pairs) -> np.ndarray:
+    """Indices of the detections by decreasing score; of equal scores the later first."""
+    return np.argsort([instance.score for _, instance in found], kind="stable")[::-1] if found else np.zeros(0, int)
+
+
+def matches(truth: Pairs, found: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """(P, K) index into `truth` of the instance that each detection takes at each threshold, by rank; -1 for none."""
+    taken = np.full((len(order), len(thresholds)), -1)
     rows_of_video, instances_of_video = _rows_by_video(found[index] for index in order), _rows_by_video(truth)
     for video, rows in rows_of_video.items():
         if video in instances_of_video:
+            places = np.array(instances_of_video[video])
             overlaps = temporal_iou(
-                _segments(found[order[row]][1] for row in rows),
-                _segments(truth[column][1] for column in instances_of_video[video]),
+                segments_of(found[order[row]][1] for row in rows), segments_of(truth[place][1] for place in places)
             )
-            hits[rows] = greedy_matches(overlaps, thresholds)
-    return np.array([interpolated_average_precision(hits[:, column], len(truth)) for column in range(len(thresholds))])
+            local = greedy_matches(overlaps, thresholds)
+            taken[rows] = np.where(local >= 0, places[local], -1)
+    return taken
 
 
 def greedy_matches(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Which detections of one video find a true instance: (P, K) bool from tIoU (P, G), rows by decreasing score.
+    """Which true instance each detection of one video takes: (P, K) indices, -1 for none, from tIoU (P, G), best first.
 
     Only the few pairs that reach the lowest threshold are visited, for all K thresholds at once, each row's best true
     instance first. Where a detection overlaps several equally, the official code's reversed numpy argsort decides. Such
     ties are real (a long detection over equally long instances): sorting them otherwise moves an AP of the published
     STPN detections by .01.
     """
-    matched = np.zeros((len(overlaps), len(thresholds)), dtype=bool)
+    matched = np.full((len(overlaps), len(thresholds)), -1)
     free = np.ones((overlaps.shape[1], len(thresholds)), dtype=bool)
     order = np.argsort(overlaps, axis=1)[:, ::-1]
     overlaps = np.take_along_axis(overlaps, order, axis=1)
     rows, ranks = np.nonzero(overlaps >= thresholds.min(initial=np.inf))
     reached = overlaps[rows, ranks][:, None] >= thresholds
     for row, column, passes in zip(rows.tolist(), order[rows, ranks].tolist(), reached, strict=True):
-        taken = passes & free[column] & ~matched[row]
+        taken = passes & free[column] & (matched[row] < 0)
         free[column] ^= taken
-        matched[row] |= taken
+        matched[row, taken] = column
     return matched
 
 
@@ -121,7 +173,14 @@ def _rows_by_video(pairs: Iterable[tuple[str, Instance]]) -> dict[str, list[int]
     return rows
 
 
-def _segments(instances: Iterable[Instance]) -> np.ndarray:
+def _touches(segments: np.ndarray | None, instance: Instance) -> bool:
+    return segments is not None and bool(
+        (np.minimum(segments[:, 1], instance.end) > np.maximum(segments[:, 0], instance.start)).any()
+    )
+
+
+def segments_of(instances: Iterable[Instance]) -> np.ndarray:
+    """(N, 2) seconds."""
     return np.array([(instance.start, instance.end) for instance in instances], dtype=np.float64).reshape(-1, 2)
 
 
@@ -146,6 +205,22 @@ def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Ma
         *((count, f"{count} {what} end where they start or before and match nothing") for what, count in flat.items()),
         (past, f"{past} true instances end after their video; they are taken as they stand"),
         (tied, f"{tied} detections share their score with another of their class; the later in the file goes first"),
+    ]  # fmt: skip
+    return [sentence for occurs, sentence in notes if occurs]
+
+
+def _ambiguous_notes(ambiguous: Mapping[str, np.ndarray], protocol: str, left_out: Sequence[str]) -> list[str]:
+    count = sum(map(len, ambiguous.values()))
+    treated = (
+        "false positives that touch one are left out"
+        if protocol == "thumos"
+        else "this protocol takes them as background"
+    )
+    notes = [
+        (count, f"{count} segments in {len(ambiguous)} videos are ambiguous; {treated}"),
+        (not count and protocol == "thumos", "no segment is marked ambiguous, so this equals the activitynet protocol;"
+                                             " --ambiguous takes the official Ambiguous_test.txt"),
+        (left_out, f"{len(left_out)} videos were left out as asked, with their detections: {_some(left_out)}"),
     ]  # fmt: skip
     return [sentence for occurs, sentence in notes if occurs]
 

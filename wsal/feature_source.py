@@ -1,11 +1,12 @@
 """Annotated videos together with their features: what is there, what fits, and what had to be left out and why."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.annotations import AnnotatedVideo
-from core.errors import PlusmvError
+from core.errors import Missing, PlusmvError
 from features.feature_files import VideoFeatures, read_features
 from features.snippets import SNIPPET_LENGTH
 
@@ -22,8 +23,16 @@ class FeatureSource:
     stride: int = SNIPPET_LENGTH
 
     def read(self, video_id: str) -> VideoFeatures:
-        """One video's features. Raises BadInput or Missing."""
-        return read_features(self.folders, video_id, self.fps, self.stride)
+        """One video's features. Raises BadInput or Missing.
+
+        ActivityNet's ids stand without the "v_" that its files have, so those are tried too.
+        """
+        try:
+            return read_features(self.folders, video_id, self.fps, self.stride)
+        except Missing:
+            with contextlib.suppress(Missing):
+                return replace(read_features(self.folders, f"v_{video_id}", self.fps, self.stride), id=video_id)
+            raise
 
     def read_all(self, videos: Iterable[AnnotatedVideo]) -> tuple[dict[str, VideoFeatures], dict[str, str]]:
         """Features of all videos that have usable ones, and {id: reason} of the others."""

@@ -1,64 +1,197 @@
-"""Training (paper Eq. 11): streams apart, one whole video a step, a fixed number of steps, the last model.
+"""Training: streams apart, whole videos, a fixed number of steps, the last model; many runs in one pass.
 
-Nothing is ever selected on a test set. The order of the videos and the initial weights follow from the seed alone, so a
-run that was killed and started again ends in the same bits: its progress file holds model, optimiser and curves.
+Nothing is ever selected on a test set. Runs that differ only in seed and losses are trained as one stack (wsal.stack),
+each stream in a worker of its own. A run that was stopped (Ctrl-C, SIGTERM) or killed and started again ends in the
+same bits.
 """
 
+import contextlib
 import hashlib
+import importlib.metadata
 import json
-import math
-import time
-from collections.abc import Callable, Iterable, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from core.errors import BadInput, Refused
+from core.errors import Missing, PlusmvError, Refused
+from core.workers import map_unordered
 from core.workspace import remove_stale_parts, write_bytes
-from features.feature_files import STREAMS
-from wsal.checkpoints import Checkpoint, load_checkpoint, read_tensors, save_checkpoint, write_tensors
-from wsal.curves import averages, curves_csv
-from wsal.model import StreamModel, terms
+from wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from wsal.curves import curves_csv
+from wsal.model import StreamModel
 from wsal.settings import Settings
-from wsal.training_set import TrainingSet, TrainingVideo
+from wsal.stack import KEEP_SECONDS, StreamVideos, other_run, train_stack
+from wsal.training_set import TrainingSet
 
+Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
-KEEP_SECONDS = 10.0  # at most this much work is lost to a kill
-Watch = Callable[[Iterable[int], int, str], Iterable[int]]
+
+
+class Watch:
+    """How far a training is, and the wish to stop it, seen by all its processes."""
+
+    def __init__(self, most_tasks: int = 64):
+        self.steps = RawArray("q", most_tasks)  # done, by task
+        self.wish = RawArray("b", 1)
+
+    def stop(self) -> None:
+        """Keep what is done after the step that is running, and end."""
+        self.wish[0] = 1
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self.wish[0])
+
+    @property
+    def done(self) -> int:
+        """Steps done, of all streams and stacks together."""
+        return sum(self.steps)
 
 
 def train(
     training: TrainingSet,
     settings: Settings,
     folder: Path,
-    watch: Watch = lambda steps, total, description: steps,
+    workers: int = 1,
+    watch: Watch | None = None,
     keep_seconds: float = KEEP_SECONDS,
 ) -> Checkpoint:
-    """Train each stream and write checkpoint and curves into the run's folder; goes on where a killed run was.
+    """Train one run into its folder: checkpoint and curves. See `train_together`."""
+    return train_together(training, {"": settings}, folder, workers, watch, keep_seconds)[""]
 
-    A finished run with the same settings and data is returned as it is. Raises Refused if the folder holds a run with
-    others. watch: wraps the steps of a stream, as core.commandline.track does.
+
+def train_together(
+    training: TrainingSet,
+    runs: Mapping[str, Settings],
+    folder: Path,
+    workers: int = 1,
+    watch: Watch | None = None,
+    keep_seconds: float = KEEP_SECONDS,
+) -> dict[str, Checkpoint]:
+    """Train many runs in as few passes over the features as their settings allow; each into folder / name.
+
+    A finished run with the same settings and data is taken as it is. Raises Refused where a folder holds a run with
+    others, KeyboardInterrupt or SystemExit after a signal, once everything done is on disk. workers: processes; 1
+    trains in this one.
     """
-    remove_stale_parts(folder)
-    fingerprint = _fingerprint(training, settings)
-    if (folder / CHECKPOINT).exists():
-        finished = load_checkpoint(folder / CHECKPOINT)
-        _check_same(folder, finished.fingerprint, fingerprint, finished.settings, settings)
-        _remove_progress(folder, settings)
-        return finished
-    models, rows = {}, []
-    for stream in settings.streams:
-        models[stream], found = train_stream(
-            training, stream, settings, _progress(folder, stream), fingerprint, watch, keep_seconds
+    watch = watch or Watch()
+    digest = training.digest()
+    fingerprints = {name: _fingerprint(digest, settings) for name, settings in runs.items()}
+    finished = _finished(folder, runs, fingerprints)
+    stacks = _stacks({name: settings for name, settings in runs.items() if name not in finished})
+    stage = _Training(runs, fingerprints, stacks, folder, watch, keep_seconds)
+    tasks = [
+        (index, training.of_stream(stream)) for index, names in enumerate(stacks) for stream in runs[names[0]].streams
+    ]
+    with _stopped_by_signals(watch):
+        trained = dict(_carry_out(stage, tasks, workers))
+    for index, names in enumerate(stacks):
+        for place, name in enumerate(names):
+            streams = {stream: trained[index, stream] for stream in runs[name].streams}
+            finished[name] = _finish(training, runs[name], fingerprints[name], digest, streams, place, folder / name)
+    if finished:
+        for progress in folder.glob("progress-*.safetensors"):
+            progress.unlink()
+    return {name: finished[name] for name in runs}
+
+
+@dataclass
+class _Training:
+    """The stage of core.workers that trains stacks: a task is the stack's index and the one stream that it needs."""
+
+    runs: Mapping[str, Settings]
+    fingerprints: Mapping[str, str]
+    stacks: Sequence[Sequence[str]]
+    folder: Path
+    watch: Watch
+    keep_seconds: float
+
+    def setup(self) -> None:
+        torch.set_num_threads(1)  # small matrices; and one thread makes the bits the same on every machine
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent hears it, and asks for a clean stop
+
+    def process(self, task: Task) -> tuple[list[dict], list[list[dict]]] | None:
+        """Parameters and curves of each model of the stack; None if stopped."""
+        index, videos = task
+        stream, names = videos.stream, self.stacks[index]
+        place = sum(len(self.runs[stack[0]].streams) for stack in self.stacks[:index])
+        place += self.runs[names[0]].streams.index(stream)
+
+        def tick(done: int) -> bool:
+            self.watch.steps[place % len(self.watch.steps)] = done
+            return self.watch.stopping
+
+        stack = train_stack(
+            videos,
+            [self.runs[name] for name in names],
+            [self.fingerprints[name] for name in names],
+            self.folder / f"progress-{index}-{stream}.safetensors",
+            self.keep_seconds,
+            tick,
         )
-        rows += found
+        if stack is None:
+            return None
+        return [{n: t.numpy() for n, t in model.state_dict().items()} for model in stack.models], stack.rows
+
+
+def _carry_out(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
+    """((index, stream), its value) of all tasks; ends early, without a value, once the watch wishes to stop."""
+    if workers == 1 or len(tasks) < 2:
+        with _one_thread():
+            for task in tasks:
+                value = stage.process(task)
+                if value is None:
+                    return
+                yield (task[0], task[1].stream), value
+        return
+    for outcome in map_unordered(stage, tasks, workers=workers):
+        if outcome.error:
+            raise PlusmvError(outcome.error)
+        if outcome.value is not None:
+            yield (outcome.task[0], outcome.task[1].stream), outcome.value
+
+
+def _stacks(runs: Mapping[str, Settings]) -> list[list[str]]:
+    """Names of the runs that can be trained in one pass, in the order given."""
+    stacks: dict[tuple, list[str]] = {}
+    for name, settings in runs.items():
+        stacks.setdefault(settings.shared(), []).append(name)
+    return list(stacks.values())
+
+
+def _finished(folder: Path, runs: Mapping[str, Settings], fingerprints: Mapping[str, str]) -> dict[str, Checkpoint]:
+    found = {}
+    for name, settings in runs.items():
+        remove_stale_parts(folder / name)
+        with contextlib.suppress(Missing):
+            found[name] = load_checkpoint(folder / name / CHECKPOINT)
+            if found[name].fingerprint != fingerprints[name]:
+                raise Refused(other_run(folder / name, found[name].settings, settings))
+    return found
+
+
+def _finish(training, settings, fingerprint, digest, streams, place, folder) -> Checkpoint:
+    """Write curves and checkpoint of one run; streams: what the stage made of each, `place` the run's in its stack."""
+    models, rows = {}, []
+    for stream, (states, curves) in streams.items():
+        state = {name: torch.from_numpy(array) for name, array in states[place].items()}
+        models[stream] = StreamModel(len(state["mean"]), len(training.classes), settings)
+        models[stream].load_state_dict(state)
+        models[stream].eval()
+        rows += curves[place]
     write_bytes(folder / CURVES, curves_csv(rows).encode())
     checkpoint = Checkpoint(
         settings,
         training.classes,
         models,
         fingerprint,
+        digest,
+        code_version(),
         training.recipes,
         training.weights,
         training.stride,
@@ -66,134 +199,54 @@ def train(
         sum(video.microvideo for video in training.videos),
     )
     save_checkpoint(folder / CHECKPOINT, checkpoint)
-    _remove_progress(folder, settings)
     return checkpoint
 
 
-def train_stream(
-    training: TrainingSet,
-    stream: str,
-    settings: Settings,
-    progress: Path,
-    fingerprint: str,
-    watch: Watch,
-    keep_seconds: float,
-) -> tuple[StreamModel, list[dict]]:
-    """One stream's model after `settings.steps` steps, and its curves: a row about every pass."""
-    features = [torch.from_numpy(video.streams[stream]) for video in training.videos]
-    targets = [torch.from_numpy(video.target) for video in training.videos]
-    model = initial_model(features, len(training.classes), stream, settings)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, fused=True)
-    done, rows = _resume(progress, fingerprint, model, optimiser, settings)
-    order = video_order(training.videos, settings)
-    interval = max(1, min(len(features), settings.steps // 20))
-    seen: list[tuple[dict[str, float], np.ndarray]] = []
-    kept = time.monotonic()
-    for step in watch(range(done, settings.steps), settings.steps - done, f"train {stream}"):
-        seen.append(training_step(model, optimiser, features[order[step]], targets[order[step]]))
-        if (step + 1) % interval == 0 or step + 1 == settings.steps:
-            rows.append({"stream": stream, "step": step + 1, **averages(seen)})
-            seen.clear()
-            if time.monotonic() - kept >= keep_seconds or step + 1 == settings.steps:
-                _keep(progress, fingerprint, model, optimiser, step + 1, rows, settings)
-                kept = time.monotonic()
-    return model.eval(), rows
+def code_version() -> str:
+    """The distribution's version, and a hash over the modules that a trained model follows from."""
+    digest = hashlib.sha256()
+    for name in ("losses", "model", "packing", "settings", "stack", "train"):
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return f"{importlib.metadata.version('plusmv')}+{digest.hexdigest()[:12]}"
+    return f"unknown+{digest.hexdigest()[:12]}"
 
 
-def initial_model(features: list[torch.Tensor], classes: int, stream: str, settings: Settings) -> StreamModel:
-    """A centred model with random weights that follow from seed and stream, whatever ran before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([settings.seed, STREAMS.index(stream)]).generate_state(1)[0]))
-        model = StreamModel(features[0].shape[1], classes, settings)
-    model.centre(features)
-    return model
+def _fingerprint(digest: str, settings: Settings) -> str:
+    return hashlib.sha256(json.dumps([settings.to_json(), digest], sort_keys=True).encode()).hexdigest()
 
 
-def training_step(
-    model: StreamModel, optimiser: torch.optim.Optimizer, features: torch.Tensor, target: torch.Tensor
-) -> tuple[dict[str, float], np.ndarray]:
-    """One step on one video. Returns the weighted terms of the loss and the attention (T,) before the step.
-
-    Raises BadInput once the loss is NaN or infinite: nothing that such a run ends in can be used.
-    """
-    readout = model(features)
-    found = terms(model, readout, target)
-    values = {name: term.item() for name, term in found.items()}
-    if not all(map(math.isfinite, values.values())):
-        raise BadInput("the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights")
-    optimiser.zero_grad()
-    sum(found.values()).backward()
-    optimiser.step()
-    return values, readout.attention.detach().numpy()
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def video_order(videos: Sequence[TrainingVideo], settings: Settings) -> np.ndarray:
-    """(steps,) indices into `videos`: shuffled passes over all of them, from the seed alone.
-
-    With `mv_ratio` that share of the steps goes to microvideos, which otherwise, being many and short, take most.
-    """
-    draws = np.random.default_rng(settings.seed)
-    micro = np.array([video.microvideo for video in videos])
-    if settings.mv_ratio is None or micro.all() or not micro.any():
-        return _passes(np.arange(len(videos)), settings.steps, draws)
-    from_micro = draws.random(settings.steps) < settings.mv_ratio
-    order = np.empty(settings.steps, dtype=np.int64)
-    order[from_micro] = _passes(np.flatnonzero(micro), from_micro.sum(), draws)
-    order[~from_micro] = _passes(np.flatnonzero(~micro), (~from_micro).sum(), draws)
-    return order
-
-
-def _passes(indices: np.ndarray, count: int, draws: np.random.Generator) -> np.ndarray:
-    passes = [draws.permutation(indices) for _ in range(-(-int(count) // len(indices)))]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *passes])[:count]
-
-
-def _fingerprint(training: TrainingSet, settings: Settings) -> str:
-    text = json.dumps([settings.to_json(), training.digest()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _progress(folder: Path, stream: str) -> Path:
-    return folder / f"progress-{stream}.safetensors"
-
-
-def _remove_progress(folder: Path, settings: Settings) -> None:
-    for stream in settings.streams:
-        _progress(folder, stream).unlink(missing_ok=True)
-
-
-def _check_same(folder: Path, theirs: str, ours: str, then: Settings, now: Settings) -> None:
-    if theirs == ours:
+@contextlib.contextmanager
+def _stopped_by_signals(watch: Watch) -> Iterator[None]:
+    """Ctrl-C and SIGTERM let the running step end and be kept, then end the program; a second Ctrl-C at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
         return
-    before, after = then.to_json(), now.to_json()
-    changed = [f"{name} was {before[name]}, now {after[name]}" for name in after if before[name] != after[name]]
-    difference = f"settings ({'; '.join(changed)})" if changed else "training data"
-    raise Refused(f"{folder} holds a run with other {difference}; choose another --run, or remove that folder")
+    heard: list[int] = []
 
+    def hear(number: int, frame: object) -> None:
+        if heard and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        heard.append(number)
+        watch.stop()
 
-def _keep(
-    progress: Path, fingerprint: str, model: StreamModel, optimiser, step: int, rows: list[dict], settings
-) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": tensor for name, tensor in state.items()}
-    facts = {"fingerprint": fingerprint, "settings": settings.to_json(), "step": step, "rows": rows}
-    write_tensors(progress, tensors, facts)
-
-
-def _resume(
-    progress: Path, fingerprint: str, model: StreamModel, optimiser, settings: Settings
-) -> tuple[int, list[dict]]:
-    """Load what was kept into model and optimiser: steps done and curve rows so far, (0, []) for a fresh start."""
-    if not progress.exists():
-        return 0, []
-    tensors, facts = read_tensors(progress)
-    _check_same(progress.parent, facts["fingerprint"], fingerprint, Settings.from_json(facts["settings"]), settings)
-    model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-    states: dict[int, dict] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("adam."):
-            _, index, field = name.split(".")
-            states.setdefault(int(index), {})[field] = tensor
-    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-    return facts["step"], facts["rows"]
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if watch.stopping:
+        if signal.SIGTERM in heard:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt

@@ -9,7 +9,9 @@ import numpy as np
 from core.annotations import AnnotatedVideo
 from core.errors import BadInput, Missing, Refused
 from features.feature_files import STREAMS, VideoFeatures
+from wsal.datasets import labels_of
 from wsal.feature_source import FeatureSource
+from wsal.stack import StreamVideos
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class TrainingSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(self.videos[0].streams)
 
+    def of_stream(self, stream: str) -> StreamVideos:
+        """What a stack of models of one stream trains on."""
+        return StreamVideos(
+            stream,
+            [video.streams[stream] for video in self.videos],
+            np.stack([video.target for video in self.videos]),
+            np.array([video.microvideo for video in self.videos]),
+        )
+
     def digest(self) -> str:
         """sha256 over classes, targets and feature values: equal means the same training data."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
@@ -65,7 +76,7 @@ def load_training_set(
     twice = set(annotated) & set(microvideos)
     if twice:
         raise BadInput(f"video {min(twice)!r} is both in the annotations and in the microvideo set; rename one")
-    classes = tuple(sorted({label for video in annotated.values() for label in video.labels}))
+    classes = tuple(sorted({label for video in annotated.values() for label in labels_of(video)}))
     everyone = {**annotated, **microvideos}
     features, left_out = source.read_all(everyone.values())
     wanted = tuple(streams) if streams else tuple(s for s in STREAMS if any(s in f.streams for f in features.values()))
@@ -76,8 +87,8 @@ def load_training_set(
         if lacking:
             left_out[video_id] = f"its features have no stream {', '.join(lacking)}; extract it, or choose --streams"
         elif target is None:
-            left_out[video_id] = "none of its labels is a class of the annotations" if everyone[video_id].labels else (
-                "it has no label")  # fmt: skip
+            labelled = labels_of(everyone[video_id])
+            left_out[video_id] = "none of its labels is a class of the annotations" if labelled else "it has no label"
         else:
             arrays = {stream: found.streams[stream] for stream in wanted}
             videos.append(TrainingVideo(video_id, target, arrays, video_id in microvideos))
@@ -103,7 +114,7 @@ def load_training_set(
 def _target(video: AnnotatedVideo, classes: tuple[str, ...]) -> np.ndarray | None:
     """Labels divided by their number: CliffDiving, for one, is always also Diving. None without a known label."""
     target = np.zeros(len(classes) + 1, dtype=np.float32)
-    target[[1 + classes.index(label) for label in video.labels if label in classes]] = 1
+    target[[1 + classes.index(label) for label in labels_of(video) if label in classes]] = 1
     return target / target.sum() if target.any() else None
 
 

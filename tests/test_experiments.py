@@ -1,0 +1,42 @@
+"""The ablation: its rows, its seeds, and tables with mean and sd."""
+
+import pytest
+
+from core.errors import BadInput
+from wsal.experiments import WAYS, Score, ablation_rows, as_markdown, seeded, summarised
+from wsal.settings import Settings
+
+
+def test_the_rows_are_every_choice_of_three_terms():
+    rows = ablation_rows(Settings())
+    terms = {tuple(settings.term_weights()) for settings in rows.values()}
+    assert len(rows) == len(terms) == 8
+    assert next(iter(rows)) == "fg"
+    assert rows["fg + bg + guide + cluster"].term_weights() == {"fg": 1.0, "bg": 0.1, "guide": 0.1, "cluster": 0.1}
+    assert ablation_rows(Settings(), True)["STPN"].method == "stpn"
+
+
+def test_all_runs_can_be_trained_as_one_stack():
+    runs = seeded(ablation_rows(Settings(), True), 5)
+    assert len(runs) == 45
+    assert len({settings.shared() for settings in runs.values()}) == 1
+    assert len({(settings.seed, *settings.term_weights().items()) for settings in runs.values()}) == 45
+    with pytest.raises(BadInput, match="at least one seed"):
+        seeded({}, 0)
+
+
+def test_tables_hold_mean_and_sd_over_seeds():
+    way = next(iter(WAYS))
+    scores = [Score("fg", seed, way, [value] * 9, value, [0, value, 1]) for seed, value in enumerate((0.1, 0.3))]
+    scores += [Score("fg", 0, other, [0.0] * 9, 0, [0, 0, 0]) for other in list(WAYS)[1:]]
+    table, *others = summarised(scores, ["fg"])
+    assert table["rows"][0]["mAP"]["mean"] == pytest.approx([0.2] * 9)
+    assert table["rows"][0]["mAP"]["sd"] == pytest.approx([0.02**0.5] * 9)
+    assert others[0]["rows"][0]["mAP"]["sd"] is None  # one seed
+    counts = {"training_videos": 1, "test_videos": 2, "epochs": 3, "seeds": 2}
+    told = {"features": "SIMULATED", "timeline": "drawn", "protocol": "p", "note": "n"}
+    result = counts | told | {"settings": Settings().to_json(), "tables": [table]}
+    text = as_markdown(result)
+    assert "| fg | 20.0 ± 14.1 |" in text
+    assert "SIMULATED" in text
+    assert way in text

@@ -1,0 +1,207 @@
+"""Data sets as others publish them: ActivityNet JSON, THUMOS14's folders of text files, W-TALC's folders of npy arrays.
+
+    read_dataset(path, subset)   a JSON file, or a folder of either kind, by what lies in it
+    read_found(path)             detections, ActivityNet JSON or (a .txt file) THUMOS text
+
+THUMOS text: one instance a line, `video start end` in a file of its class (`BaseballPitch_val.txt`,
+`Ambiguous_test.txt`; columns separated by one or two spaces); detections are `video start end class confidence`, the
+class by its number among the 101 of UCF101. The text says no durations, so they are 0 (unknown). W-TALC's arrays of
+lists are pickles in a .npy coat, read by an unpickler that makes numbers, text, lists and arrays, nothing else.
+"""
+
+import io
+import pickle
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy._core import multiarray
+
+from core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
+from core.errors import BadInput
+from core.workspace import write_bytes
+from features.checkpoint import ADMITTED
+
+AMBIGUOUS = "Ambiguous"  # THUMOS14: no class; nobody could say whether the action is there
+NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers leave them out
+CLASS_NUMBERS = {
+    "BaseballPitch": 7, "BasketballDunk": 9, "Billiards": 12, "CleanAndJerk": 21, "CliffDiving": 22,
+    "CricketBowling": 23, "CricketShot": 24, "Diving": 26, "FrisbeeCatch": 31, "GolfSwing": 33,
+    "HammerThrow": 36, "HighJump": 40,
+    "JavelinThrow": 45, "LongJump": 51, "PoleVault": 68, "Shotput": 79, "SoccerPenalty": 85, "TennisSwing": 92,
+    "ThrowDiscus": 93, "VolleyballSpiking": 97,
+}  # fmt: skip
+TIOUS = {  # named sets of tIoU thresholds
+    "thumos": "0.1:0.9:0.1",
+    "activitynet": "0.5:0.95:0.05",
+    "activitynet5": "0.5:0.9:0.1",
+}
+SUFFIXES = {"_val": "validation", "_test": "test"}
+WTALC_FILES = ("videoname", "subset", "duration", "segments", "labels")
+
+
+def read_dataset(path: Path, subset: str | None = None) -> dict[str, AnnotatedVideo]:
+    """Read {id: video} of one subset, or of all. Raises BadInput naming the file at fault, or what is missing.
+
+    Instances that nobody could judge keep the label "Ambiguous"; it is no class (see `labels_of`).
+    """
+    if not path.is_dir():
+        return read_annotations(path, subset)
+    videos = _read_wtalc(path) if (path / "segments.npy").is_file() else _read_text_folder(path)
+    chosen = {name: video for name, video in videos.items() if subset in (None, video.subset)}
+    if not chosen:
+        raise BadInput(
+            f"{path} has no video of subset {subset!r}; it has {', '.join(sorted({v.subset for v in videos.values()}))}"
+        )
+    return chosen
+
+
+def labels_of(video: AnnotatedVideo) -> tuple[str, ...]:
+    """The video's classes: its labels without "Ambiguous"."""
+    return tuple(label for label in video.labels if label != AMBIGUOUS)
+
+
+def read_found(path: Path) -> dict[str, tuple[Instance, ...]]:
+    """Read {id: detections} from ActivityNet JSON, or from THUMOS text where the name ends in .txt."""
+    if path.suffix != ".txt":
+        return read_detections(path)
+    names = {number: name for name, number in CLASS_NUMBERS.items()}
+    found = defaultdict(list)
+    for line, words in _lines(path, 5):
+        start, end, number, score = _numbers(path, line, words[1:])
+        if number not in names:
+            raise BadInput(f"{path}, line {line}: there is no THUMOS14 class {words[3]!r}")
+        found[words[0].removesuffix(".mp4")].append(Instance(names[number], start, end, score))
+    return {video: tuple(instances) for video, instances in found.items()}
+
+
+def thumos_text(detections: Mapping[str, Iterable[Instance]]) -> str:
+    """Detections as the THUMOS toolkit reads them. Raises BadInput for a label that is no THUMOS14 class."""
+    lines = []
+    for video, instances in detections.items():
+        for instance in instances:
+            if instance.label not in CLASS_NUMBERS:
+                raise BadInput(
+                    f"{instance.label!r} is no THUMOS14 class, so the THUMOS text format has no number for it"
+                )
+            number = CLASS_NUMBERS[instance.label]
+            lines.append(f"{video} {instance.start:.3f} {instance.end:.3f} {number} {instance.score!r}\n")
+    return "".join(lines)
+
+
+def write_thumos_text(path: Path, detections: Mapping[str, Iterable[Instance]]) -> None:
+    """Write detections in the THUMOS text format, by rename."""
+    write_bytes(path, thumos_text(detections).encode())
+
+
+def read_ambiguous(path: Path) -> dict[str, tuple[Instance, ...]]:
+    """Read {id: ambiguous instances} from the official `Ambiguous_test.txt`."""
+    found = defaultdict(list)
+    for line, words in _lines(path, 3):
+        start, end = _numbers(path, line, words[1:])
+        found[words[0]].append(Instance(AMBIGUOUS, start, end))
+    return {video: tuple(instances) for video, instances in found.items()}
+
+
+def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
+    files = [(p, s) for suffix, s in SUFFIXES.items() for p in sorted(folder.rglob(f"*{suffix}.txt"))]
+    if not files:
+        raise BadInput(
+            f"{folder} holds neither THUMOS14's class files (such as BaseballPitch_val.txt) nor W-TALC's segments.npy"
+        )
+    instances: dict[str, list[Instance]] = defaultdict(list)
+    subsets = {}
+    for path, subset in files:
+        label = path.stem.rpartition("_")[0]
+        for line, words in _lines(path, 3):
+            start, end = _numbers(path, line, words[1:])
+            instances[words[0]].append(Instance(label, start, end))
+            subsets[words[0]] = subset
+    return {
+        name: AnnotatedVideo(name, subsets[name], 0.0, 0.0, tuple(sorted(found, key=lambda i: (i.start, i.end))))
+        for name, found in sorted(instances.items())
+    }
+
+
+def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
+    names, subsets, durations, segments, labels = (_array(folder / f"{name}.npy") for name in WTALC_FILES)
+    if len({len(column) for column in (names, subsets, durations, segments, labels)}) > 1:
+        raise BadInput(f"the arrays in {folder} differ in length, so they are not of one data set")
+    videos = {}
+    for name, subset, duration, places, kinds in zip(names, subsets, durations, segments, labels, strict=True):
+        identity = _text(name)
+        try:
+            instances = tuple(
+                Instance(_text(kind), float(place[0]), float(place[1]))
+                for place, kind in zip(places, kinds, strict=True)
+            )
+            seconds = float(np.ravel(duration)[0])
+        except (TypeError, ValueError, IndexError) as error:
+            raise BadInput(f"{folder}: the instances of {identity!r} are no [start, end] with a label each") from error
+        if not np.isfinite([seconds, *(t for i in instances for t in (i.start, i.end))]).all():
+            raise BadInput(f"{folder}: the times of {identity!r} are not finite numbers")
+        videos[identity] = AnnotatedVideo(identity, _text(subset), seconds, 0.0, instances)
+    return videos
+
+
+ADMITTED_IN_LISTS = {
+    **ADMITTED,
+    ("numpy.core.multiarray", "scalar"): multiarray.scalar,
+    ("numpy._core.multiarray", "scalar"): multiarray.scalar,
+}
+
+
+class _ListUnpickler(pickle.Unpickler):
+    """Makes lists, text, numbers and numpy arrays; refuses every other class and function."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in ADMITTED_IN_LISTS:
+            raise BadInput(f"it asks for {module}.{name}, which no annotation needs; it was not run")
+        return ADMITTED_IN_LISTS[module, name]
+
+
+def _array(path: Path) -> Sequence:
+    """A .npy file's array; lists in it come through the unpickler above. Raises BadInput for anything else."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            _, _, kind = read(file)
+            if not kind.hasobject:
+                file.seek(0)
+                return np.load(file, allow_pickle=False)
+            return np.ravel(_ListUnpickler(io.BytesIO(file.read()), encoding="bytes").load())
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # a damaged pickle raises nearly any kind
+        raise BadInput(f"cannot read {path}: {' '.join(str(error).split())}") from error
+
+
+def _text(value: object) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _lines(path: Path, columns: int) -> Iterable[tuple[int, list[str]]]:
+    """(line number, words) of every line that is not empty."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if words and len(words) != columns:
+            raise BadInput(f"{path}, line {number}: {len(words)} columns instead of {columns}: {line.strip()!r:.80}")
+        if words:
+            yield number, words
+
+
+def _numbers(path: Path, line: int, words: Sequence[str]) -> list[float]:
+    try:
+        numbers = list(map(float, words))
+    except ValueError as error:
+        raise BadInput(f"{path}, line {line}: {' '.join(words)!r:.80} are not all numbers") from error
+    if not np.isfinite(numbers).all():
+        raise BadInput(f"{path}, line {line}: a number is not finite")
+    return numbers

@@ -1,0 +1,222 @@
+"""The commands `detect` and `plot`: a trained run and features, or a video file, in; detections and pictures out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.annotations import AnnotatedVideo, Instance, detections_json
+from core.commandline import HOME, Home, Json, emit, say, table, track
+from core.errors import BadInput, Refused
+from core.workspace import Workspace, write_json
+from wsal.options import (
+    AllowMixed,
+    Annotations,
+    CheckpointFile,
+    FeatureFps,
+    FeatureStride,
+    Folders,
+    Proposals,
+    Run,
+    Subset,
+    Thresholds,
+    open_source,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def detect(
+    annotations: Annotations = None,
+    features: Folders = None,
+    subset: Subset = None,
+    video: Annotated[
+        Path | None, typer.Option(help="A video file, instead of features; --annotations then only draw the truth.")
+    ] = None,
+    run: Run = None,
+    checkpoint: CheckpointFile = None,
+    classifier: Annotated[str | None, typer.Option(help="kinetics: no run needed, only --video.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the detections go (default: beside the checkpoint; --video: HOME/detections)."),
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="Write them in the THUMOS text format too.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="Write a CSV of class scores per video, no detections.")] = None,
+    proposals: Proposals = "attention",
+    thresholds: Thresholds = None,
+    gate: Annotated[float, typer.Option(help="Least video-level probability of a class.")] = 0.1,
+    theta: Annotated[float, typer.Option(help="Share of RGB in Eq. 12.")] = 0.5,
+    overlap: Annotated[float, typer.Option(help="tIoU above which the worse of two detections goes.")] = 0.5,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
+    ] = None,
+    feature_fps: FeatureFps = 25.0,
+    feature_stride: FeatureStride = 16,
+    allow_mixed_recipes: AllowMixed = False,
+    allow_other_classes: Annotated[
+        bool, typer.Option("--allow-other-classes", help="Annotations may have labels that the run does not know.")
+    ] = False,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Find actions: with a trained run in features or a video, or with the I3D's own Kinetics classes in a video."""
+    import torch
+
+    from wsal import detection_runs as runs
+    from wsal.checkpoints import load_checkpoint
+    from wsal.datasets import read_dataset
+    from wsal.detect import DetectionSettings
+    from wsal.feature_source import summary
+    from wsal.proposals import parse_steps
+
+    if classifier and (classifier != "kinetics" or not video or run or checkpoint):
+        raise BadInput("--classifier must be kinetics, and goes with --video and neither --run nor --checkpoint")
+    if video and not video.is_file():
+        raise BadInput(f"there is no video file {video}")
+    if video and (features or scores or text):
+        raise BadInput("--video stands alone; leave out --features, --scores and --text")
+    truth = _truth_of(video, annotations) if video and annotations else ()
+    workspace = Workspace(home)
+    settings = DetectionSettings(gate, theta, proposals, parse_steps(thresholds) if thresholds else None, overlap)
+    if classifier:
+        _report_video(runs.detect_in_video_by_kinetics(video), truth, workspace, video, out, plot, as_json)
+        return
+    path = checkpoint_path(workspace, run, checkpoint)
+    torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
+    trained = load_checkpoint(path)
+    if video:
+        found = runs.detect_in_video(trained, video, settings, allow_mixed_recipes)
+        _report_video(found, truth, workspace, video, out, plot, as_json)
+        return
+    source = open_source(features, feature_fps, feature_stride)
+    videos = read_dataset(annotations, subset) if annotations else runs.every_video(source)
+    if not allow_other_classes:
+        check_classes(videos, trained.classes, path)
+    readouts, left_out = runs.read_videos(
+        trained, source, track(videos.values(), len(videos), "detect"), allow_mixed_recipes
+    )
+    for line in summary(left_out):
+        say(line)
+    if scores:
+        rows = runs.write_scores(scores, readouts, trained.classes, theta)
+        emit({"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}, as_json,
+             f"{rows} scores of {len(readouts)} videos written to {scores}")  # fmt: skip
+        return
+    _report_detections(trained, readouts, left_out, settings, out or path.with_name("detections.json"), text, as_json)
+
+
+@app.command()
+def plot(
+    video: Annotated[str, typer.Option(help="Id of the video: the name of its feature file.")],
+    features: Folders = None,
+    run: Annotated[list[str] | None, typer.Option(help="A training run; given twice, one above the other.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint file, instead of --run.")] = None,
+    annotations: Annotations = None,
+    film: Annotated[Path | None, typer.Option(help="The video file, for frames above the curves.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the PNG goes (default HOME/plots/ID.png).")] = None,
+    proposals: Proposals = "attention",
+    thresholds: Thresholds = None,
+    feature_fps: FeatureFps = 25.0,
+    feature_stride: FeatureStride = 16,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Draw one video over time: attention, T-CAM by stream, proposals, detections, truth; two runs as in Figure 4."""
+    from wsal.checkpoints import load_checkpoint
+    from wsal.datasets import read_dataset
+    from wsal.detect import DetectionSettings
+    from wsal.pictures import film_frames, plot_features
+    from wsal.proposals import parse_steps
+
+    workspace = Workspace(home)
+    paths = [checkpoint_path(workspace, name, None) for name in run or []] + list(checkpoint or [])
+    if not paths:
+        raise BadInput("say which trained run to draw: --run NAME or --checkpoint FILE, once or twice")
+    known = read_dataset(annotations) if annotations else {}
+    if annotations and video not in known:
+        raise BadInput(f"{annotations} has no video {video!r}; correct --video, or leave out --annotations")
+    found = open_source(features, feature_fps, feature_stride).read(video)
+    target = out or workspace.home / "plots" / f"{video}.png"
+    settings = DetectionSettings(proposals=proposals, thresholds=parse_steps(thresholds) if thresholds else None)
+    trained = {}
+    for path in paths:
+        name = path.parent.name if path.name == "checkpoint.safetensors" else str(path)
+        trained[str(path) if name in trained else name] = load_checkpoint(path)
+    truth = known[video].instances if known else ()
+    frames = film_frames(film, float(found.seconds()[-1, 1])) if film else ()
+    counts = plot_features(target, found, trained, settings, truth, frames)
+    emit({"video": video, "plot": str(target), "detections": counts, "truth": len(truth)}, as_json, str(target))
+
+
+def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | None) -> Path:
+    """The checkpoint of a run, or the file named. Raises BadInput for neither or both."""
+    if bool(run) == bool(checkpoint):
+        raise BadInput(
+            "say which trained run to use: --run NAME or --checkpoint FILE, or --video with --classifier kinetics"
+        )
+    return checkpoint or workspace.run(run) / "checkpoint.safetensors"
+
+
+def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
+    """Raises Refused where the annotations have a label that the run was not trained to know."""
+    from wsal.datasets import labels_of
+
+    unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
+    if unknown:
+        raise Refused(
+            f"{path} was trained on another class list: it does not know {', '.join(unknown[:3])}"
+            f"{' and more' if len(unknown) > 3 else ''}; use a run of these classes, or --allow-other-classes"
+        )
+
+
+def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
+    """The true instances of the video that bears the file's name."""
+    from wsal.datasets import read_dataset
+
+    known = read_dataset(annotations)
+    if video.stem not in known:
+        raise BadInput(f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without the truth")
+    return known[video.stem].instances
+
+
+def _report_detections(
+    trained, readouts: dict, left_out: dict[str, str], settings, target: Path, text: Path | None, as_json: bool
+) -> None:
+    from wsal import detection_runs as runs
+    from wsal.datasets import write_thumos_text
+
+    found = runs.detect_all(trained, readouts, settings)
+    facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
+    result = detections_json(found, **facts)
+    if text:
+        write_thumos_text(text, found)
+    write_json(target, result)
+    count = f"{len(readouts) + len(left_out)} videos = {len(readouts)} read + {len(left_out)} left out"
+    total = sum(map(len, found.values()))
+    where = f"{target} and {text}" if text else str(target)
+    emit(result, as_json, f"{count}; {total} detections written to {where}")
+
+
+def _report_video(
+    found,
+    truth: tuple[Instance, ...],
+    workspace: Workspace,
+    video: Path,
+    out: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    from wsal.pictures import film_frames
+    from wsal.video_plot import plot_video
+
+    target = out or workspace.home / "detections" / f"{video.stem}.json"
+    picture = plot or target.with_suffix(".png")
+    frames = film_frames(video, float(found.seconds[-1, 1]))
+    plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.part], truth, frames)
+    facts = {"made_with": found.made_with, **found.facts, "plot": str(picture)}
+    result = detections_json({video.stem: found.detections}, **facts)
+    write_json(target, result)
+    rows = [(i.label, i.score, round(i.start, 2), round(i.end, 2)) for i in found.detections[:20]]
+    made = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
+    emit(result, as_json, [made, f"{target}  {picture}"])

@@ -1,0 +1,173 @@
+"""Where the errors come from, after DETAD (Alwassel et al., ECCV 2018), on plain arrays.
+
+False positives: of each class the best 10 G detections count, G being its number of true instances. One that takes no
+instance is, by the instance of any class that it overlaps most (ties: one of its own class):
+
+                          its own class      another class
+    tIoU >= t             double detection   wrong label
+    .1 <= tIoU < t        localization       confusion
+    tIoU < .1             background
+
+How much a type costs is what the mAP of those detections gains where all of that type are removed (plain AP; DETAD's
+normalises by the mean number of instances). False negatives: true instances that no detection takes, by their length,
+by the share of the video they cover, and by how many instances of the class their video has. Several tIoU thresholds
+are averaged.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.annotations import AnnotatedVideo, Instance
+from wsal.evaluate import by_score, interpolated_average_precision, labelled_pairs, matches, segments_of, temporal_iou
+
+TRUE = "true positive"
+ERRORS = ("double detection", "wrong label", "localization", "confusion", "background")
+LEAST_TIOU = 0.1  # below which a detection has nothing to do with an instance
+TOPS = 10  # the best TOPS * G detections of a class are looked at
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Groups of true instances: each ends at an edge, included."""
+
+    length: tuple[float, ...]  # seconds
+    coverage: tuple[float, ...]  # of the video
+    instances: tuple[float, ...]  # of the class in the video
+
+
+BINS = {  # DETAD's, for its two data sets
+    "thumos": Bins((3, 6, 12, 18, np.inf), (0.02, 0.04, 0.06, 0.08, 1), (1, 40, 80, np.inf)),
+    "activitynet": Bins((30, 60, 120, 180, np.inf), (0.2, 0.4, 0.6, 0.8, 1), (1, 4, 8, np.inf)),
+}
+
+
+def diagnose(
+    ground_truth: Mapping[str, AnnotatedVideo],
+    detections: Mapping[str, Sequence[Instance]],
+    tious: Sequence[float] = (0.5,),
+    bins: Bins = BINS["thumos"],
+) -> dict:
+    """What is wrong with these detections, as shares and mAP in [0, 1].
+
+    Returns {"tiou", "mAP" (of the best 10 G), "true_instances", "detections" (looked at), "profile": [{"top": k,
+    "detections", type: share}] for the k-th G of each class's detections, "impact": {error: gain in mAP},
+    "false_negatives": {"length" | "coverage" | "instances": [{"group", "true", "missed", "rate"}]}, "missed": rate
+    over all, "notes"}.
+    """
+    truth, found, _ = labelled_pairs(ground_truth, detections)
+    thresholds = np.asarray(tious, dtype=np.float64)
+    everything = {name: video.instances for name, video in ground_truth.items()}
+    profile = [Counter() for _ in range(TOPS)]
+    gains = {error: [] for error in ERRORS}
+    precisions, missed = [], []
+    for label in sorted(truth):
+        mine = found.get(label, [])
+        taken = matches(truth[label], mine, order := by_score(mine), thresholds)
+        missed += [
+            (label, video, i, 1 - (taken == row).any(axis=0).mean()) for row, (video, i) in enumerate(truth[label])
+        ]
+        top = TOPS * len(truth[label])
+        ranked = [mine[index] for index in order[:top]]
+        types = error_types(ranked, taken[:top], everything, thresholds)  # (P, K) of names
+        for rank, row in enumerate(types):
+            profile[rank // len(truth[label])].update(row)
+        precisions.append(_precision(types, len(truth[label])))
+        for error in ERRORS:
+            gains[error].append(_precision(types, len(truth[label]), without=error) - precisions[-1])
+    looked_at = sum(map(Counter.total, profile))
+    return {
+        "tiou": thresholds.tolist(),
+        "mAP": float(np.mean(precisions)) if precisions else 0.0,
+        "true_instances": len(missed),
+        "detections": looked_at // max(1, len(thresholds)),
+        "profile": [_shares(top, counts, len(thresholds)) for top, counts in enumerate(profile, 1)],
+        "impact": {error: float(np.mean(gain)) if gain else 0.0 for error, gain in gains.items()},
+        "false_negatives": _false_negatives(ground_truth, missed, bins),
+        "missed": float(np.mean([share for *_, share in missed])) if missed else 0.0,
+        "notes": _notes(ground_truth, truth, found),
+    }
+
+
+def error_types(
+    ranked: Sequence[tuple[str, Instance]],
+    taken: np.ndarray,
+    everything: Mapping[str, Sequence[Instance]],
+    thresholds: np.ndarray,
+) -> np.ndarray:
+    """(P, K) TRUE or one of ERRORS for each detection of one class and each threshold.
+
+    ranked: (video, detection) by decreasing score; taken: (P, K), -1 where it takes no instance; everything: all true
+    instances of each video, of any class.
+    """
+    own, other = np.zeros(len(ranked)), np.zeros(len(ranked))
+    for row, (video, detection) in enumerate(ranked):
+        instances = everything.get(video, ())
+        if instances:
+            overlaps = temporal_iou(segments_of([detection]), segments_of(instances))[0]
+            same = np.array([instance.label == detection.label for instance in instances])
+            own[row], other[row] = overlaps[same].max(initial=0), overlaps[~same].max(initial=0)
+    mine = (own >= other)[:, None]
+    best = np.maximum(own, other)[:, None]
+    reaches, near = best >= thresholds, best >= LEAST_TIOU
+    cases = [taken >= 0, reaches & mine, reaches & ~mine, near & mine, near & ~mine]
+    return np.select([np.broadcast_to(case, taken.shape) for case in cases], [TRUE, *ERRORS[:4]], ERRORS[4])
+
+
+def _precision(types: np.ndarray, positives: int, without: str | None = None) -> float:
+    """AP of detections by rank, averaged over the thresholds, once those of one error type are gone."""
+    columns = [column[column != without] == TRUE for column in types.T]
+    return float(np.mean([interpolated_average_precision(column, positives) for column in columns]))
+
+
+def _shares(top: int, counts: Counter, thresholds: int) -> dict:
+    total = counts.total()
+    shares = {name: counts[name] / total if total else 0.0 for name in (TRUE, *ERRORS)}
+    return {"top": top, "detections": total // max(1, thresholds)} | shares
+
+
+def _false_negatives(ground_truth: Mapping[str, AnnotatedVideo], missed: Sequence, bins: Bins) -> dict[str, list[dict]]:
+    counts = Counter((label, video) for label, video, *_ in missed)
+    lengths = np.array([instance.end - instance.start for _, _, instance, _ in missed])
+    durations = np.array([ground_truth[video].duration for _, video, *_ in missed])
+    coverage = np.divide(lengths, durations, out=np.full(len(lengths), np.nan), where=durations > 0)
+    several = np.array([counts[label, video] for label, video, *_ in missed])
+    shares = np.array([share for *_, share in missed])
+    return {
+        name: _groups(values, edges, shares)
+        for name, values, edges in (
+            ("length", lengths, bins.length),
+            ("coverage", coverage, bins.coverage),
+            ("instances", several, bins.instances),
+        )
+    }
+
+
+def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> list[dict]:
+    groups, low = [], 0.0
+    for edge in edges:
+        inside = (values > low) & (values <= edge)
+        true = int(inside.sum())
+        gone = float(shares[inside].sum())
+        name = f"over {low:g}" if np.isinf(edge) else f"up to {edge:g}" if low == 0 else f"{low:g} to {edge:g}"
+        groups.append({"group": name, "true": true, "missed": gone, "rate": gone / true if true else 0.0})
+        low = edge
+    return groups
+
+
+def _notes(ground_truth: Mapping[str, AnnotatedVideo], truth: Mapping, found: Mapping) -> list[str]:
+    instances = [(ground_truth[video], instance) for pairs in truth.values() for video, instance in pairs]
+    flat = sum(instance.end <= instance.start for _, instance in instances)
+    past = sum(0 < video.duration < instance.end - instance.start for video, instance in instances)
+    silent = sum(video.duration <= 0 for video, _ in instances)
+    unknown = sorted(set(found) - set(truth))
+    notes = [
+        (flat, f"{flat} true instances have no extent and are in no group of lengths"),
+        (past, f"{past} true instances are longer than their video and are in no group of coverage"),
+        (silent, f"{silent} true instances lie in videos of unknown duration and are in no group of coverage"),
+        (unknown, f"{sum(len(found[u]) for u in unknown)} detections have labels without any true instance and are not"
+                  " looked at"),
+    ]  # fmt: skip
+    return [sentence for occurs, sentence in notes if occurs]

@@ -1,0 +1,179 @@
+"""The commands `evaluate` and `diagnose`: detections against annotations, how good and what is wrong."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.annotations import AnnotatedVideo, Instance
+from core.commandline import HOME, Home, Json, emit, say, table
+from core.errors import BadInput
+from core.workspace import Workspace, write_json
+from wsal.options import ANNOTATIONS, FeatureFps, FeatureStride, Folders, Subset, open_source, percent, tious_named
+
+app = typer.Typer(rich_markup_mode=None)
+
+GroundTruth = Annotated[Path, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
+Detections = Annotated[Path, typer.Option(help="Detections: ActivityNet JSON, or THUMOS text where it ends in .txt.")]
+Tious = Annotated[
+    str,
+    typer.Option(
+        help="tIoU thresholds: thumos (.1:.9), activitynet (.5:.95), activitynet5, start:stop:step or a list."
+    ),
+]
+Videos = Annotated[
+    str, typer.Option(help="all, or 210: THUMOS14 without the two test videos annotated beyond their end (212 is all).")
+]
+Ambiguous = Annotated[Path | None, typer.Option(help="THUMOS14's Ambiguous_test.txt, added to the ground truth.")]
+
+
+@app.command()
+def evaluate(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    subset: Subset = None,
+    protocol: Annotated[
+        str, typer.Option(help="activitynet: interpolated AP, greedy match; thumos: ambiguous segments excuse too.")
+    ] = "activitynet",
+    tiou: Tious = "thumos",
+    videos: Videos = "all",
+    ambiguous: Ambiguous = None,
+    as_json: Json = False,
+) -> None:
+    """Score detections against annotations: AP per class and mAP at each tIoU."""
+    from wsal.datasets import NOT_IN_210, read_found
+    from wsal.evaluate import PROTOCOLS
+    from wsal.evaluate import evaluate as score
+
+    if protocol not in PROTOCOLS:
+        raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+    without, levels = _left_out(videos, NOT_IN_210), tious_named(tiou)
+    truth = _truth(ground_truth, subset, ambiguous)
+    result = score(truth, read_found(detections), levels, protocol, without)
+    title = (f"AP in %, {result['protocol']} protocol: {result['videos']} videos, {result['ground_truth']} true"
+             f" instances, {result['detections']} detections")  # fmt: skip
+    rows = [("mAP", *percent(result["mAP"]))]
+    rows += [(label, *percent(precision)) for label, precision in result["per_class"].items()]
+    columns = ["tIoU", *(f"{level:g}" for level in result["tiou"]), "mean"]
+    emit(result, as_json, [table(title, columns, rows), *(f"note: {note}" for note in result["notes"])])
+
+
+@app.command()
+def diagnose(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    subset: Subset = None,
+    tiou: Tious = "0.5",
+    bins: Annotated[str, typer.Option(help="Groups of lengths and coverage: thumos or activitynet.")] = "thumos",
+    videos: Videos = "all",
+    out: Annotated[Path | None, typer.Option(help="Folder for diagnosis.json and diagnosis.png.")] = None,
+    html: Annotated[Path | None, typer.Option(help="All of it, pictures too, in one HTML file.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="With --html: also draw videos as this training run sees them.")
+    ] = None,
+    features: Folders = None,
+    show: Annotated[int, typer.Option(min=0, help="With --run: how many videos to draw.")] = 4,
+    feature_fps: FeatureFps = 25.0,
+    feature_stride: FeatureStride = 16,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Say where the errors come from, after DETAD: false positives by type, what each costs, and what is missed."""
+    from wsal.datasets import NOT_IN_210, read_found
+    from wsal.diagnose import BINS
+    from wsal.diagnose import diagnose as analyse
+    from wsal.diagnosis_page import diagnosis_page, plot_diagnosis
+    from wsal.evaluate import THUMOS_TIOUS
+    from wsal.evaluate import evaluate as score
+
+    if bins not in BINS:
+        raise BadInput(f"there are no bins {bins!r}; use {' or '.join(BINS)}")
+    if run and not (features and html):
+        raise BadInput("--run draws videos into the page: give --features and --html with it")
+    without = _left_out(videos, NOT_IN_210)
+    truth = {name: v for name, v in _truth(ground_truth, subset, None).items() if name not in without}
+    found = {name: instances for name, instances in read_found(detections).items() if name not in without}
+    result = analyse(truth, found, tious_named(tiou), BINS[bins])
+    if out:
+        write_json(out / "diagnosis.json", result)
+        plot_diagnosis(out / "diagnosis.png", result)
+    if html:
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = []
+            if run:
+                source = open_source(features, feature_fps, feature_stride)
+                pictures = _drawn(Path(folder), Workspace(home), run, source, truth, show)
+            scores = score(truth, found, THUMOS_TIOUS if bins == "thumos" else tious_named("activitynet"))
+            diagnosis_page(html, detections.name, result, scores, pictures)
+    written = [str(path) for path in (out and out / "diagnosis.png", html) if path]
+    emit(result | {"written": written}, as_json, [*_tables(result), *(f"note: {n}" for n in result["notes"]), *written])
+
+
+def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, AnnotatedVideo]:
+    from dataclasses import replace
+
+    from wsal.datasets import read_ambiguous, read_dataset
+
+    truth = read_dataset(path, subset)
+    for video, more in (read_ambiguous(ambiguous) if ambiguous else {}).items():
+        if video in truth:
+            truth[video] = replace(truth[video], instances=(*truth[video].instances, *more))
+    return truth
+
+
+def _left_out(videos: str, two: tuple[str, ...]) -> tuple[str, ...]:
+    if videos not in ("all", "210", "212"):
+        raise BadInput(f"--videos must be all, 210 or 212, not {videos!r}")
+    return two if videos == "210" else ()
+
+
+def _drawn(
+    folder: Path, workspace: Workspace, run: str, source, truth: dict[str, AnnotatedVideo], show: int
+) -> list[Path]:
+    """Pictures of the first videos of different classes that have features."""
+    from core.errors import PlusmvError
+    from wsal.checkpoints import load_checkpoint
+    from wsal.detect import DetectionSettings
+    from wsal.pictures import plot_features
+
+    trained = {run: load_checkpoint(workspace.run(run) / "checkpoint.safetensors")}
+    first: dict[str, AnnotatedVideo] = {}
+    for video in truth.values():
+        first.setdefault(video.instances[0].label if video.instances else "", video)
+    drawn = []
+    for video in first.values():
+        if len(drawn) == show:
+            break
+        try:
+            path, instances = folder / f"{len(drawn)}.png", _certain(video.instances)
+            plot_features(path, source.read(video.id), trained, DetectionSettings(), instances)
+            drawn.append(path)
+        except PlusmvError as error:
+            say(f"not drawn: {video.id}: {error}")
+    return drawn
+
+
+def _certain(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    from wsal.datasets import AMBIGUOUS
+
+    return tuple(instance for instance in instances if instance.label != AMBIGUOUS)
+
+
+def _tables(result: dict) -> list:
+    from wsal.diagnose import ERRORS, TRUE
+
+    at = ", ".join(f"{level:g}" for level in result["tiou"])
+    kinds = (TRUE, *ERRORS)
+    profile = [(f"{row['top']} G", row["detections"], *(f"{100 * row[kind]:.1f}" for kind in kinds))
+               for row in result["profile"]]  # fmt: skip
+    impact = [(kind, f"{100 * gain:+.1f}") for kind, gain in result["impact"].items()]
+    tables = [
+        table(f"false positives in % of each G of detections, tIoU {at}", ["", "detections", *kinds], profile),
+        table(f"mAP {100 * result['mAP']:.1f} %; gain if all of a type were gone", ["type", "mAP"], impact),
+    ]
+    missed = f"missed: {100 * result['missed']:.1f} % of {result['true_instances']} true instances"
+    for name, groups in result["false_negatives"].items():
+        rows = [(g["group"], g["true"], f"{100 * g['rate']:.1f}") for g in groups]
+        tables.append(table(f"{missed}, by {name}", [name, "true", "missed %"], rows))
+    return tables

@@ -1,0 +1,200 @@
+"""The commands `experiment` and `simulate`: tables with mean and sd over seeds, and simulated features for them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.annotations import AnnotatedVideo, write_annotations
+from core.commandline import HOME, Home, Json, emit, say, table, track
+from core.errors import BadInput
+from core.workers import available_cores
+from core.workspace import Workspace, write_bytes, write_json
+from wsal.options import (
+    ANNOTATIONS,
+    FeatureFps,
+    FeatureStride,
+    Processes,
+    open_source,
+    percent,
+    steps_bar,
+    streams_named,
+    three_weights,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+Timeline = Annotated[Path | None, typer.Option("--annotations", help=f"{ANNOTATIONS} (default: a drawn timeline).")]
+Width = Annotated[int, typer.Option(min=1, help="Of the simulated features.")]
+WorldSeed = Annotated[int, typer.Option(min=0, help="Of the simulated world.")]
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="ablation: the eight choices of the paper's losses (Table 1).")],
+    annotations: Timeline = None,
+    features: Annotated[
+        list[Path] | None, typer.Option("--features", help="Real feature files; without them, simulated ones are made.")
+    ] = None,
+    train_subset: Annotated[str, typer.Option(help="Subset to train on.")] = "validation",
+    test_subset: Annotated[str, typer.Option(help="Subset to score, once, after the last step.")] = "test",
+    seeds: Annotated[int, typer.Option(min=1, help="Initial weights a row; all share the order of the videos.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training videos.")] = 60,
+    lr: Annotated[float, typer.Option(help="Learning rate of Adam (paper: 1e-4).")] = 3e-4,
+    width: Width = 256,
+    world: WorldSeed = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Videos a step, packed (paper: 1).")] = 1,
+    loss_weights: Annotated[str, typer.Option(help="Of L_bg, L_guide, L_cluster where switched on.")] = "0.1,0.1,0.1",
+    pool: Annotated[str, typer.Option(help="norm or mean (paper).")] = "norm",
+    centre: Annotated[float, typer.Option(help="Length of the centred features; 0: raw (paper).")] = 8.0,
+    detach: Annotated[bool, typer.Option(help="Hold L_guide's targets still.")] = True,
+    bias: Annotated[bool, typer.Option(help="Give the classifier a bias (paper: none).")] = False,
+    sigma: Annotated[float, typer.Option(help="Snippets, of the Gaussian over L_guide's targets.")] = 1.0,
+    stpn: Annotated[bool, typer.Option(help="Add STPN's row.")] = False,
+    streams: Annotated[str | None, typer.Option(help="rgb,flow or one of them (default: all there are).")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Name of the experiment's folder of runs (default: its name).")
+    ] = None,
+    workers: Processes = None,
+    feature_fps: FeatureFps = 25.0,
+    feature_stride: FeatureStride = 16,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Train every row with every seed in one pass, score each once, and print mean and sd. Runs again: goes on."""
+    from wsal import experiments
+    from wsal.datasets import read_dataset
+    from wsal.feature_source import summary
+    from wsal.settings import Settings
+    from wsal.training_set import load_training_set
+
+    if name != "ablation":
+        raise BadInput(f"there is no experiment {name!r}; use ablation")
+    known = read_dataset(annotations) if annotations else _drawn(world)
+    source = open_source(features, feature_fps, feature_stride) if features else _simulated(known, width, world)
+    training = load_training_set(_subset(known, train_subset), source, streams_named(streams))
+    test = _subset(known, test_subset)
+    base = Settings(
+        streams=training.streams, **three_weights(loss_weights), pool=pool, centre=centre, detach=detach, bias=bias,
+        sigma=sigma, lr=lr, batch=batch, steps=epochs * -(-len(training.videos) // batch),
+    )  # fmt: skip
+    rows = experiments.ablation_rows(base, stpn)
+    folder = Workspace(home).run(run or name)
+    _train(training, experiments.seeded(rows, seeds), folder, workers or available_cores())
+    usable, left_out = source.read_all(test.values())
+    for line in summary(training.left_out | left_out):
+        say(line)
+    tasks = [(row, seed) for row in rows for seed in range(seeds)]
+    scored = experiments.score_all(folder, tasks, test, usable, workers or available_cores())
+    scores = [score for found in track(scored, len(tasks), "detect and evaluate") for score in found]
+    result = {
+        "experiment": name,
+        "features": str((features and [str(f) for f in features]) or f"SIMULATED, width {width}, seed {world}"),
+        "timeline": str(annotations or "drawn"),
+        "settings": base.to_json(),
+        "epochs": epochs,
+        "seeds": seeds,
+        "training_videos": len(training.videos),
+        "test_videos": len(test),
+        "left_out": training.left_out | left_out,
+        "protocol": "activitynet, tIoU .1 to .9",
+        "note": experiments.ORDER_NOTE,
+        "tables": experiments.summarised(scores, list(rows)),
+        "warnings": experiments.collapsed(folder, tasks),
+        "scores": [vars(score) for score in scores],
+    }
+    write_json(folder / f"{name}.json", result)
+    write_bytes(folder / f"{name}.md", experiments.as_markdown(result).encode())
+    emit(result, as_json, [*_tables(result), str(folder / f"{name}.md")])
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for annotations.json and features/.")],
+    annotations: Timeline = None,
+    subset: Annotated[str | None, typer.Option(help="Which subset to make features of (default: all).")] = None,
+    width: Width = 256,
+    world: WorldSeed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make simulated two-stream features on a real or a drawn timeline. Videos that are there already are left."""
+    from features.feature_files import write_features
+    from wsal.datasets import read_dataset
+    from wsal.simulation import Simulation, World
+
+    known = read_dataset(annotations) if annotations else _drawn(world)
+    chosen = {video: entry for video, entry in known.items() if subset in (None, entry.subset)}
+    made = World(Simulation(width, world), _classes(known))
+    write_annotations(out / "annotations.json", known.values(), note="simulated features belong to this timeline")
+    marker = out / "features" / "simulated.json"
+    facts = {"simulated": made.simulation.recipe, "classes": list(made.classes)}
+    _check_world(marker, facts)
+    write_json(marker, facts)
+    done = 0
+    for video in track(chosen.values(), len(chosen), "simulate"):
+        path = out / "features" / f"{video.id}.safetensors"
+        if not path.exists():
+            write_features(path, made.features(video))
+            done += 1
+    result = {"videos": len(chosen), "made": done, "skipped": len(chosen) - done, "out": str(out)} | facts
+    emit(result, as_json, f"{len(chosen)} videos = {done} made + {len(chosen) - done} there before; {out}")
+
+
+def _check_world(marker: Path, facts: dict) -> None:
+    import json
+
+    if marker.exists() and json.loads(marker.read_text()) != facts:
+        raise BadInput(f"{marker.parent} holds another simulated world; choose another --out, or remove it")
+
+
+def _drawn(world: int) -> dict[str, AnnotatedVideo]:
+    from wsal.simulation import drawn_timeline
+
+    return drawn_timeline(world)
+
+
+def _classes(known: dict[str, AnnotatedVideo]) -> list[str]:
+    from wsal.datasets import labels_of
+
+    return sorted({label for video in known.values() for label in labels_of(video)})
+
+
+def _simulated(known: dict[str, AnnotatedVideo], width: int, world: int):
+    from wsal.simulation import SimulatedFeatures, Simulation, World
+
+    return SimulatedFeatures(World(Simulation(width, world), _classes(known)))
+
+
+def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, AnnotatedVideo]:
+    chosen = {name: video for name, video in known.items() if video.subset == subset}
+    if not chosen:
+        raise BadInput(f"the annotations have no video of subset {subset!r}")
+    return chosen
+
+
+def _train(training, runs: dict, folder: Path, workers: int) -> None:
+    from wsal.train import Watch, train_together
+
+    watch, one = Watch(), next(iter(runs.values()))
+    with steps_bar(watch, one.steps * len(one.streams), f"train {len(runs)} runs"):
+        train_together(training, runs, folder, min(workers, len(one.streams)), watch)
+
+
+def _tables(result: dict) -> list:
+    from wsal import experiments
+
+    made = [f"{result['features']}; timeline {result['timeline']}; {result['note']}"]
+    for entry in result["tables"]:
+        rows = [(row["row"], *_with_sd(row["mAP"]), f"{100 * row['top1']['mean']:.1f}") for row in entry["rows"]]
+        columns = ["losses", *experiments.COLUMNS, "mean", "top-1"]
+        made.append(
+            table(f"mAP in % ± sd over {result['seeds']} seeds, proposals: {entry['proposals']}", columns, rows)
+        )
+    return made + [f"warning: {text}" for text in result["warnings"]]
+
+
+def _with_sd(values: dict) -> list[str]:
+    means = percent(values["mean"])
+    if values["sd"] is None:
+        return means
+    return [f"{mean}±{100 * sd:.1f}" for mean, sd in zip(means[:-1], values["sd"], strict=True)] + means[-1:]

@@ -1,0 +1,101 @@
+"""What the commands of wsal share: options, and how their text becomes settings. Loads nothing heavy."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.commandline import bar
+from core.errors import BadInput
+
+if TYPE_CHECKING:
+    from wsal.feature_source import FeatureSource
+    from wsal.train import Watch
+
+ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
+Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
+Folders = Annotated[list[Path] | None, typer.Option("--features", help="Folder of feature files; may be repeated.")]
+FeatureFps = Annotated[float, typer.Option(min=0.1, help="Frames a second of feature files that do not say.")]
+FeatureStride = Annotated[int, typer.Option(min=1, help="Frames between snippets, of feature files that do not say.")]
+AllowMixed = Annotated[
+    bool, typer.Option("--allow-mixed-recipes", help="Use features made in different ways together.")
+]
+Subset = Annotated[str | None, typer.Option(help="Which subset of the annotations (default: all).")]
+Run = Annotated[str | None, typer.Option(help="Name of the training run.")]
+CheckpointFile = Annotated[Path | None, typer.Option("--checkpoint", help="A checkpoint file, instead of --run.")]
+Processes = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a stream and core).")]
+Proposals = Annotated[str, typer.Option(help="attention (paper) or tcam (STPN).")]
+Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]
+
+
+def open_source(folders: list[Path] | None, fps: float, stride: int) -> "FeatureSource":
+    """The feature folders. Raises BadInput for none, or for one that is not there."""
+    from wsal.feature_source import FeatureSource
+
+    if not folders:
+        raise BadInput("say where the feature files are: --features DIR")
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadInput(f"there is no feature folder {folder}; extract features first, or correct --features")
+    return FeatureSource(tuple(folders), fps, stride)
+
+
+def streams_named(text: str | None) -> tuple[str, ...] | None:
+    """The streams named, in our order, each once; None for all there are."""
+    from features.feature_files import STREAMS
+
+    if text is None:
+        return None
+    named = {part.strip() for part in text.split(",")}
+    if named - set(STREAMS):
+        raise BadInput(f"--streams must be rgb, flow or both, not {text!r}")
+    return tuple(stream for stream in STREAMS if stream in named)
+
+
+def three_weights(text: str) -> dict[str, float]:
+    """ "0.1,0.1,0.1" as the settings' weights of L_bg, L_guide and L_cluster."""
+    try:
+        background, guide, cluster = map(float, text.split(","))
+    except ValueError as error:
+        raise BadInput(f"--loss-weights {text!r} are not three numbers, such as 0.1,0.1,0.1") from error
+    return {"background_weight": background, "guide_weight": guide, "cluster_weight": cluster}
+
+
+def tious_named(text: str) -> tuple[float, ...]:
+    """tIoU thresholds by the name of a set, as start:stop:step, or as a list."""
+    from wsal.datasets import TIOUS
+    from wsal.proposals import parse_steps
+
+    levels = parse_steps(TIOUS.get(text, text))
+    if not all(0 < level <= 1 for level in levels):
+        raise BadInput("--tiou thresholds must be above 0 and at most 1")
+    return levels
+
+
+def percent(values: list[float]) -> list[str]:
+    """Values and their mean, in %."""
+    return [f"{100 * value:.1f}" for value in (*values, sum(values) / len(values))]
+
+
+@contextlib.contextmanager
+def steps_bar(watch: "Watch", total: int, description: str) -> Iterator[None]:
+    """A bar of the steps that the training processes have done."""
+    over = threading.Event()
+
+    def follow(advance) -> None:
+        seen = 0
+        while not over.wait(0.3):
+            advance(watch.done - seen)
+            seen = watch.done
+
+    with bar(total, description) as advance:
+        thread = threading.Thread(target=follow, args=(advance,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

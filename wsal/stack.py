@@ -1,0 +1,259 @@
+"""Training a stack of models of one stream in one pass over the features (paper Eq. 11): the steps, and what is kept.
+
+The runs of a stack see the same videos in the same order and may differ in seed and losses (wsal.settings.APART). Each
+has its own optimiser state and ends in the bits it would end in alone. All randomness follows from the seeds, and what
+is kept on disk holds everything, so a run that was stopped anywhere goes on to the same bits.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import BadInput, Refused
+from features.feature_files import STREAMS
+from wsal.checkpoints import read_tensors, write_tensors
+from wsal.curves import averages
+from wsal.model import Readout, StreamModel, read_snippets, terms, weighted
+from wsal.packing import Packed
+from wsal.settings import Settings
+
+KEEP_SECONDS = 10.0  # at most this much work is lost to a kill
+
+
+@dataclass(frozen=True)
+class StreamVideos:
+    """What a stack trains on: the features of one stream, and the labels."""
+
+    stream: str
+    features: list[np.ndarray]  # (T, d) float32 each
+    targets: np.ndarray  # (videos, C+1) float32
+    microvideo: np.ndarray  # (videos,) bool
+
+
+class Stack:
+    """Models, their optimiser, and the curves so far."""
+
+    def __init__(self, videos: StreamVideos, settings: Sequence[Settings]):
+        self.settings = list(settings)
+        self.models = [initial_model(videos, each) for each in settings]
+        parameters = [parameter for model in self.models for parameter in model.parameters()]
+        self.optimiser = torch.optim.Adam(parameters, lr=settings[0].lr, fused=True)
+        self.done = 0  # steps
+        self.rows: list[list[dict]] = [[] for _ in settings]  # of each model's curves
+        self.seen = Seen()
+
+    def step(self, video: Packed) -> None:
+        """One step of every model on the same packed videos."""
+        readout = read_snippets(self.models, video.features)
+        found = weighted(self.models, terms(self.models, readout, video))
+        losses = torch.stack(list(found.values())).sum(0)  # (M,)
+        self.optimiser.zero_grad()
+        losses.backward(torch.ones_like(losses))
+        self.optimiser.step()
+        self.done += 1
+        self.seen.add({name: term.detach() for name, term in found.items()}, readout, video.count)
+
+    def close_row(self, stream: str) -> None:
+        """Turn what was seen since the last row into a row of each model's curves.
+
+        Raises BadInput once a loss is NaN or infinite: nothing that such a run ends in can be used.
+        """
+        for rows, each, row in zip(self.rows, self.settings, self.seen.rows(), strict=True):
+            kept = {
+                name: value for name, value in row.items() if name not in self.seen.terms or name in each.term_weights()
+            }
+            row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in each.term_weights()), **kept}
+            if not all(math.isfinite(value) for name, value in row.items() if name != "stream"):
+                raise BadInput(
+                    "the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights"
+                )
+            rows.append(row)
+        self.seen = Seen()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, and what was seen since the last row."""
+        found = {f"{i}.model.{name}": t for i, m in enumerate(self.models) for name, t in m.state_dict().items()}
+        names = [(i, name) for i, model in enumerate(self.models) for name, _ in model.named_parameters()]
+        states = self.optimiser.state_dict()["state"]
+        for index, (i, name) in enumerate(names):
+            found |= {f"{i}.adam.{name}.{key}": tensor for key, tensor in states.get(index, {}).items()}
+        return found | self.seen.tensors()
+
+    def load(self, tensors: dict[str, Tensor], places: Sequence[int]) -> None:
+        """Take up what `tensors` kept; model i of this stack was model places[i] of that one."""
+        states, index = {}, 0
+        for model, place in zip(self.models, places, strict=True):
+            state = {n.split(".", 2)[2]: t for n, t in tensors.items() if n.startswith(f"{place}.model.")}
+            model.load_state_dict(state)
+            for name, _ in model.named_parameters():
+                start = f"{place}.adam.{name}."
+                states[index] = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+                index += 1
+        states = {index: state for index, state in states.items() if state}
+        self.optimiser.load_state_dict({"state": states, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        self.seen = Seen.of(tensors, places)
+
+
+@dataclass
+class Seen:
+    """Loss terms and attention of the steps since the last row of the curves."""
+
+    terms: dict[str, list[Tensor]] = field(default_factory=dict)  # name -> (M,) a step
+    attention: list[Tensor] = field(default_factory=list)  # (M, T) a step
+
+    def add(self, found: dict[str, Tensor], readout: Readout, count: int) -> None:
+        for name, term in found.items():
+            self.terms.setdefault(name, []).append(term)
+        self.attention.append(readout.attention.detach()[:, :count])
+
+    def rows(self) -> list[dict[str, float]]:
+        """For each model the mean of each term, and the attention's mean and quantiles."""
+        terms = {name: torch.stack(values).double().mean(0).tolist() for name, values in self.terms.items()}
+        attention = torch.cat(self.attention, dim=1).numpy()
+        return [
+            {name: values[index] for name, values in terms.items()} | averages(attention[index])
+            for index in range(len(attention))
+        ]
+
+    def tensors(self) -> dict[str, Tensor]:
+        if not self.attention:
+            return {}
+        found = {f"seen.{name}": torch.stack(values) for name, values in self.terms.items()}
+        return found | {"seen.attention": torch.cat(self.attention, dim=1)}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor], places: Sequence[int]) -> "Seen":
+        if "seen.attention" not in tensors:
+            return cls()
+        kept = {n.removeprefix("seen."): t for n, t in tensors.items() if n.startswith("seen.")}
+        attention = kept.pop("attention")[list(places)]
+        return cls({name: list(values[:, list(places)]) for name, values in kept.items()}, [attention])
+
+
+def initial_model(videos: StreamVideos, settings: Settings) -> StreamModel:
+    """A centred model with random weights that follow from seed and stream, whatever ran before."""
+    width, classes = videos.features[0].shape[1], videos.targets.shape[1] - 1
+    with torch.random.fork_rng(devices=[]):
+        sequence = np.random.SeedSequence([settings.seed, STREAMS.index(videos.stream)])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        model = StreamModel(width, classes, settings)
+    if settings.centre:
+        model.centre(*map(torch.from_numpy, snippet_statistics(videos.features)))
+    return model
+
+
+def snippet_statistics(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (d,) float32 over all snippets, video by video: no second copy of the features."""
+    count = sum(map(len, features))
+    mean = sum(video.sum(axis=0, dtype=np.float64) for video in features) / count
+    square = sum(((video - mean) ** 2).sum(axis=0) for video in features) / count
+    return mean.astype(np.float32), np.sqrt(square).astype(np.float32)
+
+
+def video_order(microvideo: np.ndarray, settings: Settings) -> np.ndarray:
+    """(steps, batch) indices of videos: shuffled passes over all of them, from the seed alone.
+
+    With `mv_ratio` that share of the videos seen are microvideos, which otherwise, being many and short, are most.
+    """
+    draws, count = np.random.default_rng(settings.order), settings.steps * settings.batch
+    if settings.mv_ratio is None or microvideo.all() or not microvideo.any():
+        order = _passes(np.arange(len(microvideo)), count, draws)
+    else:
+        from_micro = draws.random(count) < settings.mv_ratio
+        order = np.empty(count, dtype=np.int64)
+        order[from_micro] = _passes(np.flatnonzero(microvideo), from_micro.sum(), draws)
+        order[~from_micro] = _passes(np.flatnonzero(~microvideo), (~from_micro).sum(), draws)
+    return order.reshape(settings.steps, settings.batch)
+
+
+def _passes(indices: np.ndarray, count: int, draws: np.random.Generator) -> np.ndarray:
+    passes = [draws.permutation(indices) for _ in range(-(-int(count) // len(indices)))]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *passes])[:count]
+
+
+class Feed:
+    """The packed videos of each step, centred once; single videos stay packed."""
+
+    def __init__(self, videos: StreamVideos, model: StreamModel, settings: Settings):
+        with torch.no_grad():
+            self.features = [model.centred(torch.from_numpy(video)) for video in videos.features]
+        self.targets = torch.from_numpy(videos.targets)
+        self.order = video_order(videos.microvideo, settings)
+        self.single: dict[int, Packed] = {}
+
+    def at(self, step: int) -> Packed:
+        chosen = self.order[step].tolist()
+        if len(chosen) > 1:
+            return Packed([self.features[index] for index in chosen], self.targets[chosen])
+        (index,) = chosen
+        if index not in self.single:
+            self.single[index] = Packed([self.features[index]], self.targets[chosen])
+            self.features[index] = self.single[index].features[: len(self.features[index])]  # one copy is enough
+        return self.single[index]
+
+
+def train_stack(
+    videos: StreamVideos,
+    settings: Sequence[Settings],
+    fingerprints: Sequence[str],
+    progress: Path,
+    keep_seconds: float = KEEP_SECONDS,
+    tick: Callable[[int], bool] = lambda done: False,
+) -> Stack | None:
+    """Train the stack to its last step; goes on from what `progress` kept. None if asked to stop: then it is kept.
+
+    fingerprints: of each run's settings and data, by which it is known again. tick: told the steps done after each;
+    says whether to stop. Raises Refused if `progress` is of other runs.
+    """
+    stack = Stack(videos, settings)
+    _resume(progress, fingerprints, stack)
+    feed = Feed(videos, stack.models[0], settings[0])
+    steps, a_pass = settings[0].steps, -(-len(videos.features) // settings[0].batch)
+    interval = max(1, min(a_pass, steps // 20))
+    kept = time.monotonic()
+    while stack.done < steps:
+        stack.step(feed.at(stack.done))
+        if stack.done % interval == 0 or stack.done == steps:
+            stack.close_row(videos.stream)
+        stopping = tick(stack.done)
+        if stopping or stack.done == steps or time.monotonic() - kept >= keep_seconds:
+            _keep(progress, fingerprints, stack)
+            kept = time.monotonic()
+        if stopping and stack.done < steps:
+            return None
+    return stack
+
+
+def _keep(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
+    rows = dict(zip(fingerprints, stack.rows, strict=True))
+    settings = [each.to_json() for each in stack.settings]
+    facts = {"runs": list(fingerprints), "settings": settings, "step": stack.done, "rows": rows}
+    write_tensors(progress, stack.tensors(), facts)
+
+
+def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
+    """Load what was kept into the stack; nothing where nothing was."""
+    if not progress.exists():
+        return
+    tensors, facts = read_tensors(progress)
+    if not set(fingerprints) <= set(facts["runs"]):
+        then = Settings.from_json(facts["settings"][0])
+        raise Refused(other_run(progress.parent, then, stack.settings[0], "an unfinished run"))
+    places = [facts["runs"].index(fingerprint) for fingerprint in fingerprints]
+    stack.load(tensors, places)
+    stack.done = facts["step"]
+    stack.rows = [facts["rows"][fingerprint] for fingerprint in fingerprints]
+
+
+def other_run(folder: Path, then: Settings, now: Settings, kind: str = "a run") -> str:
+    """In one line, how what lies in a run's folder differs from what was asked for."""
+    before, after = then.to_json(), now.to_json()
+    changed = [f"{name} was {before[name]}, now {after[name]}" for name in after if before[name] != after[name]]
+    difference = f"settings ({'; '.join(changed)})" if changed else "training data"
+    return f"{folder} holds {kind} with other {difference}; choose another --run, or remove that folder"

@@ -1,0 +1,166 @@
+"""The command `train`: annotations and features in, a run out; all arithmetic is in the other modules."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
+from core.commandline import HOME, Home, Json, emit, say, table
+from core.errors import BadInput
+from core.workers import available_cores
+from core.workspace import Workspace
+from wsal.options import (
+    ANNOTATIONS,
+    AllowMixed,
+    FeatureFps,
+    FeatureStride,
+    Folders,
+    Processes,
+    open_source,
+    steps_bar,
+    streams_named,
+    three_weights,
+)
+
+app = typer.Typer(rich_markup_mode=None)
+LITTLE = 1e12  # multiplications and additions: what a core does in about the time in which another process starts
+
+
+@app.command()
+def train(
+    annotations: Annotated[Path, typer.Option(help=f"{ANNOTATIONS}; only the labels are used.")],
+    features: Folders = None,
+    subset: Annotated[str, typer.Option(help="Which subset of the annotations to train on.")] = "validation",
+    mv: Annotated[
+        bool, typer.Option("--mv", help="Add the workspace's exported microvideos and their features.")
+    ] = False,
+    mv_set: Annotated[Path | None, typer.Option(help="Add the microvideos of this ActivityNet JSON.")] = None,
+    mv_ratio: Annotated[float | None, typer.Option(help="Share of the videos seen that are microvideos.")] = None,
+    method: Annotated[str, typer.Option(help="bm (the paper) or stpn (its baseline).")] = "bm",
+    run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all videos (default 25).")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of --epochs.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Videos a step, packed (paper: 1).")] = 1,
+    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
+    seed: Annotated[int, typer.Option(min=0, help="Decides initial weights and the order of videos.")] = 0,
+    loss_weights: Annotated[str, typer.Option(help="Of L_bg, L_guide, L_cluster; 0 switches off.")] = "0.1,0.1,0.1",
+    sparsity: Annotated[float, typer.Option(help="Weight of STPN's sparsity loss.")] = 1e-4,
+    pool: Annotated[str, typer.Option(help="norm: divide by the attention's mass; mean: by T (paper).")] = "norm",
+    centre: Annotated[float, typer.Option(help="Length of the centred features; 0: raw (paper).")] = 8.0,
+    detach: Annotated[bool, typer.Option(help="Hold L_guide's targets still.")] = True,
+    bias: Annotated[bool, typer.Option(help="Give the classifier a bias (paper: none).")] = False,
+    sigma: Annotated[float, typer.Option(help="Snippets, of the Gaussian over L_guide's targets.")] = 1.0,
+    streams: Annotated[str | None, typer.Option(help="rgb,flow or one of them (default: all there are).")] = None,
+    workers: Processes = None,
+    feature_fps: FeatureFps = 25.0,
+    feature_stride: FeatureStride = 16,
+    allow_mixed_recipes: AllowMixed = False,
+    home: Home = HOME,
+    as_json: Json = False,
+) -> None:
+    """Train on video-level labels, without or with microvideos (+MV). The same command again resumes."""
+    from wsal.datasets import read_dataset
+    from wsal.feature_source import summary
+    from wsal.settings import Settings
+    from wsal.training_set import load_training_set
+
+    if mv_ratio is not None and not (mv or mv_set):
+        raise BadInput("--mv-ratio shares the steps with microvideos; add them with --mv or --mv-set")
+    workspace = Workspace(home)
+    microvideos = _microvideos(workspace, mv, mv_set)
+    training = load_training_set(
+        read_dataset(annotations, subset),
+        open_source([*(features or []), *([workspace.features] if mv else [])], feature_fps, feature_stride),
+        streams_named(streams),
+        microvideos,
+        allow_mixed_recipes,
+    )
+    settings = Settings(
+        streams=training.streams,
+        method=method,
+        **three_weights(loss_weights),
+        sparsity_weight=sparsity,
+        pool=pool,
+        centre=centre,
+        detach=detach,
+        bias=bias,
+        sigma=sigma,
+        lr=lr,
+        steps=steps or (epochs or 25) * -(-len(training.videos) // batch),
+        batch=batch,
+        mv_ratio=mv_ratio,
+        seed=seed,
+    )
+    for line in summary(training.left_out):
+        say(line)
+    if training.unknown_recipes:
+        say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not say how they were made;"
+            " make sure that all were made alike")  # fmt: skip
+    folder = workspace.run(run or method + ("+mv" if mv or mv_set else ""))
+    result = _train(training, settings, folder, workers or _enough(training, settings))
+    emit(result, as_json, _training_text(result))
+
+
+def _enough(training, settings) -> int:
+    """Processes for a training: one a stream and core, but none of its own where starting it takes longer."""
+    snippets = sum(len(array) for video in training.videos for array in video.streams.values()) / len(training.videos)
+    width = next(iter(training.videos[0].streams.values())).shape[1]
+    products = 4 * settings.steps * settings.batch * snippets * width * settings.hidden
+    return min(len(settings.streams), available_cores()) if products > LITTLE else 1
+
+
+def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[str, AnnotatedVideo]:
+    from core.annotations import read_annotations
+
+    exported = workspace.exports / "microvideos.json"
+    if mv and not mv_set and not exported.exists():
+        raise BadInput(
+            f"there are no exported microvideos in {exported}; run `plusmv export`, or name a file with --mv-set"
+        )
+    path = mv_set or (exported if mv else None)
+    return read_annotations(path, MICROVIDEO_SUBSET) if path else {}
+
+
+def _train(training, settings, folder: Path, workers: int) -> dict:
+    from wsal import curves, train
+
+    finished_before, watch = (folder / train.CHECKPOINT).exists(), train.Watch()
+    with steps_bar(watch, settings.steps * len(settings.streams), "train"):
+        trained = train.train(training, settings, folder, workers, watch)
+    rows = curves.read_curves(folder / train.CURVES)
+    if not (folder / "curves.png").exists():
+        from wsal.plots import plot_curves
+
+        plot_curves(folder / "curves.png", folder.name, rows)
+    warnings = curves.collapse_warnings(rows)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    return {
+        "run": folder.name,
+        "checkpoint": str(folder / train.CHECKPOINT),
+        "finished_before": finished_before,
+        "videos": trained.videos,
+        "microvideos": trained.microvideos,
+        "left_out": training.left_out,
+        "classes": list(trained.classes),
+        "settings": settings.to_json(),
+        "code": trained.code,
+        "last": {row["stream"]: row for row in rows},
+        "warnings": warnings,
+    }
+
+
+def _training_text(result: dict) -> list:
+    settings, done = (
+        result["settings"],
+        "was finished before, nothing to do" if result["finished_before"] else "finished",
+    )
+    rows = [(stream, row["loss"], row["attention_mean"], row["attention_q10"], row["attention_q90"])
+            for stream, row in result["last"].items()]  # fmt: skip
+    return [
+        f"run {result['run']} {done}: {settings['steps']} steps a stream on {result['videos']} videos"
+        f" ({result['microvideos']} of them microvideos), {len(result['left_out'])} left out",
+        table("at the end", ["stream", "loss", "mean attention", "10 %", "90 %"], rows),
+        result["checkpoint"],
+    ]
