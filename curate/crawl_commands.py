@@ -67,7 +67,8 @@ def crawl(
     targets = _targets(catalog, folder, tag, action, actions)
     with bar(None, f"crawl {source}") as advance:
         limits = Limits(limit, min_seconds, max_seconds)
-        result = Crawl(catalog, workspace, folder, limits, retry_failed, dry_run, advance).run(targets, workers)
+        crawl = Crawl(catalog, workspace, folder, limits, retry_failed, dry_run, on_page=lambda run, n: advance(n))
+        result = crawl.run(targets, workers)
     met = [name for name in ENDINGS if result["totals"][name] or name in ("downloaded", "known")]
     columns = ("tag", "action", "found", *met)
     rows = [[run[name] for name in columns] for run in result["runs"]]

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from core.actions import normalise_tag
 from core.errors import BadInput, Missing
 from curate.manifest import NAMES, Manifest
-from curate.source import FoundPost, Page
+from curate.source import FoundPost, Page, PostGone
 from curate.text import bounded, bounded_line, printable
 from db.models import PostState
 
@@ -33,17 +33,25 @@ VIDEO_SUFFIXES = (
 class FolderSource:
     """Clips of one folder. Raises Missing or BadInput for a folder or manifest that cannot be used."""
 
-    name = "folder"
-    platform = "folder"
+    name = platform = "folder"
+    tool = account = ""
 
     def __init__(
-        self, folder: Path, manifest: Path | None = None, max_bytes: int | None = None, apart_from: Path | None = None
+        self,
+        folder: Path,
+        manifest: Path | None = None,
+        max_bytes: int | None = None,
+        apart_from: Path | None = None,
+        metadata_only: bool = False,
     ):
-        """apart_from: a folder below that is not searched: the workspace, whose media are no posts."""
+        """apart_from: a folder below that is not searched: the workspace, whose media are no posts.
+
+        metadata_only: no file is opened; a manifest's rows are posts whether or not their files are there.
+        """
         if not folder.is_dir():
             raise Missing(f"there is no folder {folder}; name one with --path")
         self.folder = folder.resolve()
-        self.max_bytes = max_bytes
+        self.max_bytes, self._metadata_only = max_bytes, metadata_only
         path = manifest or self._own_manifest()
         self.manifest = Manifest(path) if path else None
         self._folders = {} if self.manifest else self._folders_by_tag(apart_from and apart_from.resolve())
@@ -65,6 +73,17 @@ class FolderSource:
         for page in _pages(posts):
             done += len(page)
             yield Page(page, {"posts": done})
+
+    def look(self, post: FoundPost) -> FoundPost:
+        """The post, if its file is there and has the same content. Raises PostGone."""
+        try:
+            with self._open(post.locator or post.platform_id) as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except BadInput as error:
+            raise PostGone(f"{error}") from error
+        if self._identity(post.locator or post.platform_id, sha256) != post.identity:
+            raise PostGone("the file has another content now, or the folder is another")
+        return post
 
     def download(self, post: FoundPost, file: BinaryIO) -> None:
         """Copy the file. Raises BadInput where it is not the content that was found any more."""
@@ -88,11 +107,14 @@ class FolderSource:
 
     def _post(self, relative: str, row: Mapping[str, str], named: bool = True) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
-        post = FoundPost(self.platform, printable(relative, 500), self._identity(relative, ""), locator=relative)
+        unread = self._identity(relative, "")
+        post = FoundPost(self.platform, printable(relative, 500), unread, locator=relative)
         if not named:
             return post.ended(PostState.FILTERED, "its name has no video's suffix; name it in a manifest to take it")
         try:
             post = replace(post, **_facts(row))
+            if self._metadata_only:
+                return post
             with self._open(relative) as file:
                 size = os.fstat(file.fileno()).st_size
                 if self.max_bytes is not None and size > self.max_bytes:
@@ -101,7 +123,7 @@ class FolderSource:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except BadInput as error:
             return post.ended(PostState.FAILED, str(error), retryable=True)
-        return replace(post, identity=self._identity(relative, digest))
+        return replace(post, identity=self._identity(relative, digest), former=unread)
 
     def _open(self, relative: str) -> BinaryIO:
         """A plain file inside the folder, whatever its path pretends; pipes are not waited for."""
