@@ -45,6 +45,7 @@ class Asked:
     host: str
     path: str  # with its query
     cookies: str
+    key: str = ""
 
 
 class PlatformServer:
@@ -136,7 +137,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path if self.tunnel else f"{parts.path}?{parts.query}" if parts.query else parts.path
-        asked = Asked(self.command, host, path, self.headers.get("Cookie") or "")
+        key = self.headers.get("Authorization") or self.headers.get("X-Goog-Api-Key") or ""
+        asked = Asked(self.command, host, path, self.headers.get("Cookie") or "", key)
         self._send(self.server.play.answer(asked, body))
 
     do_POST = do_HEAD = do_GET

@@ -307,7 +307,7 @@ class Platform:
     def _graph(self, asked, body):
         parts = urlsplit(asked.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if query.get("access_token") != "token":
+        if asked.key != "Bearer token":
             return self.json({"error": {"message": "Invalid OAuth access token", "code": 190}}, 400)
         if parts.path.endswith("/ig_hashtag_search"):
             if query["q"] not in self.tags:
@@ -329,7 +329,7 @@ class Platform:
     def _youtube(self, asked, body):
         parts = urlsplit(asked.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if query.get("key") != "key":
+        if asked.key != "key":
             return self.json({"error": {"code": 400, "message": "API key not valid", "errors": []}}, 400)
         if parts.path.endswith("/search"):
             self.quota_calls += 1
