@@ -149,3 +149,75 @@ def _targets(
             raise BadInput("say what to crawl: --tag golfswing, --action GolfSwing or --actions thumos14")
         targets = choosing.targets_of_tags(tags or there, known)
     return targets if there is None or may_be_else else choosing.there(targets, there)
+
+
+@app.command()
+def recheck(
+    path: Annotated[Path | None, typer.Option(help="The directory of clips, to visit the posts of a folder.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many posts, longest unvisited first.")] = None,
+    older_than: Annotated[float, typer.Option(min=0, help="Only posts not visited for so many days.")] = 0.0,
+    pause: Pause = None,
+    browser: Browser = None,
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Visit posts again and mark what vanished as gone. Media and decisions stay: see takedown.
+
+    Posts of a folder are visited with --path; those of a site by the site's own page.
+    """
+    from datetime import timedelta
+
+    from curate.politeness import Politeness
+    from curate.recheck import OUTCOMES
+    from curate.recheck import recheck as visit
+    from curate.sources import SourceOptions, lookers
+    from db.session import open_catalog
+
+    workspace, politeness = Workspace(home), Politeness(pause)
+    catalog = open_catalog(workspace, db)
+    find = lookers(SourceOptions(path=path, browser=browser), politeness, catalog, workspace)
+    with bars("recheck") as advance:
+        result = visit(catalog, find, politeness, timedelta(days=older_than), limit, lambda n: advance("", n, limit))
+    emit(result, as_json, counts(result, ("posts", *OUTCOMES)))
+    for name in result["vanished"][:20]:
+        say(f"gone: {name}")
+    if result["errors"]:
+        raise PlusmvError(result["errors"][0]["reason"])
+
+
+@app.command()
+def takedown(
+    url: Annotated[str | None, typer.Option(help="The post at this address.")] = None,
+    post: Annotated[str | None, typer.Option(help="A post's id, or platform:id.")] = None,
+    uploader: Annotated[str | None, typer.Option(help="All posts of an uploader's id, or platform:id.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="A content, with every post that shows it.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept with the tombstone; name nobody in it.")] = "",
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Remove everything of a post, an uploader or a content, for good; later crawls leave it alone.
+
+    Media, features, fingerprints, decisions, previews and exports that hold it go, freed pages of the catalog are
+    overwritten; media stay while a post that was not named holds them. Trained checkpoints are listed, not touched.
+    """
+    from curate.takedown import take_down
+    from db.session import open_catalog
+
+    given = {name: v for name, v in (("url", url), ("post", post), ("uploader", uploader), ("sha256", sha256)) if v}
+    if len(given) != 1:
+        raise BadInput("give one of --url, --post, --uploader and --sha256")
+    ((kind, value),) = given.items()
+    workspace = Workspace(home)
+    result = take_down(open_catalog(workspace, db), workspace, kind, value, reason, say)
+    told = (
+        f"{result['posts']} posts and {result['clips']} clips are gone, {result['clips_kept']} clips stay with others"
+    )
+    emit(result, as_json, [told, f"{len(result['removed'])} files removed, {len(result['rewritten'])} rewritten"])
+    if not result["posts"] and not result["clips"]:
+        say("nothing of it was there; it is remembered, and a crawl will not take it in")
+    for run in result["checkpoints"]:
+        say(f"run {run} was, or may have been, trained on it: train again without it, or remove the run")
+    if any(removed.startswith("exports/") for removed in result["removed"]):
+        say("exports that held it were removed: run plusmv export for one without it, and tell who has the old one")

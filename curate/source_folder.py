@@ -74,6 +74,10 @@ class FolderSource:
             done += len(page)
             yield Page(page, {"posts": done})
 
+    def has(self, post: FoundPost, sha256: str) -> bool:
+        """Whether a post of this content was found in this very folder."""
+        return self._identity(post.platform_id, sha256) == post.identity
+
     def look(self, post: FoundPost) -> FoundPost:
         """The post, if its file is there and has the same content. Raises PostGone."""
         try:

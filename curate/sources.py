@@ -1,6 +1,7 @@
 """Which source a crawl takes its posts from: made from the command's options, with the credentials that it needs."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,3 +96,19 @@ def _instagram_cookies(options: SourceOptions) -> dict[str, str] | None:
         return cookies_of_browser(options.browser, "instagram.com")
     file = os.environ.get("PLUSMV_INSTAGRAM_SESSION")
     return cookies_of_file(Path(file), "instagram.com") if file else None
+
+
+def lookers(
+    options: SourceOptions, politeness: Politeness, catalog: Catalog, workspace: Workspace
+) -> Callable[[str], Source | None]:
+    """Who can look at posts of a platform: made when it is first asked for."""
+    made: dict[str, Source | None] = {}
+
+    def find(platform: str) -> Source | None:
+        name = platform if platform in ("folder", "instagram") else "ytdlp"
+        if name not in made:
+            possible = name != "folder" or options.path is not None
+            made[name] = open_source(name, options, politeness, catalog, workspace) if possible else None
+        return made[name]
+
+    return find

@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from core.workspace import Workspace
 from db.session import Catalog, open_catalog
 from tests.postgres import throw_away_cluster
+from tests.small_videos import make_video
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +21,13 @@ def shared() -> Path:
     if not (folder / "clips" / "clips.csv").is_file():
         pytest.skip("the real clips of ../shared are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> list[bytes]:
+    """Contents of a few small real videos, for the platform server."""
+    folder = tmp_path_factory.mktemp("films")
+    return [make_video(folder / f"{seed}.mp4", seed, seconds=0.4).read_bytes() for seed in range(4)]
 
 
 @pytest.fixture(scope="session")
