@@ -165,6 +165,9 @@ def export(home: Home = HOME, db: Database = None, as_json: Json = False) -> Non
     left_out = " + ".join(f"{count} {why}" for why, count in result["left_out"].items())
     told = f"{result['clips']} clips with {result['labels']} labels in {result['path']}; left out: {left_out}"
     rows = result["per_action"].items()
-    emit(result, as_json, [table("exported", ("action", "clips"), rows), told])
+    changed = result["changes"]
+    since = f"since the last export: {len(changed['added'])} added, {len(changed['left'])} left"
+    since += f", {changed['taken_down']} taken down" * bool(changed["taken_down"])
+    emit(result, as_json, [table("exported", ("action", "clips"), rows), told, since])
     if not result["clips"]:
         say("no clip is kept yet: judge some with plusmv label or plusmv decide")

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadInput, PlusmvError
 from core.workspace import SHA256, Workspace
+from curate.export import TAKEN_DOWN
 from curate.scrub import scrub
 from curate.text import bounded_line
 from curate.tombstones import Named, bury, canonical_url, keyed
@@ -246,7 +247,7 @@ def _unlist(session: Session, workspace: Workspace, contents: set[str]) -> None:
     for export in session.scalars(select(Export)) if contents else ():
         if contents & set(export.clips):
             export.clips = [
-                f"tombstone:{keyed(workspace, 'sha256', clip)}" if clip in contents else clip for clip in export.clips
+                f"{TAKEN_DOWN}{keyed(workspace, 'sha256', clip)}" if clip in contents else clip for clip in export.clips
             ]
 
 

@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 import yt_dlp
 from yt_dlp.networking._requests import RequestsRH
+from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import PagedList
 
@@ -35,6 +36,7 @@ from curate.ytdlp_errors import ADVICE, CONFIRM, named, post_error, search_error
 from db.models import PostState
 
 VERSION = f"yt-dlp {yt_dlp.version.__version__}"
+LONGEST_ERROR = 1 << 20  # bytes of an error's page
 HOPS = 4  # links from a query to the list it means
 FORMATS = "b[ext=mp4]/b/bv*[ext=mp4]/bv*"  # sound is not needed; one file, so that no ffmpeg is
 HEAVY = {"formats", "requested_formats", "requested_downloads", "thumbnails", "subtitles", "automatic_captions",
@@ -193,9 +195,13 @@ class _PoliteRH(RequestsRH):
         try:
             return super()._send(request)
         except HTTPError as error:
+            answer = error.response
             if error.status == 429:
-                self.politeness.after_429(host, retry_after(error.response.headers.get("Retry-After")), 1)
-            raise
+                self.politeness.after_429(host, retry_after(answer.headers.get("Retry-After")), 1)
+            body = answer.read(LONGEST_ERROR)  # extractors read it too: they get it again
+            again = HTTPError(Response(io.BytesIO(body), answer.url, answer.headers, error.status, error.reason))
+            again.body = body
+            raise again from error
 
 
 class _Silent:

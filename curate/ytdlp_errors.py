@@ -76,8 +76,12 @@ def post_error(error: Exception) -> Exception:
         return TriesAgain(f"the site answers 429 ({text})", None, limited=True)
     if CONFIRM.search(text + body):
         return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {ADVICE} ({text})")
-    if status in EXPIRED:
-        return PostGone(text) if any(isinstance(c, ExtractorError) for c in causes) else LinkExpired(text)
+    if status in EXPIRED and not any(isinstance(cause, ExtractorError) for cause in causes):
+        return LinkExpired(text)
+    if status in (404, 410):
+        return PostGone(text)
+    if status in (401, 403):  # a page whose own link to the file had run out by then: the next look has a fresh one
+        return TriesAgain(text)
     if (status or 0) >= 500 or any(isinstance(cause, TransportError) for cause in causes):
         return TriesAgain(text)
     if LOG_IN.search(text):
@@ -99,11 +103,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status(causes: list[BaseException]) -> tuple[int | None, str]:
+    """(status, start of the page) of the answer that was refused, if one was."""
     for cause in causes:
         if isinstance(cause, HTTPError):
-            with contextlib.suppress(Exception):
-                return cause.status, cause.response.read(BODY).decode("utf-8", "replace")
-            return cause.status, ""
+            return cause.status, getattr(cause, "body", b"")[:BODY].decode("utf-8", "replace")
     return None, ""
 
 

@@ -147,7 +147,7 @@ WALLS = {
 @pytest.mark.parametrize("wall", WALLS)
 @pytest.mark.parametrize("source", ["instagram", "ytdlp"])
 def test_each_wall_has_a_name_and_leaves_the_cursor(server, session, tmp_path, wall, source):
-    """A crawl is cut short after a page; the wall then stops it with exit code 2, and afterwards it goes on from there."""
+    """A wall stops a crawl with exit code 2, also one that was cut short; afterwards it goes on from where it stood."""
     platform, home = server.platform, tmp_path / "home"
     platform.publish("golfswing", 30)
     arguments = ("--source", source, "--tag", "golfswing", "--query", "dailymotion")[: 4 + 2 * (source == "ytdlp")]
