@@ -39,8 +39,8 @@ def crawl(folder: Path, manifest: Path, home: Path) -> tuple[float, float]:
     """(seconds of the command, its peak memory in MB)."""
     command = ["-m", "plusmv", "crawl", "--path", str(folder), "--manifest", str(manifest), "--metadata-only", "--json"]
     before = time.perf_counter()
-    shown = subprocess.run([sys.executable, __file__, "--measured", *command, "--home", str(home)], cwd=ROOT, check=True,
-                           capture_output=True, text=True)  # fmt: skip
+    command = [sys.executable, __file__, "--measured", *command, "--home", str(home)]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - before
     result, _, peak = shown.stdout.rpartition("peak ")
     totals = json.loads(result)["totals"]

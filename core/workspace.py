@@ -63,18 +63,24 @@ class Workspace:
 
     def _key(self) -> bytes:
         path = self.home / "uploader.key"
-        if not path.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(part, path)  # atomic, and the first of two processes wins
-            part.unlink()
-        facts = path.stat()
+        try:
+            facts = os.stat(path)
+        except FileNotFoundError:
+            _make_key(path)
+            facts = os.stat(path)
         return _bytes_of(path, facts.st_ino, facts.st_mtime_ns)
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(part, path)  # atomic, and the first of two processes wins
+    part.unlink()
 
 
 @contextlib.contextmanager

@@ -149,16 +149,17 @@ class Crawl:
 
     def _within_limit(self, run: RunRecord) -> Iterator[Page]:
         """The source's pages until the tag's limit of videos is reached; a post met before in this run counts once."""
-        wanted = float("inf") if self._limits.posts is None else self._limits.posts
-        counted, listed, met = run.counted, 0, set()
-        if counted >= wanted:
+        wanted, counted, listed, met = self._limits.posts or 0, run.counted, 0, set()
+        if self._limits.posts is not None and counted >= wanted:
             return
         for page in self._source.search(run.target.tag, run.cursor):
+            if self._limits.posts is None:
+                yield page
+                continue
             again = self._met_before(run, page)
             for place, post in enumerate(page.posts, start=1):
                 counted += post.is_video and post.key not in met and post.key not in again
-                if wanted != float("inf"):
-                    met.add(post.key)
+                met.add(post.key)
                 if counted >= wanted:
                     yield Page(page.posts[:place], page.cursor)
                     return
@@ -169,7 +170,7 @@ class Crawl:
 
     def _met_before(self, run: RunRecord, page: Page) -> set[tuple]:
         """Keys of posts on a page that this run met before it was cut short."""
-        if run.id is None or run.cursor is None or self._limits.posts is None:
+        if run.id is None or run.cursor is None:
             return set()
         with self._catalog.reading() as session:
             known = known_posts(session, page.posts)

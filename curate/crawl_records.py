@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.actions import Action as ActionFacts
@@ -22,6 +22,11 @@ from db.queries import save_actions
 ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")
 AT_ONCE = 500  # values in one IN (...)
 Key = tuple[str, str, str]
+POSTS = Post.__table__.c  # plain columns: a page of thousands makes no objects
+KNOWN = select(
+    *(POSTS.platform, POSTS.platform_id, POSTS.identity),
+    *(POSTS.id, POSTS.state, POSTS.reason, POSTS.retryable, Clip.__table__.c.sha256, Clip.__table__.c.suffix),
+).join_from(Post.__table__, Clip.__table__, isouter=True)
 
 
 @dataclass(frozen=True)
@@ -102,13 +107,10 @@ def known_posts(session: Session, posts: Collection[FoundPost]) -> dict[Key, Kno
     """What the catalog has of these posts, by FoundPost.key; one that was taken in without media counts as its own."""
     wanted = {post.key: post.key for post in posts}
     wanted |= {(post.platform, post.platform_id, post.former): post.key for post in posts if post.former is not None}
-    columns = (Post.platform, Post.platform_id, Post.identity, Post.id, Post.state, Post.reason, Post.retryable)
     found: dict[Key, KnownPost] = {}
     for platform in {key[0] for key in wanted}:
-        ids = {key[1] for key in wanted if key[0] == platform}
-        for some in _parts(ids):
-            rows = select(*columns, Clip.sha256, Clip.suffix).join(Clip, Clip.id == Post.clip_id, isouter=True)
-            for row in session.execute(rows.where(Post.platform == platform, Post.platform_id.in_(some))):
+        for some in _parts({key[1] for key in wanted if key[0] == platform}):
+            for row in session.execute(KNOWN.where(POSTS.platform == platform, POSTS.platform_id.in_(some))):
                 key = wanted.get(tuple(row[:3]))
                 if key is not None and (key == tuple(row[:3]) or key not in found):
                     found[key] = KnownPost(*row[3:])
@@ -141,6 +143,7 @@ def save_page(
     known = known_posts(session, [one.post for one in saved])
     clips = _save_clips(session, saved)
     ids = _insert_posts(session, workspace, [one for one in saved if one.post.key not in known], clips)
+    new = set(ids.values())
     for one in saved:
         row = known.get(one.post.key)
         if row is not None:
@@ -148,7 +151,7 @@ def save_page(
             if one.ending != "known":
                 _update_post(session, workspace, row, one, clips)
     repeated = met_in_run(session, run, known.values())
-    _save_sightings(session, run, set(ids.values()))
+    _save_sightings(session, run, set(ids.values()), new)
     videos = {ids.get(one.post.key, one.post.key) for one in settled if one.post.is_video}
     run.counted += len(videos - repeated)
     for one in settled:
@@ -179,10 +182,20 @@ def _insert_posts(
     rows = {one.post.key: _post_row(workspace, one, clips) for one in inserted}
     if not rows:
         return {}
-    for row in rows.values():
-        row["found_at"] = row["found_at"] or now()
-    made = insert(Post).returning(Post.id, sort_by_parameter_order=True)
-    return dict(zip(rows, session.scalars(made, list(rows.values())), strict=True))
+    moment, ids = now(), _new_ids(session, len(rows))
+    for post_id, row in zip(ids, rows.values(), strict=True):
+        row |= {"id": post_id, "found_at": moment}
+    session.connection().execute(insert(Post.__table__), list(rows.values()))
+    return dict(zip(rows, ids, strict=True))
+
+
+def _new_ids(session: Session, count: int) -> list[int]:
+    """Ids of rows to be inserted: known beforehand, so that thousands go in one statement."""
+    if session.get_bind().dialect.name == "postgresql":
+        sequence = func.nextval(func.pg_get_serial_sequence("posts", "id"))
+        return list(session.scalars(select(sequence).select_from(func.generate_series(1, count))))
+    first = (session.scalar(select(func.max(POSTS.id))) or 0) + 1  # nobody else writes meanwhile
+    return list(range(first, first + count))
 
 
 def _post_row(workspace: Workspace, settled: SettledPost, clips: Mapping[str, int]) -> dict:
@@ -241,10 +254,13 @@ def _save_clips(session: Session, settled: Iterable[SettledPost]) -> dict[str, i
     return rows
 
 
-def _save_sightings(session: Session, run: RunRecord, posts: set[int]) -> None:
-    """Which tag met which post in which run: one row for each post, action and tag, with its first and last run."""
+def _save_sightings(session: Session, run: RunRecord, posts: set[int], new: set[int]) -> None:
+    """Which tag met which post in which run: one row for each post, action and tag, with its first and last run.
+
+    new: those whose posts are new themselves, which no sighting can have.
+    """
     there: set[int] = set()
-    for some in _parts(posts):
+    for some in _parts(posts - new):
         of_tag = (Sighting.post_id.in_(some), Sighting.action_id == run.action_id, Sighting.tag == run.target.tag)
         there |= set(session.scalars(select(Sighting.post_id).where(*of_tag)))
         session.execute(update(Sighting).where(*of_tag).values(last_run_id=run.id))
@@ -255,7 +271,7 @@ def _save_sightings(session: Session, run: RunRecord, posts: set[int]) -> None:
         for post_id in sorted(posts - there)
     ]  # fmt: skip
     if rows:
-        session.execute(insert(Sighting), rows)
+        session.connection().execute(insert(Sighting.__table__), rows)
 
 
 def _parts(values: Collection) -> Iterable[list]:

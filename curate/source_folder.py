@@ -6,8 +6,10 @@ Hidden files are no posts. A post is known by folder, path and content. Nothing 
 that climbs out, or a link that leads out, is a failed post.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +25,8 @@ from curate.source import FoundPost, Page, PostGone
 from curate.text import bounded, bounded_line, printable
 from db.models import PostState
 
-PAGE = 100  # posts, saved in one transaction
+PAGE, METADATA_PAGE = 100, 5000  # posts, saved in one transaction, with and without media
+ODD_PATH = re.compile(r"//|(^|/)\.(/|$)|/$")
 VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
@@ -51,6 +54,7 @@ class FolderSource:
         if not folder.is_dir():
             raise Missing(f"there is no folder {folder}; name one with --path")
         self.folder = folder.resolve()
+        self._of_folder = hashlib.sha256(os.fsencode(str(self.folder)) + b"\0")
         self.max_bytes, self._metadata_only = max_bytes, metadata_only
         path = manifest or self._own_manifest()
         self.manifest = Manifest(path) if path else None
@@ -70,7 +74,7 @@ class FolderSource:
         """Pages in the manifest's order, or by folder and name."""
         done = cursor["posts"] if cursor else 0
         posts = self._manifest_posts(tag, done) if self.manifest else self._folder_posts(tag, done)
-        for page in _pages(posts):
+        for page in _pages(posts, METADATA_PAGE if self._metadata_only else PAGE):
             done += len(page)
             yield Page(page, {"posts": done})
 
@@ -101,7 +105,9 @@ class FolderSource:
 
     def _manifest_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
         for row in self.manifest.rows(tag, start):
-            yield self._post(str(PurePosixPath(row["file"])), row)
+            file = row["file"]
+            plain = not ODD_PATH.search(file)  # most are, and a PurePosixPath costs as much as all the rest of a row
+            yield self._post(file if plain else str(PurePosixPath(file)), row)
 
     def _folder_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
         files = (path for folder in self._folders.get(tag, ()) for path in _visible_files(folder))
@@ -111,14 +117,15 @@ class FolderSource:
 
     def _post(self, relative: str, row: Mapping[str, str], named: bool = True) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
-        unread = self._identity(relative, "")
-        post = FoundPost(self.platform, printable(relative, 500), unread, locator=relative)
+        unread, shown = self._identity(relative, ""), printable(relative, 500)
+        if self._metadata_only and named:
+            with contextlib.suppress(BadInput):
+                return FoundPost(self.platform, shown, unread, locator=relative, **_facts(row))
+        post = FoundPost(self.platform, shown, unread, locator=relative)
         if not named:
             return post.ended(PostState.FILTERED, "its name has no video's suffix; name it in a manifest to take it")
         try:
             post = replace(post, **_facts(row))
-            if self._metadata_only:
-                return post
             with self._open(relative) as file:
                 size = os.fstat(file.fileno()).st_size
                 if self.max_bytes is not None and size > self.max_bytes:
@@ -148,7 +155,9 @@ class FolderSource:
 
     def _identity(self, relative: str, sha256: str) -> str:
         """What a post is known by: folder, path and content ("" where it has none)."""
-        return hashlib.sha256(b"\0".join(map(os.fsencode, (str(self.folder), relative, sha256)))).hexdigest()
+        digest = self._of_folder.copy()
+        digest.update(os.fsencode(f"{relative}\0{sha256}"))
+        return digest.hexdigest()
 
     def _own_manifest(self) -> Path | None:
         found = [self.folder / name for name in NAMES if (self.folder / name).exists()]
@@ -206,6 +215,6 @@ def _is_number(text: str) -> bool:
     return text.strip().replace(".", "", 1).isdecimal() and len(text.strip()) > 8  # 20191027 is a date
 
 
-def _pages(posts: Iterator[FoundPost]) -> Iterator[tuple[FoundPost, ...]]:
-    while page := tuple(islice(posts, PAGE)):
+def _pages(posts: Iterator[FoundPost], size: int) -> Iterator[tuple[FoundPost, ...]]:
+    while page := tuple(islice(posts, size)):
         yield page

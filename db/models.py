@@ -186,7 +186,7 @@ class Post(Base):
     state: Mapped[PostState] = mapped_column(_choice(PostState), default=PostState.FOUND, index=True)
     reason: Mapped[str | None] = mapped_column(Text)
     retryable: Mapped[bool] = mapped_column(default=False)
-    raw: Mapped[dict | None] = mapped_column(JSON)  # what the platform said of it, people's names dropped (curate.raw)
+    raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True))  # as the platform said, without names
     checked_at: Mapped[datetime | None]  # when `plusmv recheck` last looked
     clip_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id"), index=True)
     clip: Mapped[Clip | None] = relationship(back_populates="posts")
