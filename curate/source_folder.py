@@ -1,7 +1,8 @@
 """The source `folder`: a directory of clips with a manifest that says what they are, or tagged by their folders' names.
 
 With a manifest (`manifest.csv` or `manifest.jsonl` in the folder, or one named; see curate.manifest) its rows are the
-posts. Without one every file is a post under the name of the folder it lies in; what has no video's name is filtered.
+posts. Without one every file is a post under the name of the folder it lies in, with what yt-dlp or Instaloader left
+beside it (curate.sidecars); what has no video's name is filtered.
 Hidden files are no posts. A post is known by folder, path and content. Nothing outside the folder is ever read: a path
 that climbs out, or a link that leads out, is a failed post.
 """
@@ -21,6 +22,7 @@ from typing import BinaryIO
 from core.actions import normalise_tag
 from core.errors import BadInput, Missing
 from curate.manifest import NAMES, Manifest
+from curate.sidecars import sidecar
 from curate.source import FoundPost, Page, PostGone
 from curate.text import bounded, bounded_line, printable
 from db.models import PostState
@@ -113,7 +115,9 @@ class FolderSource:
         files = (path for folder in self._folders.get(tag, ()) for path in _visible_files(folder))
         for path in islice(files, start, None):
             named = path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
-            yield self._post(path.relative_to(self.folder).as_posix(), {}, named)
+            relative = path.relative_to(self.folder).as_posix()
+            row, raw = sidecar(relative, self._open) if named else ({}, None)
+            yield replace(self._post(relative, row, named), raw=raw)
 
     def _post(self, relative: str, row: Mapping[str, str], named: bool = True) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
