@@ -62,11 +62,11 @@ class Workspace:
         return self.home / folder / sha256[:2] / f"{sha256}{suffix}"
 
     def _key(self) -> bytes:
-        path = self.home / "uploader.key"
+        path = os.path.join(self.home, "uploader.key")
         try:
             facts = os.stat(path)
         except FileNotFoundError:
-            _make_key(path)
+            _make_key(Path(path))
             facts = os.stat(path)
         return _bytes_of(path, facts.st_ino, facts.st_mtime_ns)
 
@@ -127,9 +127,9 @@ def sha256_of(path: Path) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _bytes_of(path: Path, inode: int, changed: int) -> bytes:
+def _bytes_of(path: str, inode: int, changed: int) -> bytes:
     """A small file's content, read once for as long as it is the same file."""
-    return path.read_bytes()
+    return Path(path).read_bytes()
 
 
 def _alive(pid: int) -> bool:

@@ -23,6 +23,7 @@ ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")
 AT_ONCE = 500  # values in one IN (...)
 Key = tuple[str, str, str]
 POSTS = Post.__table__.c  # plain columns: a page of thousands makes no objects
+MOSTLY_EMPTY = ("raw", "clip_id", "reason")  # not named in an INSERT of thousands where no post has one
 KNOWN = select(
     *(POSTS.platform, POSTS.platform_id, POSTS.identity),
     *(POSTS.id, POSTS.state, POSTS.reason, POSTS.retryable, Clip.__table__.c.sha256, Clip.__table__.c.suffix),
@@ -185,7 +186,9 @@ def _insert_posts(
     moment, ids = now(), _new_ids(session, len(rows))
     for post_id, row in zip(ids, rows.values(), strict=True):
         row |= {"id": post_id, "found_at": moment}
-    session.connection().execute(insert(Post.__table__), list(rows.values()))
+    empty = {name for name in MOSTLY_EMPTY if all(row[name] is None for row in rows.values())}
+    values = [{name: value for name, value in row.items() if name not in empty} for row in rows.values()]
+    session.connection().execute(insert(Post.__table__), values)
     return dict(zip(rows, ids, strict=True))
 
 

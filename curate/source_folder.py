@@ -27,7 +27,7 @@ from curate.source import FoundPost, Page, PostGone
 from curate.text import bounded, bounded_line, printable
 from db.models import PostState
 
-PAGE, METADATA_PAGE = 100, 5000  # posts, saved in one transaction, with and without media
+PAGE, METADATA_PAGE = 100, 10_000  # posts, saved in one transaction, with and without media
 ODD_PATH = re.compile(r"//|(^|/)\.(/|$)|/$")
 VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),

@@ -47,12 +47,14 @@ def allowed_url(url: str) -> str:
         raise Refused(f"{url[:100]!r} is no URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
         raise Refused(f"{url[:100]!r} is refused: only http and https links are followed")
+    plain = host.rstrip(".").casefold()
+    if plain == "localhost" or plain.endswith(LOCAL_NAMES) or (_address(host) and not public(host)):
+        raise Refused(f"{url[:100]!r} is refused: it leads to a private address")
     try:
-        addresses = [host.strip("[]")] if _address(host) else [] if _proxied(url) else _looked_up(host, port)
+        addresses = [] if _address(host) or _proxied(url) else _looked_up(host, port)
     except OSError as error:
         raise TriesAgain(f"cannot find the host {host[:100]}: {error.strerror or error}") from error
-    plain = host.rstrip(".").casefold()
-    if plain == "localhost" or plain.endswith(LOCAL_NAMES) or not all(map(public, addresses)):
+    if not all(map(public, addresses)):
         raise Refused(f"{url[:100]!r} is refused: it leads to a private address")
     return url
 

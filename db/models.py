@@ -41,9 +41,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value, dialect):
-        if value is not None and value.tzinfo is None:
+        if value is None or value.tzinfo is UTC:
+            return value
+        if value.tzinfo is None:
             raise ValueError(f"a naive datetime reached the catalog: {value}")
-        return value and value.astimezone(UTC)
+        return value.astimezone(UTC)
 
     def process_result_value(self, value, dialect):
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
