@@ -186,8 +186,11 @@ def _insert_posts(
     moment, ids = now(), _new_ids(session, len(rows))
     for post_id, row in zip(ids, rows.values(), strict=True):
         row |= {"id": post_id, "found_at": moment}
-    empty = {name for name in MOSTLY_EMPTY if all(row[name] is None for row in rows.values())}
-    values = [{name: value for name, value in row.items() if name not in empty} for row in rows.values()]
+    values = list(rows.values())
+    for name in MOSTLY_EMPTY:
+        if all(row[name] is None for row in values):
+            for row in values:
+                del row[name]
     session.connection().execute(insert(Post.__table__), values)
     return dict(zip(rows, ids, strict=True))
 
