@@ -16,6 +16,8 @@ from core.errors import PlusmvError
 COMMANDS = {
     "demo": "demo.commands",
     "crawl": "curate.crawl_commands",
+    "recheck": "curate.crawl_commands",
+    "takedown": "curate.crawl_commands",
     "dedup": "curate.duplicate_commands",
     "leaks": "curate.duplicate_commands",
     "weights": "features.commands",

@@ -14,7 +14,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 Home = Annotated[
@@ -105,6 +113,25 @@ class _Lines:
             seconds = (now - self.started) / max(self.done, 1) * (self.total - self.done)
             note = ", ".join(part for part in (note, f"about {seconds / 60:.0f} min left") if part)
         say(f"{self.description}: {self.done}{left}" + (f", {note}" if note else ""))
+
+
+@contextlib.contextmanager
+def bars(description: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar for each name that comes up, with count and remaining time (only where stderr is a terminal).
+
+    Call it with a name, how many more are done, and how many there will be at most (None where nobody knows).
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+
+        def advance(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(f"{description} {name}"[:60].replace("[", "("), total=total)
+            progress.advance(tasks[name], done)
+
+        yield advance
 
 
 def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:

@@ -4,6 +4,7 @@ Files appear by rename after fsync, so that a reader sees a whole file or none, 
 """
 
 import contextlib
+import functools
 import hashlib
 import hmac
 import json
@@ -53,7 +54,7 @@ class Workspace:
 
     def keyed_hash(self, value: str) -> str:
         """HMAC-SHA256 of a person's id under this workspace's key, which never enters the catalog."""
-        return hmac.new(self._key(), value.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key(), value.encode(), "sha256").hex()
 
     def _by_content(self, folder: str, sha256: str, suffix: str) -> Path:
         if not SHA256.fullmatch(sha256) or not re.fullmatch(r"(\.[a-z0-9]{1,8})?", suffix):
@@ -61,18 +62,25 @@ class Workspace:
         return self.home / folder / sha256[:2] / f"{sha256}{suffix}"
 
     def _key(self) -> bytes:
-        path = self.home / "uploader.key"
-        if not path.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(secrets.token_bytes(32))
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(part, path)  # atomic, and the first of two processes wins
-            part.unlink()
-        return path.read_bytes()
+        path = os.path.join(self.home, "uploader.key")
+        try:
+            facts = os.stat(path)
+        except FileNotFoundError:
+            _make_key(Path(path))
+            facts = os.stat(path)
+        return _bytes_of(path, facts.st_ino, facts.st_mtime_ns)
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(part, path)  # atomic, and the first of two processes wins
+    part.unlink()
 
 
 @contextlib.contextmanager
@@ -116,6 +124,12 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's bytes, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _bytes_of(path: str, inode: int, changed: int) -> bytes:
+    """A small file's content, read once for as long as it is the same file."""
+    return Path(path).read_bytes()
 
 
 def _alive(pid: int) -> bool:

@@ -107,6 +107,9 @@ def export(
     rows = result["per_action"].items()
     leaks = result["leaks"]
     check = f"leaks: {leaks['clips']} of {leaks['of']} clips checked against {leaks['videos']} benchmark videos"
-    emit(result, as_json, [table("exported", ("action", "clips"), rows), told, check])
+    changed = result["changes"]
+    since = f"since the last export: {len(changed['added'])} added, {len(changed['left'])} left"
+    since += f", {changed['taken_down']} taken down" * bool(changed["taken_down"])
+    emit(result, as_json, [table("exported", ("action", "clips"), rows), told, check, since])
     if not result["clips"]:
         say("no clip is kept yet: judge some with plusmv label or plusmv decide")

@@ -2,56 +2,62 @@
 
 Every post ends as downloaded, known, filtered, failed, gone or tombstoned; the counts add up to what was found. Pages
 are saved one after the other, each in one transaction with the run's cursor, so a killed crawl goes on after the last
-saved page. Media are copied by this process and looked at in workers, which a damaged file may crash or hang.
+saved page. Media come in through a few threads (curate.fetching) and are looked at in worker processes, which a damaged
+file may crash or hang.
 """
 
 import collections
+import concurrent.futures
 import contextlib
-import errno
-import functools
+import gc
 import importlib.metadata
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import PlusmvError
 from core.workers import Outcome, map_unordered
 from core.workspace import Workspace, remove_stale_parts
-from curate.crawl_records import ENDINGS, RunRecord, SettledPost, Target, begin_run, known_posts, save_page
-from curate.media import ClipFacts, InspectStage, Received, drop, receive, settle
-from curate.source import FoundPost, Page, Source
-from db.models import Post, PostState
+from curate.accounts import Lease
+from curate.crawl_records import (
+    ENDINGS,
+    KnownPost,
+    RunRecord,
+    SettledPost,
+    Target,
+    begin_run,
+    known_posts,
+    met_in_run,
+    save_page,
+)
+from curate.fetching import Fetched, Fetcher, Limits
+from curate.media import ClipFacts, InspectStage, Received, drop, settle
+from curate.politeness import Politeness
+from curate.source import FoundPost, Page, Source, SourceStopped
+from curate.tombstones import buried
+from db.models import PostState
+from db.queries import clips_by_name
 from db.session import Catalog
 
 INSPECTION_SECONDS = 120.0  # a worker may take for one file
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+CONNECTIONS = 4  # downloads at once
 COLLISIONS = 3  # transactions tried when another crawl saves the same posts at the same moment
+LISTED_PER_WANTED = 10  # posts that a tag may list for each video that is wanted, before its pictures are enough
+
+NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What to take. None: no limit."""
-
-    posts: int | None = None  # found for each tag, the source's first ones
-    min_seconds: float | None = None
-    max_seconds: float | None = None
-
-    def objection(self, seconds: float) -> str | None:
-        """Why a clip of this length is filtered; None where it is not."""
-        if self.min_seconds is not None and seconds < self.min_seconds:
-            return f"lasts {seconds:.2f} s, {self._endings()[0]}"
-        if self.max_seconds is not None and seconds > self.max_seconds:
-            return f"lasts {seconds:.2f} s, {self._endings()[1]}"
-        return None
-
-    def stand_by(self, objection: str) -> bool:
-        """Whether an earlier objection was made under these same limits."""
-        return objection.endswith(self._endings())
-
-    def _endings(self) -> tuple[str, str]:
-        return f"under the limit of {self.min_seconds} s", f"over the limit of {self.max_seconds} s"
+@contextlib.contextmanager
+def _collected_rarely() -> Iterator[None]:
+    """Looking for garbage in cycles after every 700 new objects takes an eighth of the time of a page of thousands."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @dataclass
@@ -60,16 +66,18 @@ class _OpenPage:
 
     run: RunRecord
     cursor: dict | None
+    order: dict[tuple, int] = field(default_factory=dict)  # where each post stands on it
     listed: bool = False
+    broken: bool = False  # the search stopped among its posts: what is settled is saved, the cursor stays
     waiting: int = 0
     settled: list[SettledPost] = field(default_factory=list)
 
 
 class Crawl:
-    """One crawl of one source; `run` does it. After `run`, `failures` and `failed_before` say what went wrong.
+    """One crawl of one source; `run` does it.
 
     retry_failed: try posts again that failed before; otherwise they are known. dry_run: only list, write nothing.
-    on_page: called with the number of posts of each page that was saved.
+    metadata_only: take posts in without their media. on_page: called with the run and the number of posts saved.
     """
 
     def __init__(
@@ -77,121 +85,172 @@ class Crawl:
         catalog: Catalog,
         workspace: Workspace,
         source: Source,
-        limits: Limits = Limits(),
+        limits: Limits = NO_LIMITS,
         retry_failed: bool = False,
         dry_run: bool = False,
-        on_page: Callable[[int], None] = lambda posts: None,
+        metadata_only: bool = False,
+        politeness: Politeness | None = None,
+        on_page: Callable[[RunRecord, int], None] = lambda run, posts: None,
     ):
         self._catalog, self._workspace, self._source, self._limits = catalog, workspace, source, limits
-        self._retry_failed, self._dry_run, self._on_page = retry_failed, dry_run, on_page
-        self._version = importlib.metadata.version("plusmv")
+        self._retry_failed, self._dry_run, self._metadata_only = retry_failed, dry_run, metadata_only
+        self._on_page, self._politeness = on_page, politeness or Politeness()
+        self._lease = Lease(catalog, workspace, source.account)
+        self._fetcher = Fetcher(workspace, source, limits, self._politeness, self._is_buried)
         self._runs: list[RunRecord] = []
         self._pages: collections.deque[_OpenPage] = collections.deque()
         self._inspected: dict[str, tuple[_OpenPage, FoundPost, Received]] = {}
-        self._in_hand: set[tuple[str, str]] = set()
-        self.failures: list[dict[str, str]] = []
-        self.failed_before = 0
+        self._in_hand: set[tuple] = set()
+        self._result: dict = {"runs": [], "totals": {}, "failures": [], "errors": [], "failed_before": 0}
 
     def run(self, targets: Iterable[Target], workers: int | None = None) -> dict:
-        """Crawl every target. Returns {"runs", "totals", "failures", "failed_before", "dry_run"}."""
+        """Crawl every target. Returns {"runs", "totals", "failures", "errors", "failed_before", "dry_run"}.
+
+        errors: [{"tag", "error", "reason"}], the searches that stopped; their cursors stay where they were.
+        """
         remove_stale_parts(self._workspace.home / "media")
-        tasks = self._tasks(targets)
-        outcomes = map_unordered(InspectStage(), tasks, workers=workers, time_limit=INSPECTION_SECONDS)
+        pool = concurrent.futures.ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="fetch")
+        outcomes = map_unordered(
+            InspectStage(), self._tasks(targets, pool), workers=workers, time_limit=INSPECTION_SECONDS
+        )
+        alone = contextlib.nullcontext() if self._dry_run else self._lease
         try:
-            with contextlib.closing(outcomes):
+            with alone, _collected_rarely(), contextlib.closing(outcomes):
                 for outcome in outcomes:
                     self._take(outcome)
                     self._save_complete_pages()
         finally:
-            for _, _, received in self._inspected.values():
-                drop(received)
+            self._politeness.stop()
+            pool.shutdown(cancel_futures=True)
+            self._sweep()
         runs = [run.summary() for run in self._runs]
-        return {
-            "runs": runs,
-            "totals": {name: sum(run[name] for run in runs) for name in ("found", *ENDINGS)},
-            "failures": self.failures,
-            "failed_before": self.failed_before,
-            "dry_run": self._dry_run,
-        }
+        totals = {name: sum(run[name] for run in runs) for name in ("found", *ENDINGS)}
+        return self._result | {"runs": runs, "totals": totals, "dry_run": self._dry_run}
 
-    def _tasks(self, targets: Iterable[Target]) -> Iterator[str]:
+    def _sweep(self) -> None:
+        """What had come in and was not settled when the crawl ended early."""
+        for part in (self._workspace.home / "media").glob(f".incoming.{os.getpid()}-*"):
+            part.unlink(missing_ok=True)
+
+    def _tasks(self, targets: Iterable[Target], pool: concurrent.futures.Executor) -> Iterator[str]:
         """Paths of received files to inspect, drawn as workers become free; pages open and close along the way."""
         for target in targets:
             run = self._begin(target)
-            for page in self._within_limit(run):
-                opened = _OpenPage(run, page.cursor)
-                self._pages.append(opened)
-                yield from self._receive_new(opened, page.posts)
-                opened.listed = True
+            try:
+                for page in self._within_limit(run):
+                    yield from self._settle(run, page, pool)
+            except SourceStopped as error:
+                stop = {"tag": target.tag, "error": error.name, "reason": str(error)}
+                self._result["errors"].append(stop)
                 self._save_complete_pages()
-            self._pages.append(_OpenPage(run, None, listed=True))
-            self._save_complete_pages()
+                if error.everywhere:
+                    return
+            else:
+                self._pages.append(_OpenPage(run, None, listed=True))
+                self._save_complete_pages()
 
     def _begin(self, target: Target) -> RunRecord:
         if self._dry_run:
             run = RunRecord(self._source.name, target)
         else:
-            query = self._source.query(target.tag) | vars(self._limits) | {"retry_failed": self._retry_failed}
+            options = vars(self._limits) | {"retry_failed": self._retry_failed, "metadata_only": self._metadata_only}
+            tool = f"plusmv {importlib.metadata.version('plusmv')}" + f", {self._source.tool}" * bool(self._source.tool)
             with self._catalog.writing() as session:
-                run = begin_run(session, self._source.name, target, query, self._version)
+                run = begin_run(session, self._source.name, target, self._source.query(target.tag) | options, tool[:40])
         self._runs.append(run)
         return run
 
     def _within_limit(self, run: RunRecord) -> Iterator[Page]:
-        """The source's pages until the tag's limit of posts is reached."""
-        found = run.found
-        limit = float("inf") if self._limits.posts is None else self._limits.posts
-        if found >= limit:
+        """The source's pages until the tag's limit of videos is reached; a post met before in this run counts once."""
+        wanted, counted, listed, met = self._limits.posts or 0, run.counted, 0, set()
+        if self._limits.posts is not None and counted >= wanted:
             return
         for page in self._source.search(run.target.tag, run.cursor):
-            found += len(page.posts)
-            if found >= limit:
-                yield Page(page.posts[: len(page.posts) - int(found - limit)], page.cursor)
-                return
+            if self._limits.posts is None:
+                yield page
+                continue
+            again = self._met_before(run, page)
+            for place, post in enumerate(page.posts, start=1):
+                counted += post.is_video and post.key not in met and post.key not in again
+                met.add(post.key)
+                if counted >= wanted:
+                    yield Page(page.posts[:place], page.cursor)
+                    return
             yield page
+            listed += len(page.posts)
+            if listed >= LISTED_PER_WANTED * wanted:
+                return
 
-    def _receive_new(self, page: _OpenPage, posts: tuple[FoundPost, ...]) -> Iterator[str]:
+    def _met_before(self, run: RunRecord, page: Page) -> set[tuple]:
+        """Keys of posts on a page that this run met before it was cut short."""
+        if run.id is None or run.cursor is None:
+            return set()
         with self._catalog.reading() as session:
-            rows = known_posts(session, self._source.platform, posts)
+            known = known_posts(session, page.posts)
+            again = met_in_run(session, run, known.values())
+        return {key for key, post in known.items() if post.id in again}
+
+    def _settle(self, run: RunRecord, page: Page, pool: concurrent.futures.Executor) -> Iterator[str]:
+        """Settle a page's posts; those whose media have come in are yielded, to be inspected."""
+        opened = _OpenPage(run, page.cursor, {post.key: place for place, post in enumerate(page.posts)})
+        self._pages.append(opened)
+        futures = [pool.submit(self._fetcher.fetch, post) for post in self._new(opened, page.posts)]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                fetched: Fetched = future.result()
+                if fetched.settled is not None:
+                    self._end(opened, fetched.settled)
+                    continue
+                opened.waiting += 1
+                self._inspected[str(fetched.received.path)] = opened, fetched.post, fetched.received
+                yield str(fetched.received.path)
+        except SourceStopped:
+            opened.broken = True
+            for future in futures:
+                future.cancel()
+            raise
+        finally:
+            opened.listed = True
+        self._save_complete_pages()
+
+    def _new(self, page: _OpenPage, posts: tuple[FoundPost, ...]) -> list[FoundPost]:
+        """Settle what needs no download; the rest is returned."""
+        with self._catalog.reading() as session:
+            rows = known_posts(session, posts)
+            dead = buried(session, self._workspace, posts)
+        new = []
         for post in posts:
             row = rows.get(post.key)
-            if post.key in self._in_hand or (row is not None and self._is_settled(row, post)):
-                self.failed_before += row is not None and row.state == PostState.FAILED
+            if post.key in dead:
+                self._end(page, SettledPost(post, "tombstoned"))
+            elif post.key in self._in_hand or (row is not None and self._is_settled(row, post)):
+                self._result["failed_before"] += row is not None and row.state == PostState.FAILED
                 page.settled.append(SettledPost(post, "known"))
-                continue
-            self._in_hand.add(post.key)
-            received = self._receive(page, post)
-            if received is not None:
-                page.waiting += 1
-                self._inspected[str(received.path)] = page, post, received
-                yield str(received.path)
+            else:
+                self._in_hand.add(post.key)
+                if post.state != PostState.FOUND:
+                    self._end(page, SettledPost(post, post.state.value, post.reason, post.retryable))
+                elif self._dry_run or self._metadata_only:
+                    self._end(page, SettledPost(post, "downloaded"))
+                else:
+                    new.append(post)
+        return new
 
-    def _is_settled(self, row: Post, post: FoundPost) -> bool:
+    def _is_settled(self, row: KnownPost, post: FoundPost) -> bool:
         """Whether a post that the catalog has needs no second look."""
-        if row.state == PostState.DOWNLOADED:
-            return self._workspace.media(row.clip.sha256, row.clip.suffix).is_file()
-        if row.state == PostState.FAILED:
+        if row.state == PostState.FOUND:
+            return self._metadata_only
+        if row.state in (PostState.FAILED, PostState.GONE) and row.sha256 is None:
             return not self._retry_failed
         if row.state == PostState.FILTERED:
             return not row.retryable or post.reason == row.reason or self._limits.stand_by(row.reason)
-        return row.state != PostState.FOUND
+        if row.sha256 is None or self._metadata_only:
+            return True
+        return self._workspace.media(row.sha256, row.suffix).is_file()
 
-    def _receive(self, page: _OpenPage, post: FoundPost) -> Received | None:
-        """The post's media; None where the post ended without."""
-        if post.state != PostState.FOUND:
-            self._end(page, SettledPost(post, post.state.value, post.reason, post.retryable))
-        elif self._dry_run:
-            self._end(page, SettledPost(post, "downloaded"))
-        else:
-            try:
-                return receive(self._workspace, functools.partial(self._source.download, post))
-            except PlusmvError as error:
-                self._end(page, SettledPost(post, "failed", str(error), retryable=True))
-            except OSError as error:
-                if error.errno in FULL_DISK:
-                    raise PlusmvError(f"cannot write media: {error.strerror}; make room and crawl again") from error
-                self._end(page, SettledPost(post, "failed", f"{error.strerror or error}", retryable=True))
-        return None
+    def _is_buried(self, post: FoundPost) -> bool:
+        with self._catalog.reading() as session:
+            return bool(buried(session, self._workspace, [post]))
 
     def _take(self, outcome: Outcome[str, ClipFacts]) -> None:
         """What a worker says of a received file: into the store with it, or away."""
@@ -200,7 +259,7 @@ class Crawl:
         if outcome.error is not None:
             reason = outcome.error.replace(outcome.task, Path(post.platform_id).name)
             settled = SettledPost(post, "failed", reason)
-        elif objection := self._limits.objection(outcome.value.duration):
+        elif objection := self._limits.objection(outcome.value.duration, received.bytes):
             settled = SettledPost(post, "filtered", objection, retryable=True)
         else:
             settle(self._workspace, received, outcome.value.suffix)
@@ -212,7 +271,7 @@ class Crawl:
     def _end(self, page: _OpenPage, settled: SettledPost) -> None:
         page.settled.append(settled)
         if settled.ending == "failed":
-            self.failures.append({"post": settled.post.platform_id, "reason": settled.reason})
+            self._result["failures"].append({"post": settled.post.platform_id, "reason": settled.reason})
 
     def _save_complete_pages(self) -> None:
         """Save pages in the source's order: a page's cursor says that all before it is done."""
@@ -220,16 +279,36 @@ class Crawl:
             self._save(self._pages.popleft())
 
     def _save(self, page: _OpenPage) -> None:
-        for settled in page.settled:
-            page.run.counts[settled.ending] += 1
-            self._in_hand.discard(settled.post.key)
-        if not self._dry_run:
-            for attempt in range(1, COLLISIONS + 1):
-                try:
-                    with self._catalog.writing() as session:
-                        save_page(session, self._workspace, page.run, page.settled, page.cursor)
-                    break
-                except IntegrityError:
-                    if attempt == COLLISIONS:
-                        raise
-        self._on_page(len(page.settled))
+        run, cursor = page.run, page.run.cursor if page.broken else page.cursor
+        page.settled.sort(key=lambda settled: page.order.get(settled.post.key, -1))
+        counts, counted = dict(run.counts), run.counted
+        for attempt in range(1, COLLISIONS + 1):
+            run.counts, run.counted = dict(counts), counted
+            try:
+                self._write(page, cursor)
+                break
+            except IntegrityError:
+                if attempt == COLLISIONS:
+                    raise
+        run.cursor = cursor
+        self._in_hand.difference_update(settled.post.key for settled in page.settled)
+        self._on_page(run, len(page.settled))
+
+    def _write(self, page: _OpenPage, cursor: dict | None) -> None:
+        if self._dry_run:
+            for settled in page.settled:
+                page.run.counts[settled.ending] += 1
+            return
+        ends = cursor is None and not page.broken
+        with self._catalog.writing() as session:
+            settled = save_page(session, self._workspace, page.run, page.settled, cursor, ends)
+            self._lease.renew(session)
+        for one in settled:
+            if one.ending == "tombstoned" and one.received is not None:
+                self._remove_unheld(one)
+
+    def _remove_unheld(self, settled: SettledPost) -> None:
+        """Media that came in while its content was taken down."""
+        with self._catalog.reading() as session:
+            if not clips_by_name(session, settled.received.sha256):
+                self._workspace.media(settled.received.sha256, settled.facts.suffix).unlink(missing_ok=True)

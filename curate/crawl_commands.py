@@ -1,27 +1,37 @@
-"""The commands that talk to sources of posts: crawl."""
+"""The commands that talk to sources of posts: crawl, recheck and takedown."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from core.commandline import HOME, Database, Home, Json, Workers, bar, counts, emit, say, say_failures, table
-from core.errors import BadInput
+from core.commandline import HOME, Database, Home, Json, Workers, bars, counts, emit, say, say_failures, table
+from core.errors import BadInput, PlusmvError
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from curate.crawl_records import Target
-    from curate.source_folder import FolderSource
+    from curate.crawl_records import RunRecord, Target
     from db.session import Catalog
 
 app = typer.Typer(rich_markup_mode=None)
+SourceName = Literal["folder", "instagram", "ytdlp", "urls", "graph", "youtube"]
+Pause = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds between requests to one host (default: by platform; less than 0.5 is refused)."),
+]
+Browser = Annotated[
+    str | None,
+    typer.Option("--cookies-from-browser", help="Take the login from this browser of yours, such as firefox."),
+]
 
 
 @app.command()
 def crawl(
-    path: Annotated[Path | None, typer.Option(help="folder: the directory of clips.")] = None,
+    path: Annotated[
+        Path | None, typer.Option(help="folder: the directory of clips; urls: the file of links, one a line.")
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -33,65 +43,181 @@ def crawl(
     tag: Annotated[list[str] | None, typer.Option(help="A tag to crawl (repeatable).")] = None,
     action: Annotated[list[str] | None, typer.Option(help="An action, by all of its tags (repeatable).")] = None,
     actions: Annotated[str | None, typer.Option(help='"thumos14", or a CSV of actions of your own.')] = None,
-    source: Annotated[Literal["folder"], typer.Option(help="Where the posts are.")] = "folder",
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many posts for each tag.")] = None,
+    source: Annotated[SourceName, typer.Option(help="Where the posts are.")] = "folder",
+    query: Annotated[
+        str | None,
+        typer.Option(
+            help="ytdlp: youtube, youtube-hashtag, youtube-shorts, dailymotion, bilibili, niconico, or any search or "
+            "page that yt-dlp knows, with {tag}, {action}, {limit} in it."
+        ),
+    ] = None,
+    licence: Annotated[
+        Literal["creativeCommon"] | None, typer.Option(help="youtube: only videos under this licence.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many videos for each tag, newest first.")] = None,
     min_seconds: Annotated[float | None, typer.Option(min=0, help="Filter shorter clips.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=0, help="Filter longer clips.")] = None,
     max_megabytes: Annotated[float, typer.Option(min=0, help="Filter larger files.")] = 2000.0,
+    metadata_only: Annotated[
+        bool, typer.Option("--metadata-only", help="Take posts in without their media; a later crawl fetches those.")
+    ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed before; otherwise it counts as known.")
+        bool, typer.Option("--retry-failed", help="Try again what failed or was gone; otherwise it counts as known.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list: what would be downloaded is counted as such.")
     ] = False,
+    pause: Pause = None,
+    browser: Browser = None,
     workers: Workers = None,
     home: Home = HOME,
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Take in clips under action tags. Without --tag, --action or --actions: under every tag of the folder.
+    """Take in clips under action tags. Without --tag, --action or --actions: every tag of the folder or list.
 
     Every post ends as downloaded, known, filtered, failed, gone or tombstoned. The same command again takes what is
-    new, and goes on where it was stopped.
+    new, fills gaps, and goes on where it was stopped. Logins and keys: PLUSMV_INSTAGRAM_SESSION, PLUSMV_COOKIES (files
+    of mode 0600), PLUSMV_GRAPH_TOKEN with PLUSMV_GRAPH_USER, PLUSMV_YOUTUBE_KEY.
     """
     from curate.crawl import Crawl, Limits
-    from curate.crawl_records import ENDINGS
-    from curate.source_folder import FolderSource
+    from curate.politeness import Politeness
+    from curate.sources import SourceOptions, open_source
     from db.session import open_catalog
 
-    if path is None:
-        raise BadInput("--source folder needs the directory of clips: --path DIR")
-    workspace = Workspace(home)
-    folder = FolderSource(path, manifest, int(max_megabytes * 1e6), apart_from=home)
+    workspace, politeness = Workspace(home), Politeness(pause)
+    max_bytes = int(max_megabytes * 1e6)
+    options = SourceOptions(path, manifest, query, licence, browser, limit, max_bytes, metadata_only)
     catalog = open_catalog(workspace, db)
-    targets = _targets(catalog, folder, tag, action, actions)
-    with bar(None, f"crawl {source}") as advance:
-        limits = Limits(limit, min_seconds, max_seconds)
-        result = Crawl(catalog, workspace, folder, limits, retry_failed, dry_run, advance).run(targets, workers)
+    if source != "folder" and source != "urls":
+        targets = _targets(catalog, tag, action, actions)
+        options = SourceOptions(**vars(options) | {"actions": tuple((t.tag, t.action.name) for t in targets)})
+        place = open_source(source, options, politeness, catalog, workspace)
+    else:
+        place = open_source(source, options, politeness, catalog, workspace)
+        targets = _targets(catalog, tag, action, actions, place.tags(), may_be_else=source == "urls")
+    limits = Limits(limit, min_seconds, max_seconds, max_bytes)
+    with bars(f"crawl {source}") as advance:
+
+        def saved(run: "RunRecord", posts: int) -> None:
+            advance(run.target.tag, posts, limit)
+
+        crawling = Crawl(catalog, workspace, place, limits, retry_failed, dry_run, metadata_only, politeness, saved)
+        result = crawling.run(targets, workers)
+    _tell(result, f"crawled {path or source}", as_json, dry_run, metadata_only)
+
+
+def _tell(result: dict, title: str, as_json: bool, dry_run: bool, metadata_only: bool) -> None:
+    """The table of tags, the sum, what failed; then the error of a search that stopped, if there was one."""
+    from curate.crawl_records import ENDINGS
+
     met = [name for name in ENDINGS if result["totals"][name] or name in ("downloaded", "known")]
     columns = ("tag", "action", "found", *met)
     rows = [[run[name] for name in columns] for run in result["runs"]]
-    title = "dry run: nothing was written" if dry_run else f"crawled {path}"
+    title = "dry run: nothing was written" if dry_run else f"{title}, metadata only" if metadata_only else title
     emit(result, as_json, [table(title, columns, rows), counts(result["totals"], ("found", *ENDINGS))])
     say_failures([(failure["post"], failure["reason"]) for failure in result["failures"]], "--retry-failed")
     if result["failed_before"]:
         say(f"{result['failed_before']} of the known failed before; --retry-failed tries them again")
+    for error in result["errors"][:-1]:
+        say(f"#{error['tag']}: {error['reason']}")
+    if result["errors"]:
+        raise PlusmvError(result["errors"][-1]["reason"])
 
 
 def _targets(
     catalog: "Catalog",
-    source: "FolderSource",
     tags: "Sequence[str] | None",
     names: "Sequence[str] | None",
     file: str | None,
+    there: "tuple[str, ...] | None" = None,
+    may_be_else: bool = False,
 ) -> "list[Target]":
-    from curate.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
+    """there: the tags that the source has, where it can tell; may_be_else: it takes others too."""
+    from curate import targets as choosing
 
     if sum(map(bool, (tags, names, file))) > 1:
         raise BadInput("give one of --tag, --action and --actions")
+    known = choosing.known_actions(catalog)
     if names:
-        return there(targets_of_actions(names, known_actions(catalog)), source.tags())
-    if file:
-        chosen = actions_named(file)
-        return there(targets_of_actions([action.name for action in chosen], chosen), source.tags())
-    return there(targets_of_tags(tags or source.tags(), known_actions(catalog)), source.tags())
+        targets = choosing.targets_of_actions(names, known)
+    elif file:
+        chosen = choosing.actions_named(file)
+        targets = choosing.targets_of_actions([action.name for action in chosen], chosen)
+    else:
+        if not (tags or there):
+            raise BadInput("say what to crawl: --tag golfswing, --action GolfSwing or --actions thumos14")
+        targets = choosing.targets_of_tags(tags or there, known)
+    return targets if there is None or may_be_else else choosing.there(targets, there)
+
+
+@app.command()
+def recheck(
+    path: Annotated[Path | None, typer.Option(help="The directory of clips, to visit the posts of a folder.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many posts, longest unvisited first.")] = None,
+    older_than: Annotated[float, typer.Option(min=0, help="Only posts not visited for so many days.")] = 0.0,
+    pause: Pause = None,
+    browser: Browser = None,
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Visit posts again and mark what vanished as gone. Media and decisions stay: see takedown.
+
+    Posts of a folder are visited with --path; those of a site by the site's own page.
+    """
+    from datetime import timedelta
+
+    from curate.politeness import Politeness
+    from curate.recheck import OUTCOMES
+    from curate.recheck import recheck as visit
+    from curate.sources import SourceOptions, lookers
+    from db.session import open_catalog
+
+    workspace, politeness = Workspace(home), Politeness(pause)
+    catalog = open_catalog(workspace, db)
+    find = lookers(SourceOptions(path=path, browser=browser), politeness, catalog, workspace)
+    with bars("recheck") as advance:
+        result = visit(catalog, find, politeness, timedelta(days=older_than), limit, lambda n: advance("", n, limit))
+    emit(result, as_json, counts(result, ("posts", *OUTCOMES)))
+    for name in result["vanished"][:20]:
+        say(f"gone: {name}")
+    if result["errors"]:
+        raise PlusmvError(result["errors"][0]["reason"])
+
+
+@app.command()
+def takedown(
+    url: Annotated[str | None, typer.Option(help="The post at this address.")] = None,
+    post: Annotated[str | None, typer.Option(help="A post's id, or platform:id.")] = None,
+    uploader: Annotated[str | None, typer.Option(help="All posts of an uploader's id, or platform:id.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="A content, with every post that shows it.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept with the tombstone; name nobody in it.")] = "",
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Remove everything of a post, an uploader or a content, for good; later crawls leave it alone.
+
+    Media, features, fingerprints, decisions, previews and exports that hold it go, freed pages of the catalog are
+    overwritten; media stay while a post that was not named holds them. Trained checkpoints are listed, not touched.
+    """
+    from curate.takedown import take_down
+    from db.session import open_catalog
+
+    given = {name: v for name, v in (("url", url), ("post", post), ("uploader", uploader), ("sha256", sha256)) if v}
+    if len(given) != 1:
+        raise BadInput("give one of --url, --post, --uploader and --sha256")
+    ((kind, value),) = given.items()
+    workspace = Workspace(home)
+    result = take_down(open_catalog(workspace, db), workspace, kind, value, reason, say)
+    told = (
+        f"{result['posts']} posts and {result['clips']} clips are gone, {result['clips_kept']} clips stay with others"
+    )
+    emit(result, as_json, [told, f"{len(result['removed'])} files removed, {len(result['rewritten'])} rewritten"])
+    if not result["posts"] and not result["clips"]:
+        say("nothing of it was there; it is remembered, and a crawl will not take it in")
+    for run in result["checkpoints"]:
+        say(f"run {run} was, or may have been, trained on it: train again without it, or remove the run")
+    if any(removed.startswith("exports/") for removed in result["removed"]):
+        say("exports that held it were removed: run plusmv export for one without it, and tell who has the old one")

@@ -24,14 +24,16 @@ from db.session import Catalog
 NAME = "microvideos.json"
 FORMAT = "activitynet"
 SHOWN = 5  # leaks that a refusal names
+TAKEN_DOWN = "tombstone:"  # in the list of an export's clips: stands in the place of a content that was taken down
 
 
 def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool = False) -> dict:
     """Write the export and its row in the catalog (none where the last export of that path is the same).
 
     Returns {"path", "sha256", "card", "clips", "labels", "per_action": {name: labels}, "left_out": {why: count},
-    "leaks"}; labels and left_out count clips under actions and add up to what `plusmv report` calls clips. leaks: how
-    many clips were checked against how many benchmark videos, and the test leaks that were allowed.
+    "leaks", "changes"}; labels and left_out count clips under actions and add up to what `plusmv report` calls clips.
+    leaks: how many clips were checked against how many benchmark videos, and the test leaks that were allowed. changes:
+    since the last export of that path, {"added": [sha256], "left": [sha256], "taken_down": count}.
     Raises Refused where a clip stands in a test video, unless allow_leaks.
     """
     videos, left_out = _kept_videos(catalog)
@@ -45,7 +47,7 @@ def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool
     path = workspace.exports / NAME
     write_annotations(path, videos, version="plusmv microvideos 1")
     sha256 = sha256_of(path)
-    _save_row(catalog, path.relative_to(workspace.home), sha256, [video.id for video in videos])
+    changes = _save_row(catalog, path.relative_to(workspace.home), sha256, [video.id for video in videos])
     labels = Counter(instance.label for video in videos for instance in video.instances)
     card = path.with_suffix(".card.md")
     write_bytes(card, _card(labels, left_out, leaks, check).encode())
@@ -58,6 +60,7 @@ def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool
         "per_action": dict(sorted(labels.items())),
         "left_out": left_out,
         "leaks": {**asdict(check), "allowed": [{"clip": leak["clip"], "video": leak["video"]} for leak in leaks]},
+        "changes": changes,
     }
 
 
@@ -105,9 +108,22 @@ def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]
     return list(videos.values()), left_out
 
 
-def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> None:
+def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> dict:
+    """The export's row, where it is another than the last; what has changed since that."""
     with catalog.writing() as session:
         of_path = select(Export).where(Export.path == path.as_posix()).order_by(Export.id.desc())
         last = session.scalar(of_path.limit(1))
         if last is None or last.sha256 != sha256:
             session.add(Export(path=path.as_posix(), format=FORMAT, sha256=sha256, clips=clips))
+        return changes(last.clips if last else [], clips)
+
+
+def changes(before: list[str], clips: list[str]) -> dict:
+    """What came and what left between two exports; of what was taken down (curate.takedown) only how many."""
+    gone = [clip for clip in before if clip not in set(clips)]
+    left = [clip for clip in gone if not clip.startswith(TAKEN_DOWN)]
+    return {
+        "added": [clip for clip in clips if clip not in set(before)],
+        "left": left,
+        "taken_down": len(gone) - len(left),
+    }

@@ -30,6 +30,7 @@ class Manifest:
     def __init__(self, path: Path):
         self.path = path
         self._json = path.suffix.lower() in (".jsonl", ".ndjson")
+        self._checked: set[tuple[str, ...]] = set()  # columns of JSON rows that are known to be right
         self._starts: dict[str, array.array] = {}
         try:
             with open(path, "rb") as file:
@@ -50,7 +51,10 @@ class Manifest:
         with open(self.path, "rb") as file:
             for index in range(start, len(starts)):
                 file.seek(starts[index])
-                yield next(cells for _, cells in self._rows(_Lines(self.path, file)))
+                if self._json:
+                    yield self._json_row(file.readline(LINE_BYTES + 1), 0)
+                else:
+                    yield next(cells for _, cells in self._rows(_Lines(self.path, file)))
 
     def _read_header(self, file: BinaryIO) -> tuple[str, ...]:
         header = tuple(next(csv.reader(_Lines(self.path, file), strict=True), ()))
@@ -93,15 +97,23 @@ class Manifest:
                 yield start, self._json_row(line, lines.line)
             start = lines.end
 
-    def _json_row(self, line: str, number: int) -> dict[str, str]:
+    def _json_row(self, line: str | bytes, number: int) -> dict[str, str]:
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # number 0: the file has changed since it was checked
             raise BadInput(f"{self.path} line {number} is not JSON: {error}") from error
-        if not isinstance(row, dict) or any(isinstance(value, dict | list) for value in row.values()):
+        if not isinstance(row, dict):
             raise BadInput(f"{self.path} line {number} is no flat JSON object")
-        self._check_columns(tuple(row), number)
-        return {name: "" if value is None else str(value) for name, value in row.items()}
+        for name, value in row.items():
+            if type(value) is not str:
+                if isinstance(value, dict | list):
+                    raise BadInput(f"{self.path} line {number} is no flat JSON object")
+                row[name] = "" if value is None else str(value)
+        names = tuple(row)
+        if names not in self._checked:
+            self._check_columns(names, number)
+            self._checked.add(names)
+        return row
 
     def _check_columns(self, names: tuple[str, ...], line: int) -> None:
         for name in names:

@@ -149,7 +149,7 @@ class _Hashing:
     """A file being written that knows the hash of what was written."""
 
     def __init__(self, file: BinaryIO):
-        self._file, self.digest, self.written = file, hashlib.sha256(), 0
+        self._file, self.digest, self.written, self.name = file, hashlib.sha256(), 0, file.name
 
     def write(self, block: bytes) -> int:
         self.digest.update(block)

@@ -1,13 +1,16 @@
 """The source `folder`: a directory of clips with a manifest that says what they are, or tagged by their folders' names.
 
 With a manifest (`manifest.csv` or `manifest.jsonl` in the folder, or one named; see curate.manifest) its rows are the
-posts. Without one every file is a post under the name of the folder it lies in; what has no video's name is filtered.
+posts. Without one every file is a post under the name of the folder it lies in, with what yt-dlp or Instaloader left
+beside it (curate.sidecars); what has no video's name is filtered.
 Hidden files are no posts. A post is known by folder, path and content. Nothing outside the folder is ever read: a path
 that climbs out, or a link that leads out, is a failed post.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,11 +22,13 @@ from typing import BinaryIO
 from core.actions import normalise_tag
 from core.errors import BadInput, Missing
 from curate.manifest import NAMES, Manifest
-from curate.source import FoundPost, Page
+from curate.sidecars import sidecar
+from curate.source import FoundPost, Page, PostGone
 from curate.text import bounded, bounded_line, printable
 from db.models import PostState
 
-PAGE = 100  # posts, saved in one transaction
+PAGE, METADATA_PAGE = 100, 10_000  # posts, saved in one transaction, with and without media
+ODD_PATH = re.compile(r"//|(^|/)\.(/|$)|/$")
 VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
@@ -33,17 +38,26 @@ VIDEO_SUFFIXES = (
 class FolderSource:
     """Clips of one folder. Raises Missing or BadInput for a folder or manifest that cannot be used."""
 
-    name = "folder"
-    platform = "folder"
+    name = platform = "folder"
+    tool = account = ""
 
     def __init__(
-        self, folder: Path, manifest: Path | None = None, max_bytes: int | None = None, apart_from: Path | None = None
+        self,
+        folder: Path,
+        manifest: Path | None = None,
+        max_bytes: int | None = None,
+        apart_from: Path | None = None,
+        metadata_only: bool = False,
     ):
-        """apart_from: a folder below that is not searched: the workspace, whose media are no posts."""
+        """apart_from: a folder below that is not searched: the workspace, whose media are no posts.
+
+        metadata_only: no file is opened; a manifest's rows are posts whether or not their files are there.
+        """
         if not folder.is_dir():
             raise Missing(f"there is no folder {folder}; name one with --path")
         self.folder = folder.resolve()
-        self.max_bytes = max_bytes
+        self._of_folder = hashlib.sha256(os.fsencode(str(self.folder)) + b"\0")
+        self.max_bytes, self._metadata_only = max_bytes, metadata_only
         path = manifest or self._own_manifest()
         self.manifest = Manifest(path) if path else None
         self._folders = {} if self.manifest else self._folders_by_tag(apart_from and apart_from.resolve())
@@ -62,9 +76,24 @@ class FolderSource:
         """Pages in the manifest's order, or by folder and name."""
         done = cursor["posts"] if cursor else 0
         posts = self._manifest_posts(tag, done) if self.manifest else self._folder_posts(tag, done)
-        for page in _pages(posts):
+        for page in _pages(posts, METADATA_PAGE if self._metadata_only else PAGE):
             done += len(page)
             yield Page(page, {"posts": done})
+
+    def has(self, post: FoundPost, sha256: str) -> bool:
+        """Whether a post of this content was found in this very folder."""
+        return self._identity(post.platform_id, sha256) == post.identity
+
+    def look(self, post: FoundPost) -> FoundPost:
+        """The post, if its file is there and has the same content. Raises PostGone."""
+        try:
+            with self._open(post.locator or post.platform_id) as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except BadInput as error:
+            raise PostGone(f"{error}") from error
+        if self._identity(post.locator or post.platform_id, sha256) != post.identity:
+            raise PostGone("the file has another content now, or the folder is another")
+        return post
 
     def download(self, post: FoundPost, file: BinaryIO) -> None:
         """Copy the file. Raises BadInput where it is not the content that was found any more."""
@@ -78,17 +107,25 @@ class FolderSource:
 
     def _manifest_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
         for row in self.manifest.rows(tag, start):
-            yield self._post(str(PurePosixPath(row["file"])), row)
+            file = row["file"]
+            plain = not ODD_PATH.search(file)  # most are, and a PurePosixPath costs as much as all the rest of a row
+            yield self._post(file if plain else str(PurePosixPath(file)), row)
 
     def _folder_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
         files = (path for folder in self._folders.get(tag, ()) for path in _visible_files(folder))
         for path in islice(files, start, None):
             named = path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
-            yield self._post(path.relative_to(self.folder).as_posix(), {}, named)
+            relative = path.relative_to(self.folder).as_posix()
+            row, raw = sidecar(relative, self._open) if named else ({}, None)
+            yield replace(self._post(relative, row, named), raw=raw)
 
     def _post(self, relative: str, row: Mapping[str, str], named: bool = True) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
-        post = FoundPost(self.platform, printable(relative, 500), self._identity(relative, ""), locator=relative)
+        unread, shown = self._identity(relative, ""), printable(relative, 500)
+        if self._metadata_only and named:
+            with contextlib.suppress(BadInput):
+                return FoundPost(self.platform, shown, unread, locator=relative, **_facts(row))
+        post = FoundPost(self.platform, shown, unread, locator=relative)
         if not named:
             return post.ended(PostState.FILTERED, "its name has no video's suffix; name it in a manifest to take it")
         try:
@@ -101,7 +138,7 @@ class FolderSource:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except BadInput as error:
             return post.ended(PostState.FAILED, str(error), retryable=True)
-        return replace(post, identity=self._identity(relative, digest))
+        return replace(post, identity=self._identity(relative, digest), former=unread)
 
     def _open(self, relative: str) -> BinaryIO:
         """A plain file inside the folder, whatever its path pretends; pipes are not waited for."""
@@ -122,7 +159,9 @@ class FolderSource:
 
     def _identity(self, relative: str, sha256: str) -> str:
         """What a post is known by: folder, path and content ("" where it has none)."""
-        return hashlib.sha256(b"\0".join(map(os.fsencode, (str(self.folder), relative, sha256)))).hexdigest()
+        digest = self._of_folder.copy()
+        digest.update(os.fsencode(f"{relative}\0{sha256}"))
+        return digest.hexdigest()
 
     def _own_manifest(self) -> Path | None:
         found = [self.folder / name for name in NAMES if (self.folder / name).exists()]
@@ -180,6 +219,6 @@ def _is_number(text: str) -> bool:
     return text.strip().replace(".", "", 1).isdecimal() and len(text.strip()) > 8  # 20191027 is a date
 
 
-def _pages(posts: Iterator[FoundPost]) -> Iterator[tuple[FoundPost, ...]]:
-    while page := tuple(islice(posts, PAGE)):
+def _pages(posts: Iterator[FoundPost], size: int) -> Iterator[tuple[FoundPost, ...]]:
+    while page := tuple(islice(posts, size)):
         yield page

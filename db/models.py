@@ -41,9 +41,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value, dialect):
-        if value is not None and value.tzinfo is None:
+        if value is None or value.tzinfo is UTC:
+            return value
+        if value.tzinfo is None:
             raise ValueError(f"a naive datetime reached the catalog: {value}")
-        return value and value.astimezone(UTC)
+        return value.astimezone(UTC)
 
     def process_result_value(self, value, dialect):
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
@@ -152,6 +154,7 @@ class CrawlRun(Base):
     failed: Mapped[int] = mapped_column(default=0)
     gone: Mapped[int] = mapped_column(default=0)
     tombstoned: Mapped[int] = mapped_column(default=0)
+    counted: Mapped[int] = mapped_column(default=0)  # different videos met: what a limit of posts counts
 
 
 class Clip(Base):
@@ -193,6 +196,8 @@ class Post(Base):
     state: Mapped[PostState] = mapped_column(_choice(PostState), default=PostState.FOUND, index=True)
     reason: Mapped[str | None] = mapped_column(Text)
     retryable: Mapped[bool] = mapped_column(default=False)
+    raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True))  # as the platform said, without names
+    checked_at: Mapped[datetime | None]  # when `plusmv recheck` last looked
     clip_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id"), index=True)
     clip: Mapped[Clip | None] = relationship(back_populates="posts")
 
@@ -207,7 +212,28 @@ class Sighting(Base):
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), index=True)
     tag: Mapped[str] = mapped_column(String(200))
     run_id: Mapped[int] = mapped_column(ForeignKey("crawl_runs.id"))
+    last_run_id: Mapped[int | None] = mapped_column(ForeignKey("crawl_runs.id"))  # the latest run that met it
     found_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Lease(Base):
+    """One process at a time uses an account. `name` is a keyed hash: no account's name enters the catalog."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))  # host, process id and when that process started
+    until: Mapped[datetime]
+
+
+class QuotaUse(Base):
+    """A call to an official API that its quota counts: of which account (a keyed hash), for what, at what cost."""
+
+    __tablename__ = "quota_uses"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account: Mapped[str] = mapped_column(String(64), index=True)
+    what: Mapped[str] = mapped_column(String(200))
+    cost: Mapped[int]
+    used_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Fingerprint(Base):

@@ -94,6 +94,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: a takedown leaves nothing to read
     cursor.execute("PRAGMA synchronous = FULL")  # a decision that was acknowledged outlives a power cut
     cursor.close()
 

@@ -1,5 +1,9 @@
 """Fixtures that many test modules share: the shared real data, where it is at hand, and small real videos."""
 
+import os
+import runpy
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +13,32 @@ from sqlalchemy import create_engine, text
 from core.workspace import Workspace
 from db.session import Catalog, open_catalog
 from tests.postgres import throw_away_cluster
+from tests.small_videos import make_video
 
 ROOT = Path(__file__).resolve().parents[1]
+GUARD = Path(__file__).parent / "guard"
+EGRESS = Path(tempfile.mkdtemp(prefix="plusmv-egress-")) / "log"
+
+
+def pytest_configure() -> None:
+    """No process of the suite may talk to another host (tests/guard): this one, and those that it starts."""
+    EGRESS.touch()
+    os.environ["PLUSMV_TEST_EGRESS"] = str(EGRESS)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH"))))
+    runpy.run_path(str(GUARD / "sitecustomize.py"))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(EGRESS.parent, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nobody_talks_to_another_host() -> Iterator[None]:
+    """Fails the test during which some process of the suite tried to."""
+    before = EGRESS.stat().st_size
+    yield
+    tried = EGRESS.read_text(encoding="utf-8")[before:]
+    assert not tried, f"another host was tried:\n{tried}"
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +48,13 @@ def shared() -> Path:
     if not (folder / "clips" / "clips.csv").is_file():
         pytest.skip("the real clips of ../shared are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> list[bytes]:
+    """Contents of a few small real videos, for the platform server."""
+    folder = tmp_path_factory.mktemp("films")
+    return [make_video(folder / f"{seed}.mp4", seed, seconds=0.4).read_bytes() for seed in range(4)]
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,8 @@ def test_the_same_decisions_give_the_same_bytes_and_one_row(catalog, tmp_path):
     workspace = Workspace(tmp_path)
     decided(catalog)
     first = export_microvideos(catalog, workspace)
-    assert export_microvideos(catalog, workspace) == first
+    again = export_microvideos(catalog, workspace)
+    assert again == first | {"changes": {"added": [], "left": [], "taken_down": 0}}
     assert first["sha256"] == sha256_of(workspace.exports / "microvideos.json")
     assert exports(catalog) == 1
     with catalog.writing() as session:

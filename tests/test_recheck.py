@@ -1,0 +1,68 @@
+"""Recheck: what vanished is marked, what came back too, and what cannot be looked at stays as it was."""
+
+import pytest
+from sqlalchemy import select
+
+from core.workspace import Workspace
+from curate.crawl import Crawl
+from curate.politeness import Politeness
+from curate.recheck import recheck
+from curate.source_folder import FolderSource
+from curate.sources import SourceOptions, lookers
+from curate.targets import targets_of_tags
+from db.models import Post, PostState
+from db.session import open_catalog
+from tests.platform_server import playing
+from tests.platform_sites import Platform
+from tests.small_videos import make_video
+
+
+@pytest.fixture
+def server(films, tmp_path):
+    with playing(Platform(films), tmp_path) as server:
+        yield server
+
+
+def test_posts_of_two_sites(server, tmp_path):
+    clips = server.platform.publish("golfswing", 4)
+    workspace = Workspace(tmp_path / "home")
+    catalog = open_catalog(workspace)
+    find = lookers(SourceOptions(query="dailymotion"), Politeness(0), catalog, workspace)
+    server.platform.switches.needs_login = False
+    for platform in ("instagram", "dailymotion"):
+        crawling = Crawl(catalog, workspace, find(platform), politeness=Politeness(0))
+        assert crawling.run(targets_of_tags(["golfswing"], ()), workers=1)["totals"]["downloaded"] == 4
+    find = lookers(SourceOptions(), Politeness(0), catalog, workspace)
+    assert recheck(catalog, find, Politeness(0))["there"] == 8
+    clips[1].fault = "gone"
+    result = recheck(catalog, find, Politeness(0))
+    assert (result["posts"], result["there"], result["gone"], len(result["vanished"])) == (8, 6, 2, 2)
+    with catalog.reading() as session:
+        gone = list(session.scalars(select(Post).where(Post.state == PostState.GONE)))
+        assert all(post.clip_id and post.reason and post.checked_at for post in gone)
+    assert not recheck(catalog, find, Politeness(0))["vanished"]
+    clips[1].fault = ""
+    assert recheck(catalog, find, Politeness(0))["back"] == 2
+    assert recheck(catalog, find, Politeness(0), limit=3)["posts"] == 3
+    server.platform.switches.not_json = True
+    stopped = recheck(catalog, find, Politeness(0))
+    assert [error["error"] for error in stopped["errors"]] == ["changed format"]
+    assert stopped["gone"] == 0
+
+
+def test_posts_of_folders(tmp_path):
+    for name in ("one", "two"):
+        make_video(tmp_path / name / "golf" / "a.mp4", 1)
+        make_video(tmp_path / name / "golf" / "b.mp4", 2)
+    workspace = Workspace(tmp_path / "home")
+    catalog = open_catalog(workspace)
+    for name in ("one", "two"):
+        Crawl(catalog, workspace, FolderSource(tmp_path / name)).run(targets_of_tags(["golf"], ()), workers=1)
+    (tmp_path / "one" / "golf" / "a.mp4").unlink()
+    (tmp_path / "one" / "golf" / "b.mp4").write_bytes(b"another")
+    find = lookers(SourceOptions(path=tmp_path / "one"), Politeness(), catalog, workspace)
+    result = recheck(catalog, find, Politeness())
+    assert (result["gone"], result["not_visited"]) == (2, 2)
+    assert (
+        recheck(catalog, lookers(SourceOptions(), Politeness(), catalog, workspace), Politeness())["not_visited"] == 4
+    )
