@@ -24,6 +24,7 @@ from curate.text import bounded_line
 from curate.tombstones import Named, bury, canonical_url, keyed
 from db.models import Base, Clip, CrawlRun, Decision, Export, FeatureFile, Fingerprint, Post, Sighting, Tombstone
 from db.session import Catalog
+from features import shards
 
 KINDS = ("url", "post", "uploader", "sha256")
 PLATFORMS = (
@@ -41,6 +42,7 @@ PLATFORMS = (
 )
 SHORTEST = 6  # characters of an id that other texts and files are searched for; shorter ones stand in anything
 AT_ONCE = 500
+HASH_FILES = ("hashes.bin", "hashes.tables")  # curate.hash_array
 FREE_TEXT = (  # columns in which people and programs write what they like
     (Post, "caption", ""),
     (Post, "reason", None),
@@ -206,7 +208,14 @@ def _find_clips(session: Session, found: _Found, clips: set[int]) -> None:
 
 
 def _remove_files(workspace: Workspace, clips: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Media, previews and loose features. Names are given back without the content's address."""
+    """Media, previews, features and the array of hashes. Names are given back without the content's address."""
+    clips = list(clips)
+    if packed := shards.remove(workspace.features, [sha256 for sha256, _ in clips]):
+        yield f"{workspace.features.name}/{shards.FOLDER} ({len(packed)} clips)"
+    for name in HASH_FILES if clips else ():  # made again from the catalog by the next dedup
+        if (workspace.home / name).is_file():
+            (workspace.home / name).unlink()
+            yield name
     for sha256, suffix in clips:
         beside = [workspace.media(sha256, suffix), workspace.preview(sha256)]
         for folder in ("media", "previews"):

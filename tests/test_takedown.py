@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from sqlalchemy import create_engine, func, select, text
 
 from core.errors import BadInput
@@ -22,6 +22,8 @@ from curate.takedown import take_down
 from curate.targets import targets_of_tags
 from db.models import Action, Base, Clip, Decision, DuplicateEdge, Export, Fingerprint, Post, Sighting, Tombstone
 from db.session import open_catalog
+from features.conversion import compact
+from features.feature_files import VideoFeatures, list_features, read_features, write_features
 from tests.small_videos import make_video
 
 PERSON, OTHER = "person_4711", "person_0815"
@@ -96,11 +98,11 @@ def do_everything(catalog, workspace: Workspace, clips: Path) -> None:
             decide(session, clip.id, "keep", "me", action.id, reason=f"{PERSON} swings, see Cabc0xyz")
     export_microvideos(catalog, workspace)
     content = sha256_of(clips / "golf0.mp4")
-    workspace.features.mkdir()
+    for video_id, value in ((content, 0), ("other", 1)):
+        features = VideoFeatures(video_id, {"rgb": np.full((1, 4), value, np.float32)}, 25.0, frames=16)
+        write_features(workspace.features / f"{video_id}.safetensors", features)
+    assert len(list(compact(workspace.features))) == 2
     save_file({"rgb": np.zeros((1, 4), np.float32)}, workspace.features / f"{content}.safetensors")
-    shard = {f"{content}.rgb": np.zeros((1, 4), np.float32), "other.rgb": np.ones((1, 4), np.float32)}
-    save_file(shard, workspace.features / "shard-0.safetensors", {"index": json.dumps({content: 0, "other": 1})})
-    write_json(workspace.features / "shard-0.json", {"videos": {content: {"at": 0}, "other": {"at": 1}}})
     facts = {"plusmv": json.dumps({"microvideos": 5})}
     for run, more in {"mv": facts, "plain": {"plusmv": json.dumps({"microvideos": 0})}}.items():
         workspace.run(run).mkdir(parents=True)
@@ -143,10 +145,10 @@ def check_an_uploader(home, catalog, clips) -> None:
     assert (result["posts"], result["clips"], result["clips_kept"]) == (3, 2, 1)
     assert result["checkpoints"] == ["mv"]
     assert "exports/microvideos.json" in result["removed"]
-    assert set(result["rewritten"]) == {
-        "features/shard-0.json", "features/shard-0.safetensors", "runs/mv/detections.json",
-    }  # fmt: skip
-    assert list(load_file(home.features / "shard-0.safetensors")) == ["other.rgb"]
+    assert set(result["rewritten"]) == {"runs/mv/detections.json"}
+    assert {"features/shards (1 clips)", "hashes.bin"} <= set(result["removed"])
+    assert list_features([home.features]) == {"other"}
+    assert read_features([home.features], "other").streams["rgb"].max() == 1
     assert traces(home, *words) == []
     assert not any(word in all_text(catalog) for word in words)
     with catalog.reading() as session:
