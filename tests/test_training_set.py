@@ -72,7 +72,7 @@ def test_known_recipes_do_not_mix_unless_allowed(tmp_path):
     keep(tmp_path, "a", recipe="one")
     keep(tmp_path, "b", recipe="two")
     videos = {name: labelled(name, "Dive") for name in "ab"}
-    with pytest.raises(Refused, match=r"such as a and b.*--allow-mixed-recipes"):
+    with pytest.raises(Refused, match=r"one \(such as a\) and two \(such as b\).*--allow-mixed-recipes"):
         load_training_set(videos, FeatureSource((tmp_path,)))
     allowed = load_training_set(videos, FeatureSource((tmp_path,)), allow_mixed_recipes=True)
     assert allowed.recipes == ("one", "two")

@@ -129,8 +129,15 @@ def _check_widths(videos: Sequence[TrainingVideo]) -> None:
 
 
 def _mixture(used: Sequence[VideoFeatures], recipes: Sequence[str]) -> str:
-    examples = [next(found.id for found in used if found.recipe == recipe) for recipe in recipes[:2]]
+    """Names two of the recipes, a video of each, and in which settings or weights they differ."""
+    one, other = (next(found for found in used if found.recipe == recipe) for recipe in recipes[:2])
+    told = [found.settings | {f"{stream} weights": label for stream, label in found.weights.items()}
+            for found in (one, other)]  # fmt: skip
+    differing = sorted(name for name in told[0].keys() | told[1].keys() if told[0].get(name) != told[1].get(name))
+    differing = [name for name in differing if name != "stride"]
+    differ = f", which differ in {', '.join(differing)}" if differing else ""
+    names = " and ".join(f"{found.recipe} (such as {found.id})" for found in (one, other))
     return (
-        f"features of {len(recipes)} recipes would be mixed (such as {examples[0]} and {examples[1]}), so a model could"
-        " tell the sets apart by them; extract all alike, or give --allow-mixed-recipes"
+        f"features of {len(recipes)} recipes would be mixed: {names}{differ}; a model could tell the sets apart by them;"
+        " extract all alike, or give --allow-mixed-recipes"
     )
