@@ -138,6 +138,6 @@ def _mixture(used: Sequence[VideoFeatures], recipes: Sequence[str]) -> str:
     differ = f", which differ in {', '.join(differing)}" if differing else ""
     names = " and ".join(f"{found.recipe} (such as {found.id})" for found in (one, other))
     return (
-        f"features of {len(recipes)} recipes would be mixed: {names}{differ}; a model could tell the sets apart by them;"
+        f"features of {len(recipes)} recipes would be mixed: {names}{differ}; a model could tell the sets apart;"
         " extract all alike, or give --allow-mixed-recipes"
     )
