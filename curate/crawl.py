@@ -53,7 +53,7 @@ NO_LIMITS = Limits()
 def _collected_rarely() -> Iterator[None]:
     """Looking for garbage in cycles after every 700 new objects takes an eighth of the time of a page of thousands."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, *before[1:])
+    gc.set_threshold(20_000, *before[1:])
     try:
         yield
     finally:
