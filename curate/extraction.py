@@ -18,10 +18,9 @@ from db.models import Clip, FeatureFile, FileState, Verdict, now
 from db.queries import verdicts
 from db.session import Catalog
 from features.classify import write_snippet_classes
-from features.feature_files import NumberFormat, read_features, write_features
+from features.feature_files import SUFFIX, NumberFormat, read_features, write_features
 from features.pipeline import Extractor, extract_all
 
-SUFFIX = ".safetensors"
 Watch = Callable[[Iterable[Outcome], int, str], Iterable[Outcome]]
 
 

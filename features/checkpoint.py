@@ -18,9 +18,8 @@ from numpy._core import multiarray
 
 from core.errors import BadInput
 from features.i3d_layers import CHANNELS, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
-from features.tensorflow_bundle import read_bundle
+from features.tensorflow_bundle import LARGEST, read_bundle, whole
 
-LARGEST = 1 << 30  # bytes of a checkpoint; the real ones have 50 million
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how PyTorch's files began before they were archives
 Tensors = dict[str, np.ndarray]
 
@@ -36,10 +35,13 @@ ADMITTED = {
 class ArrayUnpickler(pickle.Unpickler):
     """Makes dicts, text, numbers and numpy arrays; refuses every other class and function."""
 
+    admitted: Mapping[tuple[str, str], Any] = ADMITTED
+    asker, needer = "the checkpoint", "array"  # in the words of a refusal
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
-            raise BadInput(f"the checkpoint asks for {module}.{name}, which no array needs; it was not run")
-        return ADMITTED[module, name]
+        if (module, name) not in self.admitted:
+            raise BadInput(f"{self.asker} asks for {module}.{name}, which no {self.needer} needs; it was not run")
+        return self.admitted[module, name]
 
 
 def unpickle(content: bytes) -> Any:
@@ -62,12 +64,7 @@ def read_checkpoint(path: Path) -> tuple[str, Tensors]:
     index = path if path.suffix == ".index" else Path(f"{path}.index")
     if index.is_file():
         return recognised(read_bundle(index))
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path} is too large to be an I3D checkpoint")
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    content = whole(path)
     if zipfile.is_zipfile(io.BytesIO(content)) or content.startswith(OLD_TORCH):
         return recognised(_torch_arrays(content, path))
     return recognised(flattened(unpickle(content)))

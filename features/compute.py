@@ -76,7 +76,7 @@ class Computer:
             still = np.zeros((1, *chunk.frames.shape[1:3], 2), np.float32)
             return torch.from_numpy(self._scaled(still)).to(self.device)
         if self.cache is not None:
-            levels = self.cache.levels(chunk.frames, lambda _: self._fields(chunk, frames).cpu().numpy())
+            levels = self.cache.levels(chunk.frames, lambda: self._fields(chunk, frames).cpu().numpy())
             return torch.from_numpy(levels).to(self.device)
         return self._fields(chunk, frames)
 

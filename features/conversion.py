@@ -12,8 +12,8 @@ from features.feature_files import (
     NumberFormat,
     list_features,
     loose_ids,
-    read_entry,
     read_features,
+    verified_entry,
     write_features,
 )
 
@@ -41,8 +41,7 @@ def compact(folder: Path, clips: int = shards.CLIPS, watch: Watch = lambda ids, 
         loose = sorted(loose_ids(folder))
         for video_id in watch(loose, len(loose), "compact"):
             try:
-                read_features([folder], video_id)
-                entry = read_entry(folder / f"{video_id}{SUFFIX}")
+                entry = verified_entry(folder / f"{video_id}{SUFFIX}")
             except PlusmvError as error:
                 failed.append(Ended(video_id, "failed", str(error)))
                 continue

@@ -16,16 +16,15 @@ import xxhash
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from core.errors import BadInput, Missing
+from core.errors import BadInput, Missing, one_line
 from core.workspace import write_bytes
 from features import published, shards
 from features.i3d_layers import STREAMS
+from features.shards import SUFFIX, Entry
 from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
-SUFFIX = ".safetensors"
 NumberFormat = Literal["float16", "float32"]
-Entry = tuple[dict[str, np.ndarray], dict[str, str]]  # arrays and metadata as they are stored
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,12 @@ def read_features(
     feature_fps, feature_stride: what to assume of files that do not say. Raises Missing where no folder has the video,
     BadInput where the id is no file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
     """
-    check_id(video_id)
+    _check_id(video_id)
     assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
     for folder in map(Path, folders):
         loose = folder / f"{video_id}{SUFFIX}"
         if loose.is_file():
-            return _decoded(read_entry(loose), assumed, loose)
+            return _decoded(_entry(loose), assumed, loose)
         packed = shards.find(folder, video_id)
         if packed is not None:
             return _decoded(packed.entry, assumed, packed.path)
@@ -119,15 +118,21 @@ def loose_ids(folder: Path) -> set[str]:
     return {name.removesuffix(SUFFIX) for name in names if not name.startswith(".")}  # hidden: half-written
 
 
-def check_id(video_id: str) -> None:
+def _check_id(video_id: str) -> None:
     """Raise BadInput for an id that is no plain file name."""
     climbs = video_id in ("", ".", "..") or any(character in video_id for character in "/\\\0")
     if climbs or len(video_id.encode(errors="surrogatepass")) > LONGEST_ID:
         raise BadInput(f"video id {video_id!r} is no file name, so it has no feature file")
 
 
-def read_entry(path: Path) -> Entry:
-    """Arrays and metadata of a loose file as they are stored. Raises BadInput where it cannot be read."""
+def verified_entry(path: Path) -> Entry:
+    """Arrays and metadata of a loose file as they are stored. Raises BadInput where they could not be used."""
+    entry = _entry(path)
+    _decoded(entry, VideoFeatures(path.name.removesuffix(SUFFIX), {}, 25.0), path)
+    return entry
+
+
+def _entry(path: Path) -> Entry:
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -161,11 +166,6 @@ def _parsed(text: str, path: Path) -> object:
         raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error
 
 
-def one_line(error: Exception) -> str:
-    """An exception's text without line breaks."""
-    return " ".join(f"{error or type(error).__name__}".split())
-
-
 def _checked(features: VideoFeatures, path: Path) -> VideoFeatures:
     """The features as float32. Raises BadInput for anything that training or detection would trip over."""
     if not features.streams:
@@ -180,7 +180,7 @@ def _checked(features: VideoFeatures, path: Path) -> VideoFeatures:
 
 def _checked_stream(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise BadInput(f"{path}: {name} is {shape_of(array)}, but must be (T, d) numbers with at least one snippet")
+        raise BadInput(f"{path}: {name} is {_shape(array)}, but must be (T, d) numbers with at least one snippet")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     _check_finite(array, name, path)
@@ -211,5 +211,5 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
         raise BadInput(f"{path}: its recipe and its weights' names must be text")
 
 
-def shape_of(array: np.ndarray) -> str:
+def _shape(array: np.ndarray) -> str:
     return f"{array.dtype} of shape {array.shape}"

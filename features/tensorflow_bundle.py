@@ -15,7 +15,7 @@ from core.errors import BadInput
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes
 FLOAT32 = 1  # of TensorFlow's DataType
-LARGEST = 1 << 30  # bytes
+LARGEST = 1 << 30  # bytes of a checkpoint; the real ones have 50 million
 
 
 def read_bundle(index: Path) -> dict[str, np.ndarray]:
@@ -25,12 +25,13 @@ def read_bundle(index: Path) -> dict[str, np.ndarray]:
     """
     index = Path(index)
     try:
-        return {name: _tensor(index, entry) for name, entry in _entries(_bytes(index)) if entry.get(1) == FLOAT32}
+        return {name: _tensor(index, entry) for name, entry in _entries(whole(index)) if entry.get(1) == FLOAT32}
     except (IndexError, struct.error, ValueError, OverflowError, UnicodeDecodeError, TypeError) as error:
         raise BadInput(f"{index} is no TensorFlow checkpoint index, or damaged ({error})") from error
 
 
-def _bytes(path: Path) -> bytes:
+def whole(path: Path) -> bytes:
+    """A checkpoint file's bytes. Raises BadInput where it cannot be read, or is too large to be one."""
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} is too large to be an I3D checkpoint")

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from core.errors import BadInput, Missing
+from core.errors import BadInput, Missing, one_line
 from core.workspace import write_bytes
 from wsal.model import StreamModel
 from wsal.settings import Settings
@@ -52,7 +52,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         models = {s: _model(s, tensors, len(facts["classes"]), settings) for s in settings.streams}
         return Checkpoint(settings, models=models, **facts)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"cannot use the checkpoint {path}: {' '.join(str(error).split())}; train again") from error
+        raise BadInput(f"cannot use the checkpoint {path}: {one_line(error)}; train again") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:

@@ -10,7 +10,6 @@ lists are pickles in a .npy coat, read by an unpickler that makes numbers, text,
 """
 
 import io
-import pickle
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ import numpy as np
 from numpy._core import multiarray
 
 from core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
-from core.errors import BadInput
+from core.errors import BadInput, one_line
 from core.workspace import write_bytes
-from features.checkpoint import ADMITTED
+from features.checkpoint import ADMITTED, ArrayUnpickler
 
 AMBIGUOUS = "Ambiguous"  # THUMOS14: no class; nobody could say whether the action is there
 NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers leave them out
@@ -152,13 +151,11 @@ ADMITTED_IN_LISTS = {
 }
 
 
-class _ListUnpickler(pickle.Unpickler):
-    """Makes lists, text, numbers and numpy arrays; refuses every other class and function."""
+class _ListUnpickler(ArrayUnpickler):
+    """Makes numpy's numbers too, of which W-TALC's lists are full."""
 
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in ADMITTED_IN_LISTS:
-            raise BadInput(f"it asks for {module}.{name}, which no annotation needs; it was not run")
-        return ADMITTED_IN_LISTS[module, name]
+    admitted = ADMITTED_IN_LISTS
+    asker, needer = "it", "annotation"
 
 
 def _array(path: Path) -> Sequence:
@@ -175,7 +172,7 @@ def _array(path: Path) -> Sequence:
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # a damaged pickle raises nearly any kind
-        raise BadInput(f"cannot read {path}: {' '.join(str(error).split())}") from error
+        raise BadInput(f"cannot read {path}: {one_line(error)}") from error
 
 
 def _text(value: object) -> str:
