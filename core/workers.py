@@ -109,7 +109,7 @@ def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
     """A worker's life: set up, then one answer for each task until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone: reset where it left something unread
         try:
             stage.setup()
         except Exception as error:
@@ -145,7 +145,7 @@ class _Worker:
         self.holding = (task, attempts + 1)
         self.limit = time_limit or float("inf")
         self.deadline = time.monotonic() + self.limit
-        with contextlib.suppress(BrokenPipeError):  # it died: the next read of the pipe says so
+        with contextlib.suppress(ConnectionError):  # it died: the next read of the pipe says so
             self.pipe.send(task)
 
     def answer(self) -> "Outcome | str":
