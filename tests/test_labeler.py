@@ -17,10 +17,10 @@ from db import session as db_session
 from db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting
 from db.queries import save_actions
 from db.session import open_catalog
-from labeler_ui import card_html, review_queue
-from labeler_ui.clip_files import PlayableFiles
+
+
 from labeler_ui.connection import connect
-from labeler_ui.review_queue import Pair
+
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 
