@@ -111,7 +111,9 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
         except IntegrityError:
             if attempt == 2:
                 raise
-    _rerank(connection, entries)
+    _rerank(
+        connection, [entry for entry, answer in zip(entries, answers, strict=True) if answer["state"] == "recorded"]
+    )
     return {"answers": answers}
 
 
