@@ -33,23 +33,31 @@ NOTE_KEYS = """() => {
 @pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         pytest.skip("no chromium on this machine")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+        launched = playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
         yield launched
         launched.close()
 
 
+def chromium() -> str | None:
+    """The browser of this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextlib.contextmanager
-def serving(home: Path, annotator: str = "ann", port: int = 0) -> Iterator[tuple[subprocess.Popen, int]]:
+def serving(
+    home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
+) -> Iterator[tuple[subprocess.Popen, int]]:
     """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
     with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
-    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator}
+    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
+    environment |= {"PLUSMV_DB": db} if db else {}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: server.poll() is None and answers(port), "the server answers", seconds=60)
