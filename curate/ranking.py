@@ -41,6 +41,7 @@ from db.session import Catalog
 from features.classify import KINETICS_CLASSES
 
 COMBINED = "combined"
+TOLERANCE = 1e-3  # a probability that moved by less is left as it is
 BATCH = 500  # clips whose features are in memory
 DECIDED_REFERENCE = 2000  # an action's newest decisions that neighbours are looked for among ...
 SAMPLE = 300  # ... clips of it that nobody has decided on ...
@@ -145,7 +146,7 @@ def rerank(catalog: Catalog, action_id: int) -> Fitted:
         there, before = stored_signals(session, action_id, (COMBINED,))
     old = dict(zip(there.tolist(), before[:, 0].tolist(), strict=True))
     pairs = zip(fitted.clip_ids.tolist(), fitted.probability.tolist(), strict=True)
-    changed = [(clip_id, value) for clip_id, value in pairs if abs(old.get(clip_id, 9) - value) > 1e-4]
+    changed = [(clip_id, value) for clip_id, value in pairs if abs(old.get(clip_id, 9) - value) > TOLERANCE]
     for start in range(0, len(changed), 5000):  # short transactions: decisions wait for none of them
         with catalog.writing() as session:
             ids, values = zip(*changed[start : start + 5000], strict=True)
