@@ -112,7 +112,7 @@ def combine(scores: np.ndarray, wrong: np.ndarray, names: Sequence[str]) -> Comb
 def expected_good(combination: Combination, scores: np.ndarray) -> tuple[float, float]:
     """The expected share of good clips among those given, and the lower 95 % bound of that expectation, (N, S) scores.
 
-    The bound counts how little the decisions so far tell of the regression, not the luck of N clips. Nothing left: 1, 1.
+    The bound counts how little the decisions so far tell of the regression, not the luck of N clips. None left: 1, 1.
     """
     if not len(scores):
         return 1.0, 1.0

@@ -1,4 +1,4 @@
-"""Ranking in the catalog: rows for each signal, counts that add up, again the same, and cheaply as decisions come in."""
+"""Ranking in the catalog: rows for each signal, counts that add up, again the same, and as decisions come in."""
 
 import csv
 import hashlib
@@ -147,7 +147,7 @@ def test_the_newest_verdict_counts_also_of_the_clip_as_a_whole(catalog, workspac
 
 
 def test_a_trainers_scores(catalog, workspace, tmp_path):
-    """Wrong ones score low; ids and labels that are not the catalog's are passed over; a new file replaces an old one."""
+    """Wrong ones score low; ids and labels that are not the catalog's are passed over; a new file replaces the old."""
     clips = fill(catalog, 6)["GolfSwing"]
     golf = action_id(catalog, "GolfSwing")
     with catalog.reading() as session:
