@@ -18,12 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from curate.agreement import agreement
 from sqlalchemy import text
 
 from core.actions import THUMOS14
 from core.workspace import Workspace
 from curate import cards
+from curate.agreement import agreement
 from curate.work import Asked, Place, take
 from db.models import CrawlRun
 from db.queries import save_actions
@@ -184,10 +184,10 @@ def two_people(browser, folder: Path, clips: int = 500) -> None:
         judges.setdefault((clip, action), []).append(annotator)
     twice = [names for names in judges.values() if len(names) > 1]
     with open_catalog(workspace).reading() as session:
-        told = agreement(session)
+        told = agreement(session)["all"]
     print(f"two people: {len(judges)} clips decided, {len(twice)} of them twice as asked, "
           f"{sum(len(set(names)) < len(names) or len(names) > 2 for names in twice)} otherwise; "
-          f"kappa {told['kappa']:.2f} over {told['pairs']} clips", flush=True)  # fmt: skip
+          f"{told['words']}", flush=True)  # fmt: skip
 
 
 def million(browser, folder: Path, count: int, url: str | None) -> None:

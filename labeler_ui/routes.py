@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -21,12 +22,12 @@ from starlette.routing import Route
 
 from core.errors import BadInput, PlusmvError, Refused
 from curate import judging, ranking, work
+from curate.audit import next_to_audit
 from curate.cards import Card, cards, pace
 from curate.decisions import VERDICTS
 from curate.previews import playable, preview
-from curate.purity import to_audit
 from curate.work import Asked, Pair, Place
-from db.models import Clip, Decision
+from db.models import Action, Clip, Decision
 from labeler_ui import access, clip_files
 from labeler_ui.connection import Connection, connect
 from labeler_ui.counting import Counting
@@ -167,12 +168,21 @@ def _again(
 ) -> tuple[list[tuple[Pair, Decision | None]], Place]:
     """Clips to look at again: a random sample of those kept, or one's own decisions of a verdict, newest first."""
     if mode == "audit":
-        return [(pair, None) for pair in to_audit(session, wanted.action_id, count)], Place()
+        return [(pair, None) for pair in _to_audit(session, wanted.action_id, count)], Place()
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
     made = work.to_revisit(session, wanted, mode, count, place.second_id)
     found = [(_pair_of(session, one), one) for one in made]
     return found, Place(second_id=made[-1].id) if made else Place()
+
+
+def _to_audit(session: Session, action_id: int | None, count: int) -> list[Pair]:
+    found: list[Pair] = []
+    for each in [action_id] if action_id is not None else session.scalars(select(Action.id).order_by(Action.id)):
+        found += [Pair(clip_id, each) for clip_id in next_to_audit(session, each, count - len(found))]
+        if len(found) >= count:
+            break
+    return found
 
 
 def _pair_of(session: Session, one: Decision) -> Pair:

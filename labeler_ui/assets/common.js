@@ -92,7 +92,8 @@ class Feed {
     if (performance.now() < this.again) return;
     this.loading = true;
     try {
-      const body = { ...this.page.filter, count: wanted, place: this.place, previews: Boolean(this.page.size) };
+      const held = this.page.filter.mode === "audit" ? this.cards.length : 0; // that list begins with what is held
+      const body = { ...this.page.filter, count: wanted + held, place: this.place, previews: Boolean(this.page.size) };
       const told = await ask(this.page, "labeler/work", body);
       const fresh = told.cards.filter((card) => !this.known.has(keyOf(card)));
       fresh.forEach((card) => this.known.add(keyOf(card)));
