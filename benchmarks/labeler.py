@@ -73,8 +73,7 @@ def fill(workspace: Workspace, count: int) -> None:
     """Real clips by a crawl, and generated ones of 2 s under GolfSwing."""
     real = ROOT.parent / "shared" / "clips"
     if real.is_dir():
-        command = ["crawl", "--source", "folder", "--path", str(real), "--manifest", str(real / "clips.csv")]
-        plusmv(workspace, *command)
+        plusmv(workspace, "crawl", "--source", "folder", "--path", str(real))
     with tempfile.TemporaryDirectory() as folder, multiprocessing.Pool() as pool:
         made = pool.map(generate, [(seed, folder) for seed in range(count)], chunksize=20)
         catalog = open_catalog(workspace)

@@ -14,7 +14,7 @@ const SPEEDS = [1, 1.5, 2];
 
 class Review {
   constructor(root, page) {
-    Object.assign(this, { root, page, made: [], speed: Number(localStorage.getItem("plusmv speed")) || 1 });
+    Object.assign(this, { root, page, made: [], shown: null, speed: Number(localStorage.getItem("plusmv speed")) || 1 });
     this.draw();
     this.films = Array.from({ length: FILMS }, () => new Film("clips", () => this.refresh()));
     this.stage.prepend(...this.films.map((film) => film.video));
@@ -128,14 +128,14 @@ class Review {
     this.faster.firstChild.textContent = `${this.speed}x`;
     if (!this.feed) return;
     const counted = this.feed.progress;
-    if (counted) {
+    if (counted?.total) {
       const decided = Math.min(counted.decided + (counted.since ?? 0), counted.total);
       const left = counted.pace && decided < counted.total ? `, about ${Math.ceil(((counted.total - decided) * counted.pace) / 60)} min left` : "";
       const timing = counted.pace ? ` · ${counted.pace.toFixed(1)} s a clip${left}` : "";
       this.progress.replaceChildren(
         make("progress", { max: Math.max(counted.total, 1), value: decided }),
         make("span", { textContent: `${decided} of ${counted.total} decided${timing}` }));
-    } else this.progress.textContent = "counting ...";
+    } else this.progress.textContent = counted ? "" : "counting ...";
     const rows = [...this.made].reverse().map(({ card, verdict }) => ({ card, verdict }))
       .concat(this.before()).slice(0, 6)
       .map(({ card, verdict }, index) => {
