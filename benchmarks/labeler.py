@@ -47,6 +47,7 @@ TIME_KEYS = """() => {
     queueMicrotask(look);
   }, true);
 }"""
+PENDING = "Object.keys(localStorage).filter((key) => key.startsWith('plusmv plusmv_')).length"
 COUNT_FRAMES = """async (root) => {
   const films = [...root.querySelectorAll("figure video")];
   const before = films.map((film) => film.getVideoPlaybackQuality());
@@ -120,15 +121,15 @@ def keys(browser, workspace: Workspace) -> None:
         print(f"{BURST} presses 50 ms apart: {len(rows)} decisions, each on the clip on screen: {right}", flush=True)
         for _ in range(30):
             page.tab.keyboard.press("k")
-        told = len(judged(workspace))
         server.kill()
         server.wait()
-        kept = len(judged(workspace))
+        kept = len(judged(workspace)) - before
+        acknowledged = PRESSES + BURST + 30 - page.tab.evaluate(PENDING)
     with serving(workspace.home, port=port):
         page.acknowledged()
         page.tab.close()
     total = len(judged(workspace)) - before
-    print(f"kill -9: {told - before} acknowledged before, {kept - before} in the catalog after; "
+    print(f"kill -9: {acknowledged} acknowledged before, {kept} in the catalog after; "
           f"{total} of {PRESSES + BURST + 30} once the server is back", flush=True)  # fmt: skip
 
 

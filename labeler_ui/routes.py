@@ -23,12 +23,13 @@ from starlette.routing import Route
 from core.errors import BadInput, PlusmvError, Refused
 from curate import judging, ranking, work
 from curate.audit import next_to_audit
-from curate.cards import Card, cards, pace
+from curate.cards import REFERENCES, Card, cards, pace, references
 from curate.decisions import VERDICTS
 from curate.previews import playable, preview
 from curate.work import Asked, Pair, Place
 from db.models import Action, Clip, Decision
 from labeler_ui import access, clip_files
+from labeler_ui.clip_files import own_pictures
 from labeler_ui.connection import Connection, connect
 from labeler_ui.counting import Counting
 
@@ -75,7 +76,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 @_posts
 def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"cards", "place", "progress", "recent"} of what a page's filter asks for; the clips are leased."""
+    """{"cards", "place", "progress", "recent", "references"} of what a page's filter asks for; the clips are leased."""
     mode, count = asked.get("mode", "new"), _bounded(asked.get("count"))
     wanted, place = _asked(connection, annotator, asked), _place(asked.get("place"))
     with connection.writing() as session:
@@ -87,6 +88,8 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
         shown = _shown(session, [pair for pair, _ in found], {pair: made for pair, made in found if made}, mode)
         made = work.last_decisions(session, annotator, RECENT)
         recent = _recent(session, made)
+        actions = {card["action"]: card for card in [*shown, *(each["card"] for each in recent)]}
+        pictures = {action: _references(connection, session, card) for action, card in actions.items()}
         clips = [session.get_one(Clip, card["clip"]) for card in shown if not card["error"]]
     clip_files.films(connection.workspace).prepare(clips, preview if asked.get("previews") else playable)
     progress = counting(connection).of(wanted.action_id)
@@ -95,6 +98,7 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
         "place": asdict(place),
         "progress": progress and {"decided": progress[0], "total": progress[1], "pace": pace(made)},
         "recent": recent,
+        "references": pictures,
     }
 
 
@@ -219,6 +223,13 @@ def _recent(session: Session, made: list[Decision]) -> list[dict]:
         for one in made
         if pairs[one.id] in by_pair and not (one.request_id or "").endswith(judging.COMPANION)
     ]
+
+
+def _references(connection: Connection, session: Session, card: dict) -> list[str]:
+    """Where two pictures of the card's action are: the curators' own, else of clips that were kept."""
+    name = card["name"]
+    own = [f"references/{name}/{number}" for number, _ in enumerate(own_pictures(connection.workspace, name))]
+    return (own or [f"stills/{sha256}" for sha256 in references(session, card["action"])])[:REFERENCES]
 
 
 @functools.lru_cache(maxsize=4)

@@ -299,6 +299,36 @@ def test_a_clip_without_media_says_so_and_can_be_set_aside(browser, workspace):
         page.tab.close()
 
 
+def test_what_the_browser_cannot_decode_shows_a_picture_a_reason_and_then_a_copy(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page.__new__(Page)
+        page.tab = browser.new_page()
+        page.tab.route("**/clips/*", lambda route: route.fulfill(body=b"no film", content_type="video/mp4"))
+        page.tab.goto(f"http://127.0.0.1:{port}/")
+        page.root = page.tab.locator(".plusmv")
+        page.ready()
+        assert "a copy is being made" in page.text(".why")
+        assert f"stills/{page.shown()}" in page.tab.locator("video.on").get_attribute("poster")
+        page.press("k")
+        page.acknowledged()
+        page.tab.close()
+
+
+def test_back_from_the_grid_keys_land_on_the_clip_on_screen(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.press("k")
+        at = page.shown()
+        page.tab.get_by_role("link", name="Grid").click()
+        page.tab.locator("figure").first.wait_for()
+        page.tab.go_back()
+        wait_until(lambda: page.root.get_attribute("data-shown") == at, "the clip is back")
+        page.press("m")
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
+        page.tab.close()
+
+
 def first_clips(workspace: Workspace, count: int) -> list[tuple[str]]:
     with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog:
         return catalog.execute("SELECT sha256 FROM clips ORDER BY id LIMIT ?", (count,)).fetchall()

@@ -114,7 +114,6 @@ class Grid {
     });
     this.sheet.replaceChildren(...this.tiles.map((tile) => tile.element));
     this.tiles.forEach((tile) => tile.film.play(1));
-    this.tiles.forEach((tile) => tile.film.video.addEventListener("loadeddata", () => tile.film.play(1)));
     this.root.dataset.page = this.tiles.map((tile) => tile.card.sha).join(" ");
     this.shownAt = performance.now();
     this.from = 0;

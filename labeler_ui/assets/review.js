@@ -89,7 +89,7 @@ class Review {
   }
 
   show(card) {
-    this.film?.video.pause();
+    this.film?.pause();
     this.shown = card;
     this.film = this.films.find((film) => card && film.card?.sha === card.sha);
     for (const film of this.films) film.video.classList.toggle("on", film === this.film);
@@ -102,7 +102,7 @@ class Review {
 
   describe(card) {
     const action = this.page.actions[card.action] ?? {};
-    const pictures = (action.references ?? []).map((path) =>
+    const pictures = (this.feed.references[card.action] ?? []).map((path) =>
       make("img", { src: address(path), alt: `what ${card.name} looks like`, loading: "lazy" }));
     this.question.replaceChildren(
       make("h2", { textContent: `Is this ${card.name}?` }),
@@ -217,13 +217,13 @@ class Review {
 
   hold() {
     const video = this.film?.video;
-    if (video) video.paused ? this.film.play(this.speed) : video.pause();
+    if (video) video.paused ? this.film.play(this.speed) : this.film.pause();
   }
 
   nextSpeed() {
     this.speed = SPEEDS[(SPEEDS.indexOf(this.speed) + 1) % SPEEDS.length];
     localStorage.setItem("plusmv speed", this.speed);
-    this.films.forEach((film) => (film.video.playbackRate = this.speed));
+    this.films.forEach((film) => (film.video.defaultPlaybackRate = film.video.playbackRate = this.speed));
     this.tell();
   }
 
