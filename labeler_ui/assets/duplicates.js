@@ -70,8 +70,9 @@ class Copy {
     if (!there) return video.pause(), null;
     if (video.seeking) return null;
     const late = wanted - video.currentTime;
-    if (Math.abs(late) > 0.3) video.currentTime = Math.max(0, wanted);
-    video.playbackRate = Math.min(Math.max(speed * (1 + late), 0.8 * speed), 1.25 * speed);
+    const far = Math.abs(late) > 0.3;
+    if (far) video.currentTime = Math.max(0, wanted);
+    video.playbackRate = far ? speed : Math.min(Math.max(speed * (1 + late), 0.8 * speed), 1.25 * speed);
     if (video.paused && !video.ended) video.play().catch(() => {});
     return Math.abs(late);
   }
@@ -198,8 +199,9 @@ class Duplicates {
     if (elements.some((element, index) => this.sheet.children[index] !== element) || elements.length !== this.sheet.children.length) {
       this.sheet.replaceChildren(...elements);
     }
-    this.span = this.overlap(inside);
-    this.startedAt = null;
+    this.sheet.classList.toggle("many", members.length > 3);
+    const playing = [...members, "of them", ...inside].map((member) => member.clip).join(" ");
+    if (playing !== this.playing) [this.playing, this.startedAt] = [playing, null]; // from the start, in step
     this.root.dataset.shown = members.map((member) => member.sha).join(" ");
   }
 
