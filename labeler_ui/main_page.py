@@ -5,11 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 PAGES = (
-    ("review_page.py", "Review", "review", ":material/play_circle:"),
-    ("grid_page.py", "Grid", "grid", ":material/grid_view:"),
-    ("duplicates_page.py", "Duplicates", "duplicates", ":material/content_copy:"),
-    ("contradictions_page.py", "Contradictions", "contradictions", ":material/call_split:"),
-    ("progress_page.py", "Progress", "progress", ":material/bar_chart:"),
+    ("review_page.py", "Review", "review"),
+    ("grid_page.py", "Grid", "grid"),
+    ("duplicates_page.py", "Duplicates", "duplicates"),
+    ("contradictions_page.py", "Contradictions", "contradictions"),
+    ("progress_page.py", "Progress", "progress"),
 )
 
 
@@ -17,8 +17,9 @@ def main() -> None:
     """Show the page that the address names."""
     st.set_page_config(page_title="plusmv", layout="wide", initial_sidebar_state="collapsed")
     folder = Path(__file__).parent
-    pages = [st.Page(folder / file, title=title, url_path=path, icon=icon, default=path == "review")
-             for file, title, path, icon in PAGES]  # fmt: skip
+    pages = [
+        st.Page(folder / file, title=title, url_path=path, default=path == "review") for file, title, path in PAGES
+    ]
     st.navigation(pages, position="top").run()
 
 

@@ -63,7 +63,8 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
         return judging.record(session, judging.read_entry(sent), annotator, connection.overlap).id
 
     answers = record_each(connection, asked, record)
-    _rerank(connection, asked["entries"])
+    recorded = [answer["state"] == "recorded" for answer in answers]
+    _rerank(connection, [entry for entry, done in zip(asked["entries"], recorded, strict=True) if done])
     return {"answers": answers}
 
 

@@ -85,13 +85,14 @@ class Outbox {
 // The clips to come, of what the page's filter asks for. A pair is shown once, whatever the server sends again.
 class Feed {
   constructor(page, changed) {
-    Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), loading: false, ended: false });
+    Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), loading: false, ended: false, again: 0 });
     this.progress = this.trouble = null;
     this.recent = [];
   }
 
   async fill(wanted) {
     if (this.loading || this.closed || this.cards.length >= wanted || (this.ended && this.cards.length)) return;
+    if (performance.now() < this.again) return;
     this.loading = true;
     try {
       const body = { ...this.page.filter, count: wanted, place: this.place, previews: Boolean(this.page.size) };
@@ -100,19 +101,26 @@ class Feed {
       fresh.forEach((card) => this.known.add(keyOf(card)));
       this.cards.push(...fresh);
       this.ended = !fresh.length && !this.place;
+      if (this.ended && !this.cards.length) this.later(5000); // others may give clips back
       this.place = fresh.length ? told.place : null; // from the start again, for what came free meanwhile
       this.progress = told.progress ?? this.progress;
       this.recent = told.recent;
       this.trouble = null;
     } catch (error) {
       this.trouble = error.status ? error.message : "the server does not answer";
-      setTimeout(() => this.changed(), 1000);
+      this.later(1000);
     }
     this.loading = false;
     if (!this.closed) this.changed();
   }
 
+  later(milliseconds) {
+    this.again = performance.now() + milliseconds;
+    setTimeout(() => this.closed || this.changed(), milliseconds + 10);
+  }
+
   giveBack(card) {
+    [this.again, this.ended] = [0, false];
     this.known.delete(keyOf(card));
   }
 }

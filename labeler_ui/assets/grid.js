@@ -129,7 +129,7 @@ class Grid {
     const action = card && this.page.actions[card.action];
     const marked = this.tiles.filter((tile) => tile.mark).length;
     const counted = this.feed.progress;
-    const heading = card ? `Which of these are not ${card.name}?` : this.feed.ended ? "Nothing is left to decide here." : "Loading ...";
+    const heading = card ? `Which of these are not ${card.name}?` : this.feed.ended ? "Nothing is left here that is not decided or in somebody else's hands." : "Loading ...";
     const counts = card ? `${marked} of ${this.tiles.length} marked` : "";
     const whole = counted ? ` · ${counted.decided} of ${counted.total} decided before this page` : "";
     this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: `${action?.definition ?? ""} ${counts}${whole}` }));

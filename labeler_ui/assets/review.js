@@ -1,6 +1,7 @@
 // Review: one clip loops, one key decides, and the next clip is there already.
 
-const AHEAD = 48; // cards asked for
+const AHEAD = 24; // cards asked for, that nobody else gets meanwhile
+const FEW = 16;
 const FILMS = 8; // of them fetched and decoded
 const VERDICTS = [
   ["keep", "Keep", "k", "the clip shows the action"],
@@ -83,7 +84,7 @@ class Review {
     const film = this.film;
     this.why.textContent = !this.card ? "" : film?.note || (film?.video.readyState >= 2 ? "" : "Loading ...");
     this.why.classList.toggle("over", Boolean(film?.note) && !film.failed);
-    if (cards.length < AHEAD / 2) this.feed.fill(AHEAD);
+    if (cards.length < FEW) this.feed.fill(AHEAD);
     this.tell();
   }
 
@@ -156,7 +157,7 @@ class Review {
   end() {
     if (!this.feed.ended) return;
     const whole = this.feed.progress?.total
-      ? "Nothing is left to decide here. Choose another action, or go on with plusmv report and plusmv export."
+      ? "Nothing is left here that is not decided or in somebody else's hands. Choose another action, or go on with plusmv report and plusmv export."
       : "No clips yet. Next: plusmv crawl --source folder --path DIR, then reload this page.";
     this.question.replaceChildren(make("h2", { textContent: whole }));
     this.facts.replaceChildren();
