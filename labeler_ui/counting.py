@@ -16,12 +16,16 @@ class Counting:
 
     def of(self, action_id: int | None) -> tuple[int, int] | None:
         """(clips decided, clips) of an action, or of all; None while they are counted for the first time."""
-        counts = self._latest.value()
+        counts = self.all()
         if counts is None:
             return None
         if action_id is not None:
             return counts.get(action_id, (0, 0))
         return sum(decided for decided, _ in counts.values()), sum(clips for _, clips in counts.values())
+
+    def all(self) -> Counts | None:
+        """{action id: (clips decided, clips)}"""
+        return self._latest.value()
 
     def _count(self) -> Counts:
         with self._connection.reading() as session:

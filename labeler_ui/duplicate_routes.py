@@ -18,6 +18,7 @@ from labeler_ui.json_routes import json_route, record_each
 from labeler_ui.latest import Latest
 
 AT_ONCE = 8  # groups of one answer
+FRESH_S = 5.0  # waited for what has just been taken back to be in the list
 LISTS = ("groups", "pairs")
 
 
@@ -32,9 +33,9 @@ class Groups:
     def __post_init__(self) -> None:
         object.__setattr__(self, "latest", Latest(self._read, fresh_s=0.0, rest=1.0, patience_s=20.0))
 
-    def now(self, session: Session) -> Listing | None:
-        """None while they are read for the first time."""
-        return self.latest.value(group_review.version(session))
+    def now(self, session: Session, wait_s: float = 0.0) -> Listing | None:
+        """As of now, or of a moment ago where reading takes longer than `wait_s`; None for the first time."""
+        return self.latest.value(group_review.version(session), wait_s)
 
     def _read(self) -> Listing:
         with self.connection.reading() as session:
@@ -54,7 +55,7 @@ def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
     if kind not in LISTS:
         raise BadInput(f"there is no list of {str(kind)[:40]!r}")
     with connection.reading() as session:
-        listing = groups_of(connection).now(session)
+        listing = groups_of(connection).now(session, FRESH_S if asked.get("fresh") else 0.0)
         if listing is None:
             return {"groups": [], "total": 0, "recent": [], "reading": True}
         stars = listing.groups if kind == "groups" else listing.pairs

@@ -14,7 +14,7 @@ def main() -> None:
 
 
 def _duplicates(connection: Connection, annotator: str) -> None:
-    chosen = st.selectbox("List", list(LISTS), format_func=LISTS.get, label_visibility="collapsed")
+    chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
     frame.piece("duplicates", connection, annotator, list=chosen)
 
 

@@ -26,8 +26,18 @@ class Latest(Generic[T]):
         self._running: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def value(self, version: Hashable = None) -> T | None:
-        """The value, None while it is computed for the first time. version: of what it is computed from, if known."""
+    def value(self, version: Hashable = None, wait_s: float = 0.0) -> T | None:
+        """The value, None while it is computed for the first time.
+
+        version: of what it is computed from, if known; that very version is waited for `wait_s`.
+        """
+        until = time.monotonic() + wait_s
+        value = self._newest(version)
+        while version != self._version and time.monotonic() < until:
+            value = self._newest(version)
+        return value
+
+    def _newest(self, version: Hashable) -> T | None:
         with self._lock:
             stale = self._value is None or version is None or version != self._version
             if stale and self._running is None and time.monotonic() >= self._next:

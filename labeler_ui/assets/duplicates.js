@@ -6,78 +6,6 @@ const TYPING_MS = 700; // between the two digits of a number
 const LARGE = 6; // clips at most that are shown in full size; more of them as small copies
 const STEP_MS = 100; // how often the clips are brought into step
 
-const shorter = (seconds) => `${seconds.toFixed(1)} s`;
-const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-const inverse = (edit) => ({ ...edit, kind: { part: "whole", whole: "part" }[edit.kind] ?? edit.kind, speed: 1 / edit.speed,
-  offset_s: -edit.offset_s / edit.speed, overlap_s: edit.overlap_s / edit.speed });
-
-// What a clip is to another one, by way of the first: t = speed * t_first + offset for both.
-function through(chosen, edit) {
-  const back = inverse(chosen);
-  if (!edit) return back; // the one that was first
-  return { ...edit, speed: edit.speed * back.speed, offset_s: edit.speed * back.offset_s + edit.offset_s,
-    mirror: edit.mirror !== chosen.mirror, score: Math.min(edit.score, chosen.score) };
-}
-
-function badges(member, first) {
-  const { edit } = member;
-  const whole = { part: "part of the first", whole: "the first is a part of it" };
-  const picture = [member.width && `${member.width}x${member.height}`, member.seconds && shorter(member.seconds),
-    size(member.bytes)].filter(Boolean).join(" · ");
-  const how = first ? ["stays"] : !edit ? ["not compared with the first"] : [
-    whole[edit.kind] ?? edit.kind,
-    edit.mirror && "mirrored (shown turned back)",
-    Math.abs(edit.speed - 1) > 0.005 && `${edit.speed.toFixed(2)}x`,
-    Math.abs(edit.offset_s) > 0.05 && `offset ${edit.offset_s > 0 ? "+" : "−"}${shorter(Math.abs(edit.offset_s))}`,
-    edit.overlap_s > 0 && `overlap ${shorter(edit.overlap_s)}`,
-    `score ${edit.score.toFixed(2)}`];
-  return [...how, picture, member.actions.join(", "), member.tags.map((tag) => `#${tag}`).join(" ")].filter(Boolean);
-}
-
-// One clip of the group on screen.
-class Copy {
-  constructor(member, folder, changed) {
-    this.film = new Film(folder, () => { this.note.textContent = this.film.note; changed(); });
-    this.film.video.loop = false;
-    this.note = make("span", { className: "note" });
-    this.state = make("span", { className: "label" });
-    this.number = make("kbd");
-    this.facts = make("figcaption");
-    const screen = make("div", { className: "screen" }, this.film.video, this.note, this.number, this.state);
-    this.element = make("figure", { tabIndex: -1 }, screen, this.facts);
-    this.film.load(member);
-  }
-
-  get ready() {
-    return this.film.failed || this.film.video.readyState >= 2;
-  }
-
-  describe(member, index, group, chosen) {
-    const state = member.out ?? group.states.get(member.clip) ?? (index ? "" : "stays");
-    this.number.textContent = index + 1;
-    this.state.textContent = state;
-    this.element.dataset.state = state;
-    this.element.classList.toggle("chosen", chosen);
-    this.film.video.style.transform = member.edit?.mirror ? "scaleX(-1)" : "";
-    this.facts.replaceChildren(...badges(member, !index).map((textContent) => make("span", { className: "badge", textContent, dir: "auto" })));
-  }
-
-  // Play at `wanted` seconds of this clip, `speed` times as fast; how far off it was. Null where it has no such moment.
-  follow(wanted, speed) {
-    const { video } = this.film;
-    const there = wanted >= -0.05 && wanted <= video.duration + 0.05;
-    this.element.classList.toggle("off", !there);
-    if (!there) return video.pause(), null;
-    if (video.seeking) return null;
-    const late = wanted - video.currentTime;
-    const far = Math.abs(late) > 0.3;
-    if (far) video.currentTime = Math.max(0, wanted);
-    video.playbackRate = far ? speed : Math.min(Math.max(speed * (1 + late), 0.8 * speed), 1.25 * speed);
-    if (video.paused && !video.ended) video.play().catch(() => {});
-    return Math.abs(late);
-  }
-}
-
 class Duplicates {
   constructor(root, page) {
     Object.assign(this, { root, page, groups: [], at: 0, copies: new Map(), made: [], sent: new Set(), recent: [] });
@@ -85,7 +13,10 @@ class Duplicates {
     this.draw();
     this.clock = new Clock();
     this.outbox = new Outbox(page, {
-      answered: (entry, answer) => answer.state === "refused" && this.note(answer.reason),
+      answered: (entry, answer) => {
+        if (answer.state === "refused") this.note(answer.reason);
+        if (entry.id === this.older) this.restart();
+      },
       changed: () => this.tell(),
     });
     const act = (event) => this.key(event);
@@ -133,7 +64,7 @@ class Duplicates {
     if (this.loading || this.closed || this.ended || this.groups.length - this.at > AHEAD) return;
     this.loading = true;
     try {
-      const told = await ask(this.page, "labeler/groups", { list: this.page.list, after: this.after });
+      const told = await ask(this.page, "labeler/groups", { list: this.page.list, after: this.after, fresh: !this.groups.length });
       const fresh = told.groups.filter(({ members }) => !this.known.has(members[0].clip));
       fresh.forEach(({ members }) => this.known.add(members[0].clip));
       this.groups.push(...fresh.map((group) => ({ ...group, states: new Map(), settled: false })));
@@ -246,7 +177,7 @@ class Duplicates {
     const done = group?.settled ? " · settled; z takes it back" : "";
     this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: counted + more + done }));
     this.actions.forEach((button) => (button.disabled = !group || group.settled));
-    this.undoButton.disabled = !this.made.length && !this.older;
+    this.undoButton.disabled = !this.made.length && !this.before;
     const trouble = this.trouble ? `Waiting: ${this.trouble}` : "";
     this.pending.textContent = this.digits ? `number ${this.digits}` : this.outbox.words() || trouble;
   }
@@ -359,6 +290,11 @@ class Duplicates {
     this.arrange();
   }
 
+  // The newest request of before this page was opened that has not been taken back.
+  get before() {
+    return this.recent.find((id) => !this.sent.has(id));
+  }
+
   act(entry, change) {
     const group = this.group;
     const before = { members: group.members, states: new Map(group.states), settled: group.settled };
@@ -375,19 +311,15 @@ class Duplicates {
     this.fill();
   }
 
-  get older() {
-    return this.recent.find((id) => !this.sent.has(id));
-  }
-
   undo() {
     const last = this.made.pop();
-    const id = last?.id ?? this.older;
+    const id = last?.id ?? this.before;
     if (!id) return;
-    this.sent.add(id).add(this.outbox.add({ to: "labeler/groups/acts", undo: id }));
-    if (!last) return this.restart(); // of before this page was opened
+    const undo = this.outbox.add({ to: "labeler/groups/acts", undo: id });
+    this.sent.add(id).add(undo);
+    const at = this.groups.indexOf(last?.group);
+    if (at < 0) return (this.older = undo); // of before this page was opened: its group comes once that is recorded
     Object.assign(last.group, last.before);
-    const at = this.groups.indexOf(last.group);
-    if (at < 0) return this.restart();
     this.at = at;
     this.shown = null;
     this.show();
