@@ -168,10 +168,11 @@ def _under_several(session: Session) -> Iterator[int]:
 
 def _action_names(session: Session, clip_ids: Sequence[int]) -> dict[int, set[str]]:
     """{clip: names of the actions it stands under}"""
-    pairs, names = clip_actions(), defaultdict(set)
-    named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
+    names: dict[int, set[str]] = defaultdict(set)
     for some in _some_at_once(clip_ids):
-        for clip_id, name in session.execute(named.where(pairs.c.clip_id.in_(some))):
+        pairs = clip_actions(some)
+        named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
+        for clip_id, name in session.execute(named):
             names[clip_id].add(name)
     return names
 

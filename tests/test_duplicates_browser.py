@@ -63,7 +63,8 @@ def test_copies_play_in_step_and_groups_are_settled_by_keys_alone(browser, works
             "copy", "mirrored (shown turned back)", "2.00x", "offset +0.5 s"
         ]  # fmt: skip
         in_step = """root => { const [a, b] = [...root.querySelectorAll("video")];
-            return !a.paused && !b.paused && b.currentTime > 0.7 && Math.abs(2 * a.currentTime + 0.5 - b.currentTime) < 0.2; }"""
+            const late = Math.abs(2 * a.currentTime + 0.5 - b.currentTime);
+            return !a.paused && !b.paused && b.currentTime > 0.7 && late < 0.2; }"""
         wait_until(lambda: page.root.evaluate(in_step), "both show the same moment")
         press(page, "Enter")  # 4 stays; nothing follows, so the end shows
         page.tab.keyboard.press("Enter")

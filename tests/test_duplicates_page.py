@@ -1,4 +1,4 @@
-"""The duplicates page without a browser: which groups are open, what is shown of them, and that acts are recorded once."""
+"""The duplicates page without a browser: which groups are open, what is shown of them, acts recorded once."""
 
 import itertools
 import json
