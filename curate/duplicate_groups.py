@@ -5,7 +5,7 @@ copies are grouped by themselves; parts, unsure copies and other moments of a sc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -154,9 +154,14 @@ def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[d
         names = set().union(*(actions[clip.id] for clip in group))
         if len(names) > 1:
             under = {name: sorted(clip.sha256 for clip in group if name in actions[clip.id]) for name in sorted(names)}
-            kind = "several-labels" if any(names <= together for together in COMPATIBLE) else "contradiction"
+            kind = "several-labels" if go_together(names) else "contradiction"
             found.append({"clips": [clip.sha256 for clip in group], "actions": under, "kind": kind})
     return sorted(found, key=lambda one: one["clips"])
+
+
+def go_together(names: Collection[str]) -> bool:
+    """Whether a clip may well show all of these actions."""
+    return any(set(names) <= together for together in COMPATIBLE)
 
 
 def _under_several(session: Session) -> Iterator[int]:

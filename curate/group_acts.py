@@ -1,10 +1,8 @@
 """What a person does to a group of copies: keep this one, remove those, these are no copies, undo. Each recorded once.
 
-Removing is a decision `duplicate` on each clip, anything else a ruling (curate.duplicate_groups). One request may make
-several rows: the first carries the request's id, the others the id and a number.
+Removing is a decision `duplicate` on each clip, anything else a ruling (curate.duplicate_groups).
 """
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,13 +15,12 @@ from core.errors import BadInput, Refused
 from curate import decisions
 from curate.duplicate_groups import Pair, ordered
 from curate.fingerprint import VERSION
-from curate.group_review import SHOWN, settled_clips
-from curate.judging import AWAY_S
+from curate.group_review import settled_clips
+from curate.request_rows import is_recorded, read_ids, read_request_id, read_seconds, request_of, row_ids, rows_of
 from curate.text import bounded_line
 from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from db.queries import live_decisions
 
-MOST = 320  # rows of one request: a ruling on each pair of the clips that are shown, and a decision on each clip
 RECENT = 50
 
 
@@ -48,21 +45,21 @@ class Act:
 def read_act(sent: Mapping[str, Any]) -> Act:
     """An act from JSON. Raises BadInput for what is none."""
     try:
-        keep, seconds, undoes = sent.get("keep"), sent.get("seconds"), sent.get("undo")
+        keep, id_ = sent.get("keep"), read_request_id(sent)
         act = Act(
-            request_id=str(uuid.UUID(sent["id"])),
-            keep=None if keep is None else _ids([keep])[0],
+            request_id=id_ or "",
+            keep=None if keep is None else read_ids([keep])[0],
             stands=bool(sent.get("stands")),
-            remove=_ids(sent.get("remove")),
-            apart=_ids(sent.get("apart")),
-            same=_ids(sent.get("same")),
-            seconds=None if seconds is None or not 0 <= float(seconds) <= AWAY_S else float(seconds),
-            undoes=undoes and str(uuid.UUID(undoes)),
+            remove=read_ids(sent.get("remove")),
+            apart=read_ids(sent.get("apart")),
+            same=read_ids(sent.get("same")),
+            seconds=read_seconds(sent.get("seconds")),
+            undoes=read_request_id(sent, "undo"),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(f"not an act on a group of copies: {error}") from error
-    if len(act.same) not in (0, 2):
-        raise BadInput("copies of each other are two clips")
+    if not id_ or len(act.same) not in (0, 2):
+        raise BadInput("an act has an id, and copies of each other are two clips")
     if (act.remove or act.stands) and (act.keep is None or act.keep in act.remove):
         raise BadInput("an act that removes copies must name another clip that stays")
     return act
@@ -70,19 +67,19 @@ def read_act(sent: Mapping[str, Any]) -> Act:
 
 def record(session: Session, act: Act, annotator: str) -> None:
     """Record an act, or find it recorded. Raises Refused where somebody else has removed the clip that was to stay."""
-    if _made(session, act.request_id):
+    if is_recorded(session, act.request_id):
         return
-    row_ids = _row_ids(act.request_id)
+    ids = row_ids(act.request_id)
     if act.undoes is not None:
-        return _undo(session, act.undoes, annotator, row_ids)
+        return _undo(session, act.undoes, annotator, ids)
     _lock(session, {*act.remove, *act.apart, *act.same} | ({act.keep} if act.keep else set()))
     if act.same:
-        _rule(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, row_ids)
+        _rule(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, ids)
     if act.stands:
-        _rule(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, row_ids)
+        _rule(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, ids)
     for pair in _edges_among(session, act.apart):
-        _rule(session, RulingKind.NOT_DUPLICATE, pair, annotator, row_ids)
-    _remove(session, act, annotator, row_ids)
+        _rule(session, RulingKind.NOT_DUPLICATE, pair, annotator, ids)
+    _remove(session, act, annotator, ids)
 
 
 def recent(session: Session, annotator: str) -> list[str]:
@@ -95,11 +92,11 @@ def recent(session: Session, annotator: str) -> list[str]:
     for row in _newest(session, ruled, DuplicateRuling):
         if _standing(session, (row.a_id, row.b_id)) is row:
             rows.append((row.ruled_at, row.id, row.request_id))
-    found = [request_id.partition(".")[0] for *_, request_id in sorted(rows, reverse=True) if request_id]
+    found = [request_of(request_id) for *_, request_id in sorted(rows, reverse=True) if request_id]
     return list(dict.fromkeys(found))[:RECENT]
 
 
-def _remove(session: Session, act: Act, annotator: str, row_ids: Iterator[str]) -> None:
+def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> None:
     out = settled_clips(session, {*act.remove, *({act.keep} if act.keep else set())})
     if act.remove and act.keep in out:
         raise Refused("the clip that was to stay has been removed meanwhile")
@@ -113,28 +110,28 @@ def _remove(session: Session, act: Act, annotator: str, row_ids: Iterator[str]) 
             annotator,
             seconds=seconds,
             how=How.DUPLICATES,
-            request_id=next(row_ids),
+            request_id=next(ids),
         )
     session.execute(delete(ClipLease).where(ClipLease.clip_id.in_(going)))
 
 
-def _undo(session: Session, undone: str, annotator: str, row_ids: Iterator[str]) -> None:
-    rows = _made(session, undone)
+def _undo(session: Session, undone: str, annotator: str, ids: Iterator[str]) -> None:
+    rows = rows_of(session, undone)
     if not rows or any(row.annotator != annotator for row in rows):
         raise Refused("there is nothing of yours to take back")
     for row in rows:
         if isinstance(row, DuplicateRuling):
-            _withdraw(session, row, annotator, row_ids)
+            _withdraw(session, row, annotator, ids)
         elif row.verdict != Verdict.UNDO and not row.undone_by:
-            decisions.undo(session, row.id, annotator, next(row_ids))
+            decisions.undo(session, row.id, annotator, next(ids))
 
 
-def _withdraw(session: Session, row: DuplicateRuling, annotator: str, row_ids: Iterator[str]) -> None:
+def _withdraw(session: Session, row: DuplicateRuling, annotator: str, ids: Iterator[str]) -> None:
     """Back to what stood before; left alone where somebody has ruled anew since."""
     pair = (row.a_id, row.b_id)
     if _standing(session, pair) is row:
         before = _standing(session, pair, before=row.id)
-        _rule(session, before.kind if before else RulingKind.WITHDRAWN, pair, annotator, row_ids)
+        _rule(session, before.kind if before else RulingKind.WITHDRAWN, pair, annotator, ids)
 
 
 def _standing(session: Session, pair: tuple[int, int | None], before: int | None = None) -> DuplicateRuling | None:
@@ -145,12 +142,10 @@ def _standing(session: Session, pair: tuple[int, int | None], before: int | None
     return session.scalar(of_pair.order_by(DuplicateRuling.id.desc()).limit(1))
 
 
-def _rule(
-    session: Session, kind: RulingKind, pair: tuple[int, int | None], annotator: str, row_ids: Iterator[str]
-) -> None:
+def _rule(session: Session, kind: RulingKind, pair: tuple[int, int | None], annotator: str, ids: Iterator[str]) -> None:
     session.add(
         DuplicateRuling(
-            kind=kind, a_id=pair[0], b_id=pair[1], annotator=bounded_line(annotator, 200), request_id=next(row_ids)
+            kind=kind, a_id=pair[0], b_id=pair[1], annotator=bounded_line(annotator, 200), request_id=next(ids)
         )
     )
     session.flush()
@@ -173,22 +168,3 @@ def _lock(session: Session, clip_ids: set[int]) -> None:
 
 def _newest(session: Session, rows, table: type) -> list:
     return list(session.scalars(rows.where(table.request_id.is_not(None)).order_by(table.id.desc()).limit(RECENT)))
-
-
-def _made(session: Session, request_id: str) -> list[Decision | DuplicateRuling]:
-    """The rows that a request made."""
-    ids = list(_row_ids(request_id))
-    return [row for table in (DuplicateRuling, Decision)
-            for row in session.scalars(select(table).where(table.request_id.in_(ids)).order_by(table.id))]  # fmt: skip
-
-
-def _row_ids(request_id: str) -> Iterator[str]:
-    yield request_id
-    yield from (f"{request_id}.{number}" for number in range(2, MOST + 1))
-
-
-def _ids(sent: Any) -> tuple[int, ...]:
-    found = tuple(dict.fromkeys(int(clip_id) for clip_id in sent or ()))
-    if len(found) > SHOWN or not all(0 <= clip_id < 2**63 for clip_id in found):
-        raise ValueError(f"it names more than {SHOWN} clips, or what is none")
-    return found

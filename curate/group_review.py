@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from curate.duplicate_groups import duplicate_groups, edges, is_grouped, ordered, rulings
 from curate.fingerprint import VERSION
+from curate.request_rows import MOST_CLIPS
 from db.models import Action, Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, Sighting
 from db.queries import live_decisions
 
 AT_ONCE = 200  # stars that are looked through at a time
-SHOWN = 24  # clips of one group that are shown at a time
 PROPOSED = (EdgeKind.PART, EdgeKind.COPY)
 
 
@@ -136,7 +136,7 @@ def settled_clips(session: Session, clip_ids: set[int]) -> dict[int, str]:
 
 def show(session: Session, stars: Sequence[Star]) -> list[Group]:
     """What a person sees of these stars; clips that were taken down meanwhile are not among them."""
-    shown = [star.clip_ids[:SHOWN] for star in stars]
+    shown = [star.clip_ids[:MOST_CLIPS] for star in stars]
     ids = {clip_id for star in shown for clip_id in star}
     clips = {clip.id: clip for clip in session.scalars(select(Clip).where(Clip.id.in_(ids)))}
     tagged, out, near = _tagged(session, ids), settled_clips(session, ids), _edges(session, ids)
