@@ -95,11 +95,15 @@ class EdgeKind(enum.StrEnum):
 
 
 class RulingKind(enum.StrEnum):
-    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts."""
+    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts.
+
+    WITHDRAWN: what was said is taken back, and the pair (or the clip) is as if nobody had said anything.
+    """
 
     NOT_DUPLICATE = "not-duplicate"
     DUPLICATE = "duplicate"
     KEEP_THIS = "keep-this"
+    WITHDRAWN = "withdrawn"
 
 
 class How(enum.StrEnum):
@@ -291,6 +295,7 @@ class DuplicateRuling(Base):
     a_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
     b_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
     annotator: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
     ruled_at: Mapped[datetime] = mapped_column(default=now)
 
 

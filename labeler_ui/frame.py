@@ -108,7 +108,8 @@ def _actions(connection: Connection) -> dict[str, dict[str, str]]:
 
 @functools.cache
 def _component(name: str):
-    scripts = "\n".join((ASSETS / file).read_text(encoding="utf-8") for file in ("common.js", f"{name}.js"))
+    files = (ASSETS / "common.js", *sorted(ASSETS.glob(f"{name}_*.js")), ASSETS / f"{name}.js")
+    scripts = "\n".join(file.read_text(encoding="utf-8") for file in files)
     style = (ASSETS / "labeler.css").read_text(encoding="utf-8")
     html = f'<div class="plusmv {name}"></div>'
     return st.components.v2.component(f"plusmv_{name}", html=html, css=style, js=scripts)

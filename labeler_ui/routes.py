@@ -5,22 +5,16 @@ reason, nothing is recorded, and the page sends the same again.
 """
 
 import functools
-import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.errors import BadInput, PlusmvError, Refused
+from core.errors import BadInput
 from curate import judging, ranking, work
 from curate.audit import next_to_audit
 from curate.cards import REFERENCES, Card, cards, pace, references
@@ -28,53 +22,17 @@ from curate.decisions import VERDICTS
 from curate.previews import playable, preview
 from curate.work import Asked, Pair, Place
 from db.models import Action, Clip, Decision
-from labeler_ui import access, clip_files
+from labeler_ui import clip_files
 from labeler_ui.clip_files import own_pictures
-from labeler_ui.connection import Connection, connect
+from labeler_ui.connection import Connection
 from labeler_ui.counting import Counting
+from labeler_ui.json_routes import PAGE, json_route, record_each
 
-PAGE = 200  # clips of one answer, at most
 RECENT = 50  # decisions that can be taken back from the page, and that the pace is taken from
 RERANK_AFTER = 20  # decisions of an action
-BODY = 1 << 20  # bytes of a request, at most
 
 
-def _posts(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Request], Response]:
-    """A route: JSON in, JSON out, from a page that shows its pass."""
-
-    @functools.wraps(answer)
-    async def route(request: Request) -> Response:
-        try:
-            connection = await run_in_threadpool(connect)
-            annotator = await run_in_threadpool(access.annotator_of, connection.workspace, request)
-            asked = await _json(request)
-            return JSONResponse(await run_in_threadpool(answer, connection, annotator, asked))
-        except Refused as error:
-            return JSONResponse({"error": str(error)}, status_code=403)
-        except BadInput as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
-        except PlusmvError as error:
-            return JSONResponse({"error": str(error)}, status_code=503)
-
-    return route
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY:
-            raise BadInput("the request is too long")
-    try:
-        asked = json.loads(body)
-    except ValueError as error:
-        raise BadInput("the request is no JSON") from error
-    if not isinstance(asked, dict):
-        raise BadInput("the request is no JSON object")
-    return asked
-
-
-@_posts
+@json_route
 def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"cards", "place", "progress", "recent", "references"} of what a page's filter asks for; the clips are leased."""
     mode, count = asked.get("mode", "new"), _bounded(asked.get("count"))
@@ -102,43 +60,25 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
     }
 
 
-@_posts
+@json_route
 def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"answers": [{"id", "state": recorded | refused, "reason"}]} in the order of the entries."""
-    entries = asked.get("entries")
-    if not isinstance(entries, list) or len(entries) > PAGE:
-        raise BadInput("the request holds no list of entries")
-    for attempt in (1, 2):  # another tab may send the same at the same moment: then it is found recorded
-        try:
-            with connection.writing() as session:
-                answers = [_recorded(session, entry, annotator, connection.overlap) for entry in entries]
-            break
-        except IntegrityError:
-            if attempt == 2:
-                raise
-    _rerank(
-        connection, [entry for entry, answer in zip(entries, answers, strict=True) if answer["state"] == "recorded"]
-    )
+
+    def record(session: Session, sent: Any) -> int:
+        return judging.record(session, judging.read_entry(sent), annotator, connection.overlap).id
+
+    answers = record_each(connection, asked, record)
+    recorded = [answer["state"] == "recorded" for answer in answers]
+    _rerank(connection, [entry for entry, done in zip(asked["entries"], recorded, strict=True) if done])
     return {"answers": answers}
 
 
-@_posts
+@json_route
 def later(connection: Connection, annotator: str, asked: dict) -> dict:
     """Put a pair off to the end of this annotator's queue."""
     with connection.writing() as session:
         work.put_off(session, _pair(asked), annotator)
     return {}
-
-
-def _recorded(session: Session, sent: Any, annotator: str, overlap: float) -> dict:
-    id_ = sent.get("id") if isinstance(sent, dict) else None
-    try:
-        entry = judging.read_entry(sent)
-        with session.begin_nested():
-            made = judging.record(session, entry, annotator, overlap)
-        return {"id": id_, "state": "recorded", "decision": made.id}
-    except PlusmvError as error:
-        return {"id": id_, "state": "refused", "reason": str(error)}
 
 
 def _asked(connection: Connection, annotator: str, asked: dict) -> Asked:

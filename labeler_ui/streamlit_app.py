@@ -9,6 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
+from labeler_ui.duplicate_routes import DUPLICATE_ROUTES
 from labeler_ui.routes import ROUTES
 
-app = st.App(Path(__file__).with_name("main_page.py"), routes=ROUTES)
+app = st.App(Path(__file__).with_name("main_page.py"), routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES])

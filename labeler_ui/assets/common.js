@@ -54,9 +54,12 @@ class Outbox {
     if (this.sending) return;
     this.sending = true;
     for (let wait = 250; this.pending.length && !this.closed; ) {
-      const batch = this.pending.slice(0, 50);
+      const { to } = this.pending[0].entry; // where other pages' entries go, also when they are sent from this one
+      const other = this.pending.findIndex(({ entry }) => entry.to !== to);
+      const batch = this.pending.slice(0, other < 0 ? 50 : Math.min(50, other));
       try {
-        const { answers } = await ask(this.page, "labeler/decisions", { entries: batch.map((each) => each.entry) });
+        const entries = batch.map((each) => each.entry);
+        const { answers } = await ask(this.page, to ?? "labeler/decisions", { entries });
         batch.forEach(({ key }) => localStorage.removeItem(key));
         this.pending = this.pending.slice(batch.length);
         [this.trouble, wait] = [null, 250];
