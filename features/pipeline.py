@@ -18,15 +18,15 @@ from core.errors import BadInput
 from core.workers import Outcome, available_cores, map_unordered
 from features import weights
 from features.compute import Computer
-from features.decode import DEFAULT_LIMITS, DecodeLimits, probe
+from features.decode import DEFAULT_LIMITS, DecodeLimits
+from features.decode_stage import Decoded, DecodeStage, Video
 from features.feature_files import STREAMS, VideoFeatures
 from features.flow_cache import FlowCache
 from features.i3d import build, fastest_dtype
 from features.recipe import Recipe
-from features.windows import Chunk, chunks, pictures
+from features.windows import Chunk
 
 FlowInit = Literal["cross-modality"]
-Video = tuple[Path, str]  # the file, and the id its features are to have
 CORES_PER_DECODER = 4  # decoding takes 2 to 12 % of the time that flow and networks take on a CPU
 STARTS = 128  # frames in which a GPU's share of snippets starts, gathered from several videos
 
@@ -111,37 +111,6 @@ def extract_all(
         assembly.add(outcome)
         yield from assembly.finished()
     yield from assembly.finished()
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What is known of a video once it was decoded to its end. duration: what its container claims, in seconds."""
-
-    frames: int
-    duration: float | None
-
-
-@dataclass(frozen=True)
-class DecodeStage:
-    """A task is (file, id); its parts are the video's chunks, then Decoded."""
-
-    recipe: Recipe
-    limits: DecodeLimits
-
-    def setup(self) -> None:
-        cv2.setNumThreads(1)
-
-    def process(self, task: Video) -> Iterator[Chunk | Decoded]:
-        path, frames = task[0], 0
-
-        def counted(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-            nonlocal frames
-            for picture in pictures:
-                frames += 1
-                yield picture
-
-        yield from chunks(counted(pictures(path, self.recipe, self.limits)), self.recipe)
-        yield Decoded(frames, probe(path, self.limits).duration)
 
 
 @dataclass

@@ -14,7 +14,8 @@ from core.errors import BadInput
 from features.decode import DEFAULT_LIMITS, DecodeLimits, probe, sample_frames
 from features.recipe import Recipe
 
-CHUNK_STARTS = 64  # frames in which the snippets of a chunk start: long enough for overlapping ones to share their flow
+CHUNK_STARTS = 32  # frames in which the snippets of a chunk start: few, as each process holds a chunk or two ...
+OVERLAPPING_STARTS = 64  # ... but enough for overlapping snippets to share their flow
 CHUNK_BYTES = 64 << 20  # of pictures; wide ones come in smaller chunks, of one snippet at the least
 WIDEST = 16  # longer by shorter side; anything wider is a sliver that would take gigabytes once resized
 
@@ -64,7 +65,8 @@ def chunks(frames: Iterable[np.ndarray], recipe: Recipe) -> Iterator[Chunk]:
 def _starts(picture_bytes: int, recipe: Recipe) -> int:
     """Frames of one chunk in which snippets start: a multiple of the stride."""
     fitting = CHUNK_BYTES // picture_bytes - recipe.length
-    return max(1, min(CHUNK_STARTS, fitting) // recipe.stride) * recipe.stride
+    wanted = OVERLAPPING_STARTS if recipe.stride < recipe.length else CHUNK_STARTS
+    return max(1, min(wanted, fitting) // recipe.stride) * recipe.stride
 
 
 def snippet_starts(chunk: Chunk, recipe: Recipe) -> range:

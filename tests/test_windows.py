@@ -8,7 +8,7 @@ import pytest
 from core.errors import BadInput
 from features.recipe import Recipe
 from features.snippets import snippet_count
-from features.windows import CHUNK_BYTES, centre_crop, chunks, pictures, snippet_starts
+from features.windows import CHUNK_BYTES, CHUNK_STARTS, centre_crop, chunks, pictures, snippet_starts
 from tests.test_decode import write_video
 
 SMALL = Recipe(crop=32)
@@ -55,9 +55,9 @@ def test_frames_are_taken_one_chunk_ahead_at_most():
     made = chunks(endless((48, 64, 3)), SMALL)
     for _ in range(10):
         next(made)
-    assert drawn == 10 * 64 + 1
+    assert drawn == 10 * CHUNK_STARTS + 1
     wide = next(chunks(endless((256, 4096, 3)), SMALL))
-    assert 17 <= len(wide.frames) < 64
+    assert 17 <= len(wide.frames) < CHUNK_STARTS
     assert wide.frames.nbytes <= CHUNK_BYTES + 17 * wide.frames[0].nbytes
 
 

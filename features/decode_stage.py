@@ -1,0 +1,45 @@
+"""The pipeline's first stage: a video decoded into chunks. Without torch, which a decoder would pay 200 MB for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from features.decode import DecodeLimits, probe
+from features.recipe import Recipe
+from features.windows import Chunk, chunks, pictures
+
+Video = tuple[Path, str]  # the file, and the id its features are to have
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What is known of a video once it was decoded to its end. duration: what its container claims, in seconds."""
+
+    frames: int
+    duration: float | None
+
+
+@dataclass(frozen=True)
+class DecodeStage:
+    """A task is (file, id); its parts are the video's chunks, then Decoded."""
+
+    recipe: Recipe
+    limits: DecodeLimits
+
+    def setup(self) -> None:
+        cv2.setNumThreads(1)
+
+    def process(self, task: Video) -> Iterator[Chunk | Decoded]:
+        path, frames = task[0], 0
+
+        def counted(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            nonlocal frames
+            for picture in pictures:
+                frames += 1
+                yield picture
+
+        yield from chunks(counted(pictures(path, self.recipe, self.limits)), self.recipe)
+        yield Decoded(frames, probe(path, self.limits).duration)
