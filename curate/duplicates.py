@@ -25,7 +25,7 @@ from curate.fingerprint import VERSION, Fingerprint, fingerprint_video
 from curate.group_search import Engine
 from curate.hash_array import Row, open_array
 from curate.hash_index import AT_ONCE, HashIndex
-from db.models import Clip, DuplicateEdge, EdgeKind, FileState
+from db.models import BenchmarkVideo, Clip, DuplicateEdge, EdgeKind, FileState
 from db.models import Fingerprint as FingerprintRow
 from db.session import Catalog
 
@@ -95,7 +95,10 @@ def fingerprint_new(
         with catalog.writing() as session:
             failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
             session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
-            _add_once(session, FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values))
+            row = FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values)
+            if _add_once(session, row):  # SQLite gives a row that was taken down its id again
+                past = update(BenchmarkVideo).where(BenchmarkVideo.checked_to >= row.id)
+                session.execute(past.values(checked_to=row.id - 1))
         yield outcome
 
 
@@ -175,13 +178,14 @@ def _row_of(statement, clip_id: int):
     return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == VERSION)
 
 
-def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> None:
+def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> bool:
     """Add a row unless another process has, or its clip has been taken down meanwhile."""
     try:
         with session.begin_nested():
             session.add(row)
     except IntegrityError:
-        pass
+        return False
+    return True
 
 
 def _result(session: Session, fingerprinted: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from curate.decisions import decide
 from curate.duplicates import clips_to_fingerprint, fingerprint_new
 from curate.export import export_microvideos
 from curate.leaks import checked, find_leaks, leaks, result
+from curate.takedown import take_down
 from db.models import Action, BenchmarkVideo, Clip, FileState
 from db.session import open_catalog
 from tests.moving_scenes import FPS, scene, write
@@ -111,6 +112,20 @@ def test_new_clips_are_checked_later_and_nothing_twice(catalog, workspace, bench
     find_leaks(catalog, workspace, watch=lambda things, total, description: watched.append(total) or things)
     assert watched == []
     assert index_videos(catalog, videos_in(folder / "videos"), workers=1)["skipped"] == 3
+
+
+def test_a_clip_that_comes_after_the_newest_was_taken_down_is_checked(catalog, workspace, benchmark):
+    """SQLite gives its fingerprint the id of the one that is gone, up to which the videos are done."""
+    folder, clips = benchmark
+    take_in(catalog, workspace, {"own": clips["own"]})
+    index_videos(catalog, videos_in(folder / "videos"), workers=1)
+    find_leaks(catalog, workspace)
+    take_down(catalog, workspace, "sha256", sha256_of(clips["own"]))
+    take_in(catalog, workspace, {"tested": clips["tested"]})
+    with catalog.reading() as session:
+        assert checked(session, [sha256_of(clips["tested"])]).clips == 0
+    find_leaks(catalog, workspace)
+    assert set(found_in(catalog)) == {("tested", "video_test_1")}
 
 
 def test_a_hash_file_does_as_well_as_the_videos(catalog, tmp_path, workspace, benchmark):
