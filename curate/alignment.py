@@ -16,7 +16,7 @@ from curate.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint
 from curate.keypoints import Placing
 from curate.motion import WHOLE, Run, Shared
 from curate.pdq import BITS, hamming, mirrored
-from db.models import EdgeKind
+from db.models import DuplicateEdge, EdgeKind
 
 LOOKS = 90  # bits of 256 between two pictures up to which they may be the same one whole
 SAME_SCENE = 40  # median bits between the shorter clip's pictures and the nearest of the longer one's
@@ -30,6 +30,7 @@ LEAST_SHARED = 0.15  # of each side of the smaller picture
 SCALE_S = 0.5  # seconds of evidence at which the score is 1 - 1/e
 COPY = 0.5  # score that a copy or part must have: .35 s of evidence
 SURE = 0.7  # score from which a copy is grouped without asking: .6 s
+SURE_CORRELATION = 0.8  # and of the changes: another take of what repeats itself gathers evidence too, only slower
 AGAINST = 0.25  # weight of what overlaps and moves otherwise
 COPY_COVERS = 0.6  # share of the longer clip that a copy covers; what covers less is a part
 INSIDE = 0.8  # share of the shorter clip that lies in the other in a copy
@@ -71,6 +72,12 @@ class _Guess:
     inliers: int
     bits: int
     at: tuple[float, float]
+
+
+def is_sure(how: Alignment | DuplicateEdge) -> bool:
+    """Whether two clips are grouped without asking a person."""
+    sure = how.score >= SURE and how.correlation >= SURE_CORRELATION
+    return how.kind == EdgeKind.EXACT or (how.kind == EdgeKind.COPY and sure)
 
 
 def bucket(clip: Fingerprint) -> str | None:

@@ -5,17 +5,17 @@ copies are grouped by themselves; parts, unsure copies and other moments of a sc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from core.errors import BadInput, Missing
-from curate.alignment import SURE
+from curate.alignment import is_sure
 from curate.fingerprint import VERSION, Fingerprint
 from curate.text import bounded_line
-from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, EdgeKind, RulingKind
+from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, RulingKind
 from db.models import Fingerprint as FingerprintRow
 from db.queries import clip_actions, clips_by_name
 
@@ -23,6 +23,7 @@ COMPATIBLE = (
     frozenset(("CliffDiving", "Diving")),
     frozenset(("CricketBowling", "CricketShot")),
 )  # THUMOS14's own pairs
+AT_ONCE = 500  # ids in one query
 Pair = tuple[int, int]
 
 
@@ -37,22 +38,36 @@ def duplicate_groups(session: Session) -> list[list[Clip]]:
     """Groups of copies, the one to keep first, the others in the order of preference."""
     ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
     for edge in edges(session):
-        if _is_grouped(edge) or ruled.get(_ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE:
+        if is_sure(edge) or ruled.get(_ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE:
             near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
-    clips = list(session.scalars(select(Clip).where(Clip.id.in_(list(near))).options(selectinload(Clip.posts))))
+    clips = list(_clips(session, list(near)))
     wanted, bare = _kept_by_hand(session), _shares_without_border(session, list(near))
     clips.sort(key=lambda clip: _preference(clip, wanted, bare.get(clip.id, 1.0), sum(near[clip.id].values())))
+    by_id, rank = {clip.id: clip for clip in clips}, {clip.id: place for place, clip in enumerate(clips)}
     groups, taken = [], set()
     for clip in clips:
         if clip.id not in taken:
-            star = [clip, *(other for other in clips if other.id in near[clip.id] and other.id not in taken)]
+            copies = sorted(near[clip.id].keys() - taken, key=rank.__getitem__)
+            star = _star(clip, [by_id[copy] for copy in copies], ruled)
             taken.update(member.id for member in star)
             groups.append(star)
     return [star for star in groups if len(star) > 1]
 
 
-def _is_grouped(edge: DuplicateEdge) -> bool:
-    return edge.kind == EdgeKind.EXACT or (edge.kind == EdgeKind.COPY and edge.score >= SURE)
+def _clips(session: Session, clip_ids: Sequence[int]) -> Iterator[Clip]:
+    """With their posts; some at a time, as no database takes tens of thousands of ids at once."""
+    for first in range(0, len(clip_ids), AT_ONCE):
+        some = select(Clip).where(Clip.id.in_(clip_ids[first : first + AT_ONCE]))
+        yield from session.scalars(some.options(selectinload(Clip.posts)))
+
+
+def _star(clip: Clip, copies: Iterable[Clip], ruled: dict[Pair, RulingKind]) -> list[Clip]:
+    """A clip and its copies, but for those that a person has said to be no duplicate of one that is in already."""
+    star = [clip]
+    for copy in copies:
+        if all(ruled.get(_ordered(copy.id, member.id)) != RulingKind.NOT_DUPLICATE for member in star):
+            star.append(copy)
+    return star
 
 
 def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int) -> tuple:
@@ -136,7 +151,7 @@ def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[d
     grouped = [list(group) for group in groups]
     inside = {clip.id for group in grouped for clip in group}
     alone = [clip_id for clip_id, names in actions.items() if len(names) > 1 and clip_id not in inside]
-    grouped += [[clip] for clip in session.scalars(select(Clip).where(Clip.id.in_(alone)).order_by(Clip.sha256))]
+    grouped += [[clip] for clip in _clips(session, alone)]
     found = []
     for group in grouped:
         names = set().union(*(actions[clip.id] for clip in group))
