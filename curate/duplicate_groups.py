@@ -27,17 +27,17 @@ AT_ONCE = 500  # ids in one query
 Pair = tuple[int, int]
 
 
-def edges(session: Session) -> list[DuplicateEdge]:
-    """All edges of this version, those that a person has ruled out left out."""
+def edges(session: Session, versions: Sequence[str] = (VERSION,)) -> list[DuplicateEdge]:
+    """All edges of these versions, those that a person has ruled out left out."""
     ruled = rulings(session)
-    found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version == VERSION))
+    found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version.in_(versions)))
     return [edge for edge in found if ruled.get(_ordered(edge.a_id, edge.b_id)) != RulingKind.NOT_DUPLICATE]
 
 
-def duplicate_groups(session: Session) -> list[list[Clip]]:
+def duplicate_groups(session: Session, versions: Sequence[str] = (VERSION,)) -> list[list[Clip]]:
     """Groups of copies, the one to keep first, the others in the order of preference."""
     ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
-    for edge in edges(session):
+    for edge in edges(session, versions):
         if is_sure(edge) or ruled.get(_ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE:
             near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
     clips = list(_clips(session, list(near)))
