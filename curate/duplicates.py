@@ -162,13 +162,16 @@ def compare_by_features(
             .where(FingerprintRow.version == version)
             .order_by(FingerprintRow.clip_id)
         ).all()
-        known = {frozenset((edge.a_id, edge.b_id)) for edge in edges(session)}
+        pairs = select(DuplicateEdge.a_id, DuplicateEdge.b_id).where(DuplicateEdge.version == VERSION)
+        known = {frozenset(pair) for pair in session.execute(pairs)}
     new = [row for row, one in enumerate(rows) if not one.compared]
     for _ in watch(_compare_rows(catalog, version, rows, new, known), len(new), "comparing by features"):
         pass
 
 
-def _compare_rows(catalog: Catalog, version: str, rows: list, new: list[int], known: set[frozenset[int]]):
+def _compare_rows(
+    catalog: Catalog, version: str, rows: list, new: list[int], known: set[frozenset[int]]
+) -> Iterator[int]:
     """Yields each new row's number of edges, once they are stored."""
     means = np.stack([np.frombuffer(one.arrays, np.float32) for one in rows]) if rows else np.zeros((0, 1))
     load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))

@@ -7,16 +7,17 @@ from sqlalchemy import select
 
 from core.errors import BadInput, Missing
 from core.workspace import Workspace, sha256_of
+from curate.duplicate_groups import rule
 from curate.duplicates import find_duplicates
 from curate.feature_neighbours import near
 from curate.fingerprint import VERSION, fingerprint_video
-from db.models import Clip, DuplicateEdge, FeatureFile, FileState
+from db.models import Clip, DuplicateEdge, FeatureFile, FileState, RulingKind
 from db.session import open_catalog
 from features.feature_files import VideoFeatures, write_features
 from tests.moving_scenes import HEIGHT, WIDTH, scene, write
 from tests.test_duplicates import add, kinds
 
-DIRECTIONS = {"inner": 0.1, "framed": 0.2, "outer": 1.0}  # angles: the first two are near
+DIRECTIONS = {"inner": 0.1, "framed": 0.2, "outer": 0.5}  # angles: all near each other
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,15 @@ def test_what_hashes_miss_is_found_where_asked_for_and_only_there(catalog, works
     with catalog.reading() as session:
         versions = session.scalars(select(DuplicateEdge.version).where(DuplicateEdge.version != VERSION)).all()
     assert len(versions) == 1 and versions[0].startswith(f"{VERSION}+i3d-")
+
+
+def test_a_pair_that_hashes_find_is_not_found_again_whatever_was_ruled(catalog, workspace, videos, fingerprints):
+    add(catalog, workspace, videos, ["framed", "outer"], fingerprints)
+    add_features(catalog, workspace, videos, ["framed", "outer"])
+    for kind, count in ((RulingKind.NOT_DUPLICATE, 0), (RulingKind.DUPLICATE, 1)):
+        with catalog.writing() as session:
+            rule(session, kind, ["framed", "outer"], "me")
+        assert len(find_duplicates(catalog, workspace, workers=1, i3d=True)["pairs"]) == count
 
 
 def test_features_that_come_later_are_the_same_as_all_at_once(catalog, tmp_path, workspace, videos, fingerprints):
