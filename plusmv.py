@@ -24,6 +24,7 @@ COMMANDS = {
     "extract": "curate.extract_command",
     "classify": "features.commands",
     "features": "features.commands",
+    "rank": "curate.rank_command",
     "label": "curate.commands",
     "decide": "curate.commands",
     "report": "curate.commands",

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.actions import THUMOS14
 from core.errors import BadInput, Missing, PlusmvError, Refused
 from curate.text import bounded_line, printable
-from db.models import Action, Clip, Decision, Verdict
+from db.models import Action, Clip, Decision, How, Verdict
 from db.queries import clips_by_name, live_decisions, save_actions
 from db.session import Catalog
 
@@ -37,10 +37,13 @@ def decide(
     action_id: int | None = None,
     seconds: float | None = None,
     reason: str = "",
+    how: How | None = None,
+    request_id: str | None = None,
 ) -> Decision:
     """Add one decision. The newest of a clip counts (db.queries.verdicts).
 
-    action_id: needed for keep and mistagged, dropped for duplicate and unusable. seconds: the time it took.
+    action_id: needed for keep and mistagged, dropped for duplicate and unusable. seconds: the time it took. request_id:
+    of whoever asks, who may ask again without it being recorded again (labeler_ui.recording).
     Raises BadInput for a verdict, annotator or seconds that are none, Missing where clip or action is not there.
     """
     verdict = _verdict(verdict)
@@ -59,13 +62,15 @@ def decide(
         annotator=_annotator(annotator),
         seconds=_seconds(seconds),
         reason=bounded_line(reason, REASON_LENGTH),
+        how=how,
+        request_id=request_id,
     )
     session.add(decision)
     session.flush()
     return decision
 
 
-def undo(session: Session, decision_id: int, annotator: str) -> Decision:
+def undo(session: Session, decision_id: int, annotator: str, request_id: str | None = None) -> Decision:
     """Take a decision back: a new row of verdict UNDO that names it. Undoing an undo or undoing twice is Refused."""
     taken_back = session.get(Decision, decision_id)
     if taken_back is None:
@@ -78,6 +83,7 @@ def undo(session: Session, decision_id: int, annotator: str) -> Decision:
         verdict=Verdict.UNDO,
         annotator=_annotator(annotator),
         undoes_id=decision_id,
+        request_id=request_id,
     )
     try:
         with session.begin_nested():  # the database itself sees to it that of two undos at once one wins
@@ -136,7 +142,16 @@ def _record(session: Session, rulings: Sequence[Ruling]) -> int:
         action_id = action_ids.get(ruling.action)
         before = said.setdefault((ruling.annotator, ruling.clip_id), {})
         if before.get(action_id) != ruling.verdict:
-            decide(session, ruling.clip_id, ruling.verdict, ruling.annotator, action_id, ruling.seconds, ruling.reason)
+            decide(
+                session,
+                ruling.clip_id,
+                ruling.verdict,
+                ruling.annotator,
+                action_id,
+                ruling.seconds,
+                ruling.reason,
+                How.FILE,
+            )
             _say(before, action_id, ruling.verdict)
             recorded += 1
     return recorded

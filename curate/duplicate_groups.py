@@ -5,10 +5,10 @@ copies are grouped by themselves; parts, unsure copies and other moments of a sc
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from core.errors import BadInput, Missing
@@ -23,7 +23,7 @@ COMPATIBLE = (
     frozenset(("CliffDiving", "Diving")),
     frozenset(("CricketBowling", "CricketShot")),
 )  # THUMOS14's own pairs
-AT_ONCE = 500  # ids in one query
+AT_ONCE = 500  # clips of one query
 Pair = tuple[int, int]
 
 
@@ -31,43 +31,40 @@ def edges(session: Session, versions: Sequence[str] = (VERSION,)) -> list[Duplic
     """All edges of these versions, those that a person has ruled out left out."""
     ruled = rulings(session)
     found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version.in_(versions)))
-    return [edge for edge in found if ruled.get(_ordered(edge.a_id, edge.b_id)) != RulingKind.NOT_DUPLICATE]
+    return [edge for edge in found if ruled.get(ordered(edge.a_id, edge.b_id)) != RulingKind.NOT_DUPLICATE]
 
 
-def duplicate_groups(session: Session, versions: Sequence[str] = (VERSION,)) -> list[list[Clip]]:
-    """Groups of copies, the one to keep first, the others in the order of preference."""
+def duplicate_groups(
+    session: Session, shares: dict[int, float] | None = None, versions: Sequence[str] = (VERSION,)
+) -> list[list[Clip]]:
+    """Groups of copies, the one to keep first, the others in the order of preference.
+
+    shares: what `_shares_without_border` read before, to spare reading it again; added to.
+    """
     ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
     for edge in edges(session, versions):
-        if is_sure(edge) or ruled.get(_ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE:
+        if is_grouped(edge, ruled):
             near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
-    clips = list(_clips(session, list(near)))
-    wanted, bare = _kept_by_hand(session), _shares_without_border(session, list(near))
+    clips: list[Clip] = []
+    for some in _some_at_once(list(near)):
+        clips += session.scalars(select(Clip).where(Clip.id.in_(some)).options(selectinload(Clip.posts)))
+    bare = {} if shares is None else shares
+    bare.update(_shares_without_border(session, [clip_id for clip_id in near if clip_id not in bare]))
+    wanted = _kept_by_hand(session)
     clips.sort(key=lambda clip: _preference(clip, wanted, bare.get(clip.id, 1.0), sum(near[clip.id].values())))
-    by_id, rank = {clip.id: clip for clip in clips}, {clip.id: place for place, clip in enumerate(clips)}
-    groups, taken = [], set()
+    groups, taken, place = [], set(), {clip.id: (number, clip) for number, clip in enumerate(clips)}
     for clip in clips:
         if clip.id not in taken:
-            copies = sorted(near[clip.id].keys() - taken, key=rank.__getitem__)
-            star = _star(clip, [by_id[copy] for copy in copies], ruled)
+            others = sorted(place[other] for other in near[clip.id] if other in place and other not in taken)
+            star = [clip, *(other for _, other in others)]
             taken.update(member.id for member in star)
             groups.append(star)
     return [star for star in groups if len(star) > 1]
 
 
-def _clips(session: Session, clip_ids: Sequence[int]) -> Iterator[Clip]:
-    """With their posts; some at a time, as no database takes tens of thousands of ids at once."""
-    for first in range(0, len(clip_ids), AT_ONCE):
-        some = select(Clip).where(Clip.id.in_(clip_ids[first : first + AT_ONCE]))
-        yield from session.scalars(some.options(selectinload(Clip.posts)))
-
-
-def _star(clip: Clip, copies: Iterable[Clip], ruled: dict[Pair, RulingKind]) -> list[Clip]:
-    """A clip and its copies, but for those that a person has said to be no duplicate of one that is in already."""
-    star = [clip]
-    for copy in copies:
-        if all(ruled.get(_ordered(copy.id, member.id)) != RulingKind.NOT_DUPLICATE for member in star):
-            star.append(copy)
-    return star
+def is_grouped(edge: DuplicateEdge, ruled: Mapping[Pair, RulingKind]) -> bool:
+    """Whether two clips are of a group: surely copies, or called so by a person."""
+    return is_sure(edge) or ruled.get(ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE
 
 
 def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int) -> tuple:
@@ -96,17 +93,21 @@ def _shares_without_border(session: Session, clip_ids: Sequence[int]) -> dict[in
 
 
 def rulings(session: Session) -> dict[Pair, RulingKind]:
-    """{(lesser clip id, greater): the newest ruling}."""
-    rows = session.scalars(
-        select(DuplicateRuling).where(DuplicateRuling.b_id.is_not(None)).order_by(DuplicateRuling.id)
+    """{(lesser clip id, greater): the newest ruling, where it was not withdrawn}."""
+    rows = session.execute(
+        select(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind)
+        .where(DuplicateRuling.b_id.is_not(None))
+        .order_by(DuplicateRuling.id)
     )
-    return {(row.a_id, row.b_id): row.kind for row in rows}
+    newest = {(a_id, b_id): kind for a_id, b_id, kind in rows}
+    return {pair: kind for pair, kind in newest.items() if kind != RulingKind.WITHDRAWN}
 
 
 def _kept_by_hand(session: Session) -> dict[int, int]:
     """{clip: number of the newest ruling that it stands for its group}."""
-    rows = session.scalars(select(DuplicateRuling).where(DuplicateRuling.kind == RulingKind.KEEP_THIS))
-    return {row.a_id: row.id for row in sorted(rows, key=lambda row: row.id)}
+    of_one = select(DuplicateRuling).where(DuplicateRuling.b_id.is_(None)).order_by(DuplicateRuling.id)
+    newest = {row.a_id: row for row in session.scalars(of_one)}
+    return {clip_id: row.id for clip_id, row in newest.items() if row.kind == RulingKind.KEEP_THIS}
 
 
 def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: str) -> DuplicateRuling:
@@ -143,24 +144,50 @@ def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[d
     Each {"clips": [sha256], "actions": {action: [sha256]}, "kind": "several-labels" where all actions are compatible,
     else "contradiction"}.
     """
-    pairs = clip_actions()
-    named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
-    actions: dict[int, set[str]] = defaultdict(set)
-    for clip_id, name in session.execute(named):
-        actions[clip_id].add(name)
-    grouped = [list(group) for group in groups]
+    grouped: list[list[Clip]] = [list(group) for group in groups]
     inside = {clip.id for group in grouped for clip in group}
-    alone = [clip_id for clip_id, names in actions.items() if len(names) > 1 and clip_id not in inside]
-    grouped += [[clip] for clip in _clips(session, alone)]
+    alone = sorted(set(_under_several(session)) - inside)
+    actions = _action_names(session, [*inside, *alone])
+    for some in _some_at_once(alone):
+        grouped += [[clip] for clip in session.scalars(select(Clip).where(Clip.id.in_(some)))]
     found = []
     for group in grouped:
         names = set().union(*(actions[clip.id] for clip in group))
         if len(names) > 1:
             under = {name: sorted(clip.sha256 for clip in group if name in actions[clip.id]) for name in sorted(names)}
-            kind = "several-labels" if any(names <= together for together in COMPATIBLE) else "contradiction"
+            kind = "several-labels" if go_together(names) else "contradiction"
             found.append({"clips": [clip.sha256 for clip in group], "actions": under, "kind": kind})
     return sorted(found, key=lambda one: one["clips"])
 
 
-def _ordered(a_id: int, b_id: int) -> Pair:
+def go_together(names: Collection[str]) -> bool:
+    """Whether a clip may well show all of these actions."""
+    return any(set(names) <= together for together in COMPATIBLE)
+
+
+def _under_several(session: Session) -> Iterator[int]:
+    """Clips that stand under more than one action. The database looks for them, so that a million clips are no load."""
+    pairs = clip_actions()
+    of_clip = select(pairs.c.clip_id).group_by(pairs.c.clip_id)
+    yield from session.scalars(of_clip.having(func.min(pairs.c.action_id) < func.max(pairs.c.action_id)))
+
+
+def _action_names(session: Session, clip_ids: Sequence[int]) -> dict[int, set[str]]:
+    """{clip: names of the actions it stands under}"""
+    names: dict[int, set[str]] = defaultdict(set)
+    for some in _some_at_once(clip_ids):
+        pairs = clip_actions(some)
+        named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
+        for clip_id, name in session.execute(named):
+            names[clip_id].add(name)
+    return names
+
+
+def _some_at_once(clip_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The ids in parts: a query takes only so many."""
+    return (clip_ids[first : first + AT_ONCE] for first in range(0, len(clip_ids), AT_ONCE))
+
+
+def ordered(a_id: int, b_id: int) -> Pair:
+    """The key of a pair in `rulings`."""
     return (a_id, b_id) if a_id < b_id else (b_id, a_id)

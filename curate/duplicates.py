@@ -266,7 +266,7 @@ def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> di
     reasons = {clip_id: reason for clip_id, reason in session.execute(failed) if clip_id in clips}
     pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
     pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session, versions)]
-    groups = duplicate_groups(session, versions)
+    groups = duplicate_groups(session, versions=versions)
     return {
         "clips": len(clips),
         "fingerprinted": fingerprinted,

@@ -1,13 +1,17 @@
-"""The report: what became of the clips of each action, how many were kept and how long deciding took.
+"""The report: what became of the clips of each action, how long deciding took, how pure it is and who agrees on it.
 
 The paper reports the same of its 2,000 clips: retention 15 to 89 %, 45 % on average, under two hours.
 """
 
+import csv
 import html
+import io
 from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
+from curate.agreement import agreement, annotators, pace
+from curate.audit import purity
 from db.models import Action, Decision, Verdict
 from db.queries import verdicts
 from db.session import Catalog
@@ -19,11 +23,14 @@ COUNTS = {
     Verdict.UNUSABLE: "unusable",
     None: "undecided",
 }
+TWICE = ("judged_twice", "agreed", "kappa")
 COLUMNS = ("clips", *COUNTS.values(), "retention", "seconds_per_clip")
 
 
 def report(catalog: Catalog) -> dict:
-    """{"actions": {name: {COLUMNS}}, "totals": {COLUMNS}}; a clip counts once under every action it stands for.
+    """{"actions": {name: {COLUMNS}}, "totals": {COLUMNS}, "purity", "agreement", "annotators", "pace"}.
+
+    A clip counts once under every action it stands for. The last four are those of curate.audit and curate.agreement.
 
     clips is the sum of kept to undecided. retention: kept / decided, None where nothing is decided. seconds_per_clip:
     mean over the decisions that count and say how long they took, None where none does. Totals are sums over actions.
@@ -42,7 +49,15 @@ def report(catalog: Catalog) -> dict:
         for name, verdict, clips, seconds, timed in session.execute(per_verdict):
             for tally in (tallies.setdefault(name, _Tally()), total):
                 tally.add(verdict, clips, seconds or 0.0, timed)
-    return {"actions": {name: tallies[name].row() for name in sorted(tallies)}, "totals": total.row()}
+        rows = {name: tallies[name].row() for name in sorted(tallies)}
+        return {
+            "actions": rows,
+            "totals": total.row(),
+            "purity": purity(session, {name: row["kept"] for name, row in rows.items()}),
+            "agreement": agreement(session),
+            "annotators": annotators(session),
+            "pace": pace(session),
+        }
 
 
 class _Tally:
@@ -73,6 +88,41 @@ def cells(row: Mapping[str, int | float | None]) -> list[str]:
     shown = [str(row[name]) for name in COLUMNS[:-2]]
     retention, seconds = row["retention"], row["seconds_per_clip"]
     return [*shown, "" if retention is None else f"{retention:.0%}", "" if seconds is None else f"{seconds:.1f}"]
+
+
+def csv_text(result: Mapping) -> str:
+    """A row an action: COLUMNS, then what its audit and its annotators say; empty where nothing is known."""
+    audited, agreed = ("audited", "purity", "lower", "upper"), ("clips", "agreed", "kappa")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("action", *COLUMNS, "audited", "purity", "purity_lower", "purity_upper", *TWICE))
+    for name, row in result["actions"].items():
+        pure, said = result["purity"]["actions"].get(name, {}), result["agreement"]["actions"].get(name, {})
+        cells = [*(row[column] for column in COLUMNS), *map(pure.get, audited), *map(said.get, agreed)]
+        rows.writerow([name, *("" if cell is None else cell for cell in cells)])
+    return text.getvalue()
+
+
+def sentences(result: Mapping) -> list[str]:
+    """What else a person wants to know, in words: pace, purity, agreement, who decided what."""
+    told = [
+        f"{how}: {row['seconds_per_clip']:.1f} s a clip over {row['timed']} decisions"
+        for how, row in result["pace"].items()
+        if row["timed"]
+    ]
+    pure = result["purity"]["all"]
+    if pure["audited"]:
+        told.append(
+            f"purity of the kept clips by {pure['audited']} audited at random: {pure['purity']:.1%} "
+            f"({pure['lower']:.1%} to {pure['upper']:.1%}), of actions that hold {pure['covers']:.0%} of them"
+        )
+    if result["agreement"]["all"]["clips"]:
+        told.append(f"agreement: {result['agreement']['all']['words']}")
+    for name, row in result["annotators"].items():
+        told.append(
+            f"{name}: {row['decisions']} decisions in {row['seconds'] / 60:.1f} minutes, {row['undone']} undone"
+        )
+    return told
 
 
 def html_page(result: Mapping) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Enum,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -94,11 +95,27 @@ class EdgeKind(enum.StrEnum):
 
 
 class RulingKind(enum.StrEnum):
-    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts."""
+    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts.
+
+    WITHDRAWN: what was said is taken back, and the pair (or the clip) is as if nobody had said anything.
+    """
 
     NOT_DUPLICATE = "not-duplicate"
     DUPLICATE = "duplicate"
     KEEP_THIS = "keep-this"
+    WITHDRAWN = "withdrawn"
+
+
+class How(enum.StrEnum):
+    """How a decision came about: what was only glanced at among others is told from what was looked at alone."""
+
+    SINGLE = "single"
+    GRID = "marked in grid"
+    ACCEPTED = "accepted in grid"
+    AUDIT = "audit"
+    DUPLICATES = "duplicates"
+    CONTRADICTIONS = "contradictions"
+    FILE = "file"
 
 
 def _choice(kind: type[enum.StrEnum]) -> Enum:
@@ -206,10 +223,10 @@ class Sighting(Base):
     """Which tag found which post, for which action, in which run."""
 
     __tablename__ = "sightings"
-    __table_args__ = (UniqueConstraint("post_id", "action_id", "tag"),)
+    __table_args__ = (UniqueConstraint("post_id", "action_id", "tag"), Index(None, "action_id", "id"))
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     post_id: Mapped[int] = mapped_column(ForeignKey("posts.id"))
-    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), index=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
     tag: Mapped[str] = mapped_column(String(200))
     run_id: Mapped[int] = mapped_column(ForeignKey("crawl_runs.id"))
     last_run_id: Mapped[int | None] = mapped_column(ForeignKey("crawl_runs.id"))  # the latest run that met it
@@ -278,6 +295,7 @@ class DuplicateRuling(Base):
     a_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
     b_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
     annotator: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
     ruled_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -320,6 +338,7 @@ class Decision(Base):
     """One verdict of one annotator; never changed. An UNDO names the decision it takes back."""
 
     __tablename__ = "decisions"
+    __table_args__ = (Index(None, "annotator", "id"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"), index=True)
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), index=True)
@@ -327,6 +346,8 @@ class Decision(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     annotator: Mapped[str] = mapped_column(String(200))
     seconds: Mapped[float | None] = mapped_column(Float)
+    how: Mapped[How | None] = mapped_column(_choice(How))
+    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
     decided_at: Mapped[datetime] = mapped_column(default=now)
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
     undone_by: Mapped["Decision | None"] = relationship(back_populates="undoes", uselist=False)
@@ -335,14 +356,29 @@ class Decision(Base):
     action: Mapped[Action | None] = relationship()
 
 
+class ClipLease(Base):
+    """A clip under an action that one annotator has been given, until then. Slot 0 is the first look, 1 the second."""
+
+    __tablename__ = "clip_leases"
+    clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id", ondelete="CASCADE"), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    annotator: Mapped[str] = mapped_column(String(200), index=True)
+    until: Mapped[datetime]
+    put_off: Mapped[bool] = mapped_column(default=False)  # to the end of this annotator's queue
+
+
 class SuspicionScore(Base):
     """How likely a clip is mis-tagged under an action, by one named signal (higher is worse)."""
 
     __tablename__ = "suspicion_scores"
-    __table_args__ = (UniqueConstraint("clip_id", "action_id", "signal"),)
+    __table_args__ = (
+        UniqueConstraint("clip_id", "action_id", "signal"),
+        Index(None, "action_id", "signal", "score", "clip_id"),
+    )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
-    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"), index=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
     signal: Mapped[str] = mapped_column(String(80))
     score: Mapped[float] = mapped_column(Float)
     scored_at: Mapped[datetime] = mapped_column(default=now)

@@ -1,13 +1,14 @@
-"""The files that the page plays: made ready in the background, sent from disk with range requests.
+"""The films and pictures that pages show: made ready in the background, sent from disk with range requests.
 
-A clip has the address /clips/<sha256>. The address is looked up in the catalog and never becomes a path, so that only
-contents the catalog knows are sent.
+An address holds a content's sha256. It is looked up in the catalog and never becomes a path, so that only contents the
+catalog knows are sent, and only to a page that shows its pass.
 """
 
 import functools
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,41 +16,45 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from core.errors import PlusmvError
-from core.workspace import Workspace
-from curate.previews import preview_path
+from core.errors import Missing, PlusmvError, Refused
+from core.workspace import SHA256, Workspace
+from curate.previews import playable, preview, still
 from db.models import Clip
+from labeler_ui import access
 from labeler_ui.connection import connect
 
-REMEMBERED = 256
+REMEMBERED = 1024
 HEADERS = {"Cache-Control": "private, max-age=600", "X-Content-Type-Options": "nosniff"}
+PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+Make = Callable[[Workspace, Clip], Path]
 
 
-class PlayableFiles:
+class Films:
     """Playable files of one workspace's clips, each made once however often it is asked for."""
 
     def __init__(self, workspace: Workspace):
         self._workspace = workspace
         self._makers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="preview")
-        self._asked: OrderedDict[str, Future[Path]] = OrderedDict()
+        self._asked: OrderedDict[tuple[str, Make], Future[Path]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def prepare(self, clips: Iterable[Clip]) -> None:
+    def prepare(self, clips: Iterable[Clip], make: Make = playable) -> None:
         """Begin to make the files of these clips, and do not wait."""
         for clip in clips:
-            self._future(clip)
+            self._future(clip, make)
 
-    def path(self, clip: Clip) -> Path:
-        """The clip's playable file, waiting until it is made. Raises PlusmvError where there can be none."""
-        return self._future(clip).result()
+    def path(self, clip: Clip, make: Make = playable) -> Path:
+        """The clip's file, waiting until it is made. Raises PlusmvError where there can be none."""
+        return self._future(clip, make).result()
 
-    def _future(self, clip: Clip) -> Future[Path]:
+    def _future(self, clip: Clip, make: Make) -> Future[Path]:
+        key = clip.sha256, make
         with self._lock:
-            future = self._asked.get(clip.sha256)
+            future = self._asked.get(key)
             if future is None or _outdated(future):
-                future = self._makers.submit(preview_path, self._workspace, clip)
-            self._asked[clip.sha256] = future
-            self._asked.move_to_end(clip.sha256)
+                future = self._makers.submit(make, self._workspace, clip)
+            self._asked[key] = future
+            self._asked.move_to_end(key)
             if len(self._asked) > REMEMBERED:
                 self._asked.popitem(last=False)
             return future
@@ -61,20 +66,73 @@ def _outdated(future: Future[Path]) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def playable_files(workspace: Workspace) -> PlayableFiles:
-    """The one PlayableFiles of a workspace, shared by the page and the route."""
-    return PlayableFiles(workspace)
+def films(workspace: Workspace) -> Films:
+    """The one Films of a workspace, shared by pages and routes."""
+    return Films(workspace)
 
 
 def serve_clip(request: Request) -> Response:
-    """GET /clips/{sha256}: the playable file, or 404 for whatever the catalog does not know."""
+    """GET /clips/{sha256}: a file that browsers play."""
+    return _serve(request, lambda workspace, clip: _film(workspace, clip, playable))
+
+
+def serve_preview(request: Request) -> Response:
+    """GET /previews/{sha256}: the small copy."""
+    return _serve(request, lambda workspace, clip: _film(workspace, clip, preview))
+
+
+def serve_still(request: Request) -> Response:
+    """GET /stills/{sha256}: a picture of the clip."""
+    return _serve(request, lambda workspace, clip: Response(still(workspace, clip), 200, HEADERS, "image/jpeg"))
+
+
+def serve_reference(request: Request) -> Response:
+    """GET /references/{action}/{number}: a curator's own picture of an action."""
+    return _answer(request, lambda workspace: _own_picture(workspace, **request.path_params))
+
+
+def own_pictures(workspace: Workspace, action: str) -> list[Path]:
+    """Pictures that lie in references/<action> of the workspace, by name."""
+    folder = workspace.home / "references" / action
+    if not re.fullmatch(r"[\w -]{1,200}", action) or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+
+
+def _own_picture(workspace: Workspace, action: str, number: str) -> Response:
+    found = own_pictures(workspace, action)
+    if not number.isdecimal() or int(number) >= len(found):
+        raise Missing("no such picture")
+    picture = found[int(number)]
+    return FileResponse(picture, media_type=PICTURES[picture.suffix.lower()], headers=HEADERS)
+
+
+def _film(workspace: Workspace, clip: Clip, make: Make) -> Response:
+    return FileResponse(films(workspace).path(clip, make), media_type="video/mp4", headers=HEADERS)
+
+
+def _serve(request: Request, respond: Callable[[Workspace, Clip], Response]) -> Response:
+    sha256 = request.path_params["sha256"]
+    if not SHA256.fullmatch(sha256):
+        return PlainTextResponse("no such clip", status_code=404)
+    return _answer(request, lambda workspace: respond(workspace, _clip(sha256)))
+
+
+def _clip(sha256: str) -> Clip:
+    with connect().reading() as session:
+        clip = session.scalar(select(Clip).where(Clip.sha256 == sha256))
+    if clip is None:
+        raise Missing("no such clip")
+    return clip
+
+
+def _answer(request: Request, respond: Callable[[Workspace], Response]) -> Response:
+    """404 with the reason for what cannot be shown, 403 for whoever shows no pass."""
     try:
-        connection = connect()
-        with connection.reading() as session:
-            clip = session.scalar(select(Clip).where(Clip.sha256 == request.path_params["sha256"]))
-        if clip is not None:
-            file = playable_files(connection.workspace).path(clip)
-            return FileResponse(file, media_type="video/mp4", headers=HEADERS)
+        workspace = connect().workspace
+        access.annotator_of(workspace, request, by_cookie=True)
+        return respond(workspace)
+    except Refused as error:
+        return PlainTextResponse(str(error), status_code=403)
     except PlusmvError as error:
         return PlainTextResponse(str(error), status_code=404)
-    return PlainTextResponse("no such clip", status_code=404)

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import getpass
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,19 +11,23 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from core.errors import Missing
+from core.errors import BadInput, Missing
 from core.workspace import Workspace
 from db.session import Catalog, open_catalog
 
 
 @dataclass(frozen=True)
 class Connection:
-    """An open catalog and its workspace. `file` and `inode` tell whether SQLite's file is still the one opened."""
+    """An open catalog and its workspace. `file` and `inode` tell whether SQLite's file is still the one opened.
+
+    overlap: the share of clips that two people judge, each without knowing what the other said.
+    """
 
     workspace: Workspace
     catalog: Catalog
     file: Path | None  # None: a server
     inode: int | None
+    overlap: float = 0.0
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -54,18 +57,21 @@ def connect() -> Connection:
     return _connection(home, url, file, _inode(file))
 
 
-def annotator() -> str:
-    """Who decides: PLUSMV_ANNOTATOR, else the login name."""
-    try:
-        return os.environ.get("PLUSMV_ANNOTATOR") or getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        return "curator"
-
-
 @functools.lru_cache(maxsize=4)
 def _connection(home: Path, url: str | None, file: Path | None, inode: int | None) -> Connection:
     workspace = Workspace(home)
-    return Connection(workspace, open_catalog(workspace, url), file, inode)
+    return Connection(workspace, open_catalog(workspace, url), file, inode, _overlap())
+
+
+def _overlap() -> float:
+    """PLUSMV_OVERLAP, from 0 (nothing is judged twice) to 1."""
+    try:
+        overlap = float(os.environ.get("PLUSMV_OVERLAP") or 0)
+    except ValueError:
+        overlap = -1.0
+    if not 0 <= overlap <= 1:
+        raise BadInput("PLUSMV_OVERLAP must be a share from 0 to 1")
+    return overlap
 
 
 def _sqlite_file(home: Path, url: str | None) -> Path | None:

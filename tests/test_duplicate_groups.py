@@ -85,13 +85,6 @@ def test_what_is_no_duplicate_is_never_proposed_again(catalog):
         assert session.scalar(select(func.count()).select_from(DuplicateRuling)) == 2
 
 
-def test_two_that_are_no_duplicates_are_not_joined_by_a_third(catalog):
-    clips = {"a": (10.0, 1000), "b": (10.0, 1001), "c": (12.0, 1000)}
-    star(catalog, clips, [(a, b, COPY, False) for a, b in itertools.combinations("abc", 2)])
-    ruled(catalog, RulingKind.NOT_DUPLICATE, "a.mp4", "b.mp4")
-    assert groups(catalog) == [["c", "b"]]
-
-
 def test_a_person_chooses_who_stands_for_a_group(catalog):
     clips = {"a": (10.0, 1000), "b": (12.0, 500)}
     assert star(catalog, clips, [("a", "b", COPY, False)]) == [["b", "a"]]

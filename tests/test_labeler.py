@@ -1,4 +1,4 @@
-"""The review page without a browser: its queries, its words, and that a decision counts once the catalog has it."""
+"""The labeler without a browser: its pages, who may ask, counts, films, and one line where something is wrong."""
 
 import contextlib
 import sqlite3
@@ -7,20 +7,23 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from core.actions import Action as ActionFacts
-from core.errors import Missing, Refused
+from core.errors import BadInput, Missing, PlusmvError, Refused
 from core.workspace import Workspace, sha256_of
-from curate import decisions
-from db import session as db_session
-from db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting
+from curate import cards
+from curate.decisions import decide
+from curate.previews import preview
+from curate.work import Pair
+from db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
 from db.queries import save_actions
 from db.session import open_catalog
-from labeler_ui import card_html, review_queue
-from labeler_ui.clip_files import PlayableFiles
+from labeler_ui import access, clip_files
+from labeler_ui.clip_files import Films
 from labeler_ui.connection import connect
-from labeler_ui.review_queue import Pair
+from labeler_ui.counting import Counting
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 
@@ -64,123 +67,27 @@ def judged(workspace: Workspace) -> list[tuple[int, str]]:
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Workspace:
     monkeypatch.setenv("PLUSMV_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PLUSMV_DB", raising=False)
+    for name in ("PLUSMV_DB", "PLUSMV_PASSWORDS", "PLUSMV_OVERLAP"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PLUSMV_ANNOTATOR", "ann")
-    monkeypatch.setattr(db_session, "BUSY_TIMEOUT_S", 0.2)
     return fill_workspace(tmp_path / "home", clips=3)
 
 
-def open_page() -> AppTest:
-    page = AppTest.from_file(str(ROOT / "labeler_ui" / "review_page.py"), default_timeout=20).run()
+def open_page(name: str = "review") -> AppTest:
+    page = AppTest.from_file(str(ROOT / "labeler_ui" / f"{name}_page.py"), default_timeout=30).run()
     assert not page.exception
     return page
 
 
-def press(page: AppTest, key: str, after: float = 0.35) -> AppTest:
-    """Click the button whose key begins with `key`, `after` seconds from now."""
-    time.sleep(after)
-    next(button for button in page.button if button.key.startswith(key)).click().run()
+@pytest.mark.parametrize("name", ["review", "grid"])
+def test_pages_offer_the_actions_and_go_on_with_the_one_chosen(workspace, name):
+    page = open_page(name)
+    choice = page.selectbox[0]
+    assert choice.options == ["All actions", "Dive", "GolfSwing"]
+    choice.select("GolfSwing").run()
     assert not page.exception
-    return page
-
-
-def on_screen(page: AppTest) -> int:
-    """The clip id that the Keep button is bound to."""
-    return int(next(button.key for button in page.button if button.key.startswith("keep-")).split("-")[1])
-
-
-def test_a_press_decides_the_clip_on_screen_and_the_next_one_comes(workspace):
-    page = open_page()
-    assert on_screen(page) == 1
-    assert on_screen(press(page, "keep-")) == 2
-    assert on_screen(press(page, "unusable-")) == 3
-    assert judged(workspace) == [(1, "keep"), (2, "unusable")]
-    with connect().reading() as session:
-        first, second = session.scalars(select(Decision).order_by(Decision.id))
-    assert (first.annotator, first.action_id, second.action_id) == ("ann", 1, None)
-    assert 0.3 < first.seconds < 20
-
-
-def test_undo_goes_back_to_the_first_decision(workspace):
-    page = press(press(press(open_page(), "keep-"), "mistagged-"), "duplicate-")
-    assert "Every clip is decided" in page.success[0].value
-    assert [on_screen(press(page, "undo-last-")) for _ in range(3)] == [3, 2, 1]
-    assert judged(workspace)[3:] == [(3, "undo"), (2, "undo"), (1, "undo")]
-    assert next(button for button in page.button if button.key.startswith("undo-last-")).disabled
-
-
-def test_an_earlier_decision_is_undone_by_its_own_button(workspace):
-    page = press(press(open_page(), "keep-"), "keep-")
-    assert on_screen(press(page, "undo-1")) == 1
-    assert judged(workspace)[2:] == [(1, "undo")]
-
-
-def test_a_double_click_decides_one_clip(workspace):
-    page = press(press(open_page(), "keep-"), "keep-", after=0)
-    assert judged(workspace) == [(1, "keep")]
-    assert on_screen(page) == 2
-    assert "too quickly" in page.toast[0].value
-
-
-def test_later_puts_a_clip_to_the_end(workspace):
-    page = press(open_page(), "later-")
-    seen = [on_screen(page)]
-    for _ in range(2):
-        seen.append(on_screen(press(page, "keep-")))
-    assert seen == [2, 3, 1]
-
-
-def test_two_tabs_never_decide_a_clip_twice(workspace):
-    first, second = open_page(), open_page()
-    press(first, "keep-")
-    press(second, "mistagged-")
-    assert judged(workspace) == [(1, "keep")]
-    assert "decided already" in second.toast[0].value
-    assert on_screen(second) == 2
-
-
-def test_a_locked_catalog_loses_nothing(workspace):
-    page = open_page()
-    with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        press(page, "keep-")
-    assert "locked" in page.error[0].value
-    assert on_screen(page) == 1
-    assert judged(workspace) == []
-    assert on_screen(press(page, "keep-")) == 2
-    assert judged(workspace) == [(1, "keep")]
-
-
-def test_a_catalog_that_is_gone_takes_no_decision(workspace):
-    page = open_page()
-    away = workspace.catalog.rename(workspace.home / "away.db")
-    press(page, "keep-")
-    assert "there is no catalog" in page.error[0].value.replace("\\", "")
-    assert not workspace.catalog.exists()
-    away.rename(workspace.catalog)
-    time.sleep(0.35)
-    page.button[0].click().run()
-    assert (on_screen(page), judged(workspace)) == (1, [])
-
-
-def test_another_catalog_in_its_place_takes_no_decision_meant_for_the_first(workspace, tmp_path):
-    page = open_page()
-    other = fill_workspace(tmp_path / "other", clips=2)
-    other.catalog.replace(workspace.catalog)
-    press(page, "keep-")
-    assert "replaced" in page.error[0].value
-    assert judged(workspace) == []
-
-
-def test_a_clip_whose_media_is_gone_says_so_and_can_be_set_aside(workspace):
-    with connect().reading() as session:
-        clip = session.get_one(Clip, 1)
-    workspace.media(clip.sha256, clip.suffix).unlink()
-    page = open_page()
-    assert any(
-        "cannot be played" in each.proto.body and "crawl it again" in each.proto.body for each in page.get("html")
-    )
-    assert on_screen(press(page, "unusable-")) == 2
+    assert page.session_state["action"] == 1
+    assert "ann" in page.sidebar.caption[0].value
 
 
 def test_where_there_is_nothing_to_label_the_page_names_the_next_command(tmp_path, monkeypatch):
@@ -188,65 +95,153 @@ def test_where_there_is_nothing_to_label_the_page_names_the_next_command(tmp_pat
     monkeypatch.delenv("PLUSMV_DB", raising=False)
     assert "crawl clips first" in open_page().error[0].value
     assert not (tmp_path / "none").exists()
-    open_catalog(Workspace(tmp_path / "none")).close()
-    assert "plusmv crawl" in open_page().info[0].value
 
 
-def test_queue_order_filter_later_and_scope(catalog):
-    with catalog.writing() as session:
-        actions = save_actions(session, ACTIONS)
-        golf, dive = actions["GolfSwing"], actions["Dive"]
-        clips = [add_clip(session, golf, digit * 64) for digit in "abc"]
-        both = Pair(clips[0].id, dive.id)
-        post = session.scalar(select(Post).where(Post.clip_id == clips[0].id))
-        run = session.scalar(select(CrawlRun))
-        session.add(Sighting(post_id=post.id, action_id=dive.id, tag="dive", run_id=run.id))
-    of_golf = [Pair(clip.id, golf.id) for clip in clips]
-    with catalog.writing() as session:
-        assert review_queue.upcoming(session, None, [], 9) == [both, *of_golf]
-        assert review_queue.upcoming(session, golf.id, of_golf[:1], 2) == of_golf[1:]
-        assert review_queue.card(session, both).tags == ("dive",)
-        whole = review_queue.judge(session, both, "unusable", "ann", 2.0)
-        assert review_queue.upcoming(session, None, of_golf[1:2], 9) == [of_golf[2], of_golf[1]]
+def test_somebody_else_may_say_who_they_are(workspace):
+    page = open_page()
+    page.sidebar.button[0].click().run()
+    page.text_input[0].input("<b>Bob</b>")
+    page.button[0].click().run()
+    assert page.session_state["annotator"] == "<b>Bob</b>"
+    assert "\\<b\\>" in page.sidebar.caption[0].value  # shown as it is
+
+
+def test_with_a_password_file_only_those_in_it_get_in(workspace, tmp_path, monkeypatch):
+    file = tmp_path / "passwords"
+    access.set_password(file, "ann", "long ago")
+    access.set_password(file, "bob", "far away")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert access.is_password(file, "ann", "long ago")
+    assert not access.is_password(file, "ann", "far away") and not access.is_password(file, "cat", "")
+    monkeypatch.setenv("PLUSMV_PASSWORDS", str(file))
+    page = open_page()
+    assert "annotator" not in page.session_state
+    page.text_input[0].input("ann")
+    page.text_input[1].input("wrong")
+    page.button[0].click().run()
+    assert "do not belong together" in page.error[0].value
+    page.text_input[1].input("long ago")
+    page.button[0].click().run()
+    assert page.session_state["annotator"] == "ann"
+    file.chmod(0o644)
+    with pytest.raises(BadInput, match="chmod 600"):
+        access.is_password(file, "ann", "long ago")
+
+
+def asking(workspace: Workspace, shown: str, by_cookie: bool = False) -> str:
+    name = access.cookie_name(workspace)
+    header = (b"cookie", f"{name}={shown}".encode()) if by_cookie else (access.HEADER.lower().encode(), shown.encode())
+    return access.annotator_of(workspace, Request({"type": "http", "headers": [header]}), by_cookie)
+
+
+def test_a_pass_is_good_for_its_own_name_workspace_and_password(workspace, tmp_path, monkeypatch):
+    mine = access.pass_for(workspace, "änn\n")
+    assert asking(workspace, mine) == asking(workspace, mine, by_cookie=True) == "änn\n"
+    forged = access.pass_for(workspace, "bob").partition(".")[0] + "." + mine.partition(".")[2]
+    other = access.pass_for(Workspace(tmp_path / "other"), "ann")
+    for bad in ("", ".", mine[:-1], forged, other, "\u00e9"):
         with pytest.raises(Refused):
-            review_queue.judge(session, of_golf[0], "keep", "bob", None)
-        kept = review_queue.judge(session, of_golf[1], "keep", "ann", 4.0)
-        progress = review_queue.progress(session)
-        assert {each.action: (each.decided, each.total) for each in progress.values()} == {
-            "Dive": (1, 1),
-            "GolfSwing": (2, 3),
-        }
-        made = review_queue.last_decisions(session, "ann", 9)
-        assert ([each.id for each in made], review_queue.pace(made)) == ([kept.id, whole.id], 3.0)
+            asking(workspace, bad)
+    file = tmp_path / "passwords"
+    access.set_password(file, "ann", "long ago")
+    monkeypatch.setenv("PLUSMV_PASSWORDS", str(file))
+    before = access.pass_for(workspace, "ann")
+    assert asking(workspace, before) == "ann"
+    access.set_password(file, "ann", "long since")
+    for old in (before, access.pass_for(workspace, "bob")):
         with pytest.raises(Refused):
-            review_queue.undo_last(session, "ann", whole.id)
-        assert review_queue.undo_last(session, "ann", kept.id).undoes_id == kept.id
-        assert review_queue.undecided_pair(session, *of_golf[1]) == of_golf[1]
-        assert decisions.last_decision(session, "ann").id == whole.id
+            asking(workspace, old)
 
 
-def test_what_people_wrote_is_shown_as_text(workspace):
-    with connect().reading() as session:
-        card = review_queue.card(session, Pair(1, 1))
-    card.post.caption = "<img src=x onerror=alert(1)>"
-    card.post.origin = "<b>"
-    shown = card_html.facts(card) + card_html.not_playing("<script>")
-    assert "<img" not in shown and "<b>" not in shown and "<script>" not in shown
-    assert "&lt;img src=x" in shown and "#golfswing" in shown
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
+def test_names_that_decisions_cannot_be_kept_under(name):
+    with pytest.raises(BadInput):
+        access.checked_name(name)
+
+
+def test_a_catalog_that_is_gone_or_another_takes_nothing(workspace, tmp_path):
+    connection = connect()
+    other = fill_workspace(tmp_path / "other", clips=1)
+    other.catalog.replace(workspace.catalog)
+    with pytest.raises(Missing, match="replaced"), connection.writing():
+        pass
+    workspace.catalog.unlink()
+    with pytest.raises(Missing, match="there is no catalog"):
+        connect()
+
+
+@pytest.mark.parametrize("overlap", ["-1", "2", "nan", "much"])
+def test_a_share_that_is_none_is_one_line(workspace, monkeypatch, overlap, tmp_path):
+    fill_workspace(tmp_path / overlap, clips=0)
+    monkeypatch.setenv("PLUSMV_HOME", str(tmp_path / overlap))
+    monkeypatch.setenv("PLUSMV_OVERLAP", overlap)
+    with pytest.raises(PlusmvError, match="share from 0 to 1"):
+        connect()
+
+
+def test_cards_say_what_posts_say(workspace):
+    with connect().writing() as session:
+        session.add(SuspicionScore(clip_id=1, action_id=1, signal="combined", score=0.25))
+        session.get_one(Clip, 2).state = FileState.FAILED
+        first, second = cards.cards(session, [Pair(1, 1), Pair(2, 1), Pair(99, 1)])
+    assert (first.action, first.tags, first.caption, first.suspicion) == (
+        "GolfSwing",
+        ("golfswing",),
+        "swing 0 #golf",
+        0.25,
+    )
+    assert (second.error, second.suspicion) == ("it cannot be decoded", None)
+
+
+def test_pictures_of_an_action_are_of_kept_clips_else_of_the_least_suspicious(workspace):
+    with connect().writing() as session:
+        sha256 = list(session.scalars(select(Clip.sha256).order_by(Clip.id)))
+        assert cards.references(session, 1) == []
+        for clip_id, score in ((1, 0.9), (2, 0.1), (3, 0.2)):
+            session.add(SuspicionScore(clip_id=clip_id, action_id=1, signal="combined", score=score))
+        session.flush()
+        assert cards.references(session, 1) == [sha256[1], sha256[2]]
+        decide(session, 1, "keep", "ann", 1)
+        assert cards.references(session, 1) == [sha256[0], sha256[1]]
+
+
+def test_a_curators_own_pictures_come_by_the_actions_name_and_nothing_else_does(workspace):
+    folder = workspace.home / "references" / "GolfSwing"
+    folder.mkdir(parents=True)
+    (folder / "b.JPG").write_bytes(b"b")
+    (folder / "a.png").write_bytes(b"a")
+    (folder / "notes.txt").write_text("no picture")
+    assert [path.name for path in clip_files.own_pictures(workspace, "GolfSwing")] == ["a.png", "b.JPG"]
+    for climbing in ("..", "../..", "GolfSwing/..", "/etc", ""):
+        assert clip_files.own_pictures(workspace, climbing) == []
+
+
+def test_counts_are_of_clips_under_actions(workspace):
+    connection = connect()
+    with connection.writing() as session:
+        decide(session, 1, "keep", "ann", 1)
+        decide(session, 2, "unusable", "ann")
+        decide(session, 1, "keep", "ann", 2)  # another action than its tag's
+    counting = Counting(connection)
+    deadline = time.monotonic() + 20
+    while counting.all() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert counting.all() == {1: (2, 3), 2: (1, 1)}
+    assert (counting.of(1), counting.of(None), counting.of(9)) == ((2, 3), (3, 4), (0, 0))
 
 
 def test_a_preview_is_made_once_and_again_after_it_was_removed(workspace):
     source = make_video(workspace.home / "old.avi", 9, codec="mpeg4")
     clip = Clip(sha256=sha256_of(source), suffix=".avi", bytes=1, state=FileState.DONE)
-    files = PlayableFiles(workspace)
+    films = Films(workspace)
     with pytest.raises(Missing):
-        files.path(clip)
+        films.path(clip)
     media = workspace.media(clip.sha256, ".avi")
     media.parent.mkdir(parents=True, exist_ok=True)
     source.rename(media)
-    files.prepare([clip, clip])
-    made = files.path(clip)
+    films.prepare([clip, clip], preview)
+    made = films.path(clip, preview)
     written = made.stat().st_mtime_ns
-    assert files.path(clip).stat().st_mtime_ns == written
+    assert films.path(clip).stat().st_mtime_ns == written
     made.unlink()
-    assert files.path(clip).is_file()
+    assert films.path(clip).is_file()

@@ -1,4 +1,4 @@
-"""The review page in a real browser: keys, playing video, bursts of keys, kill -9, and nothing leaves this machine."""
+"""Review and grid in a real browser: keys and clicks, bursts of them, reload, kill -9, a locked catalog, two people."""
 
 import contextlib
 import http.client
@@ -17,38 +17,47 @@ from pathlib import Path
 import pytest
 
 from core.workspace import Workspace
+from labeler_ui import access
 from tests.conftest import ROOT
 from tests.test_labeler import fill_workspace, judged
 
 SWITCHES = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 NOTE_KEYS = """() => {
-  const video = () => [...document.querySelectorAll("*")].map(e => e.shadowRoot?.querySelector("video")).find(Boolean);
   window.seen = [];
-  document.addEventListener("keydown", () => window.seen.push(video().src.split("/").pop()), true);
+  const root = [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".plusmv")).find(Boolean);
+  window.addEventListener("keydown", () => window.seen.push(root.dataset.shown), true);
 }"""
 
 
 @pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         pytest.skip("no chromium on this machine")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+        launched = playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
         yield launched
         launched.close()
 
 
+def chromium() -> str | None:
+    """The browser of this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[tuple[subprocess.Popen, int]]:
+def serving(
+    home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
+) -> Iterator[tuple[subprocess.Popen, int]]:
     """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "PLUSMV_DB"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
-    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": "ann"}
+    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
+    environment |= {"PLUSMV_DB": db} if db else {}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: server.poll() is None and answers(port), "the server answers", seconds=60)
@@ -72,95 +81,318 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 20) -> N
 
 
 class Page:
-    """The page in a tab, and the addresses it asked for."""
+    """A page of the labeler in a tab, and the addresses it asked for."""
 
-    def __init__(self, browser, port: int):
+    def __init__(self, browser, port: int, path: str = ""):
         self.tab = browser.new_page(viewport={"width": 1280, "height": 720})
         self.asked: list[str] = []
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("websocket", lambda channel: self.asked.append(channel.url))
-        self.tab.goto(f"http://127.0.0.1:{port}/")
-        self.video = self.tab.locator("video")
-        self.video.wait_for()
+        self.tab.goto(f"http://127.0.0.1:{port}/{path}")
+        self.root = self.tab.locator(".plusmv")
+        self.ready()
 
-    def sha256(self) -> str:
-        return self.video.evaluate("video => video.src.split('/').pop()")
+    def ready(self) -> None:
+        """Wait for clips that play."""
+        playing = "root => [...root.querySelectorAll('.on, figure video')].some(v => v.readyState >= 2 && !v.paused)"
+        self.root.wait_for()
+        wait_until(lambda: self.root.evaluate(playing), "clips play", seconds=40)
+
+    def shown(self) -> str:
+        """The content on screen."""
+        return self.root.get_attribute("data-shown")
+
+    def page(self) -> list[str]:
+        """The contents of the grid."""
+        return (self.root.get_attribute("data-page") or "").split()
+
+    def text(self, part: str) -> str:
+        return self.tab.locator(part).inner_text()
 
     def press(self, key: str) -> None:
-        """Press a key as one who looked at the clip, and wait for what comes next."""
-        before = self.sha256()
-        time.sleep(0.45)
+        """Press a key, and wait for what comes next."""
+        before = self.shown()
         self.tab.keyboard.press(key)
-        wait_until(lambda: self.sha256() != before, f"the clip changes after {key}")
+        wait_until(lambda: self.shown() != before, f"the clip changes after {key}")
+
+    def acknowledged(self) -> None:
+        wait_until(lambda: "pending" not in self.text(".pending"), "the catalog has all decisions")
+
+
+def decided(workspace: Workspace, columns: str = "sha256, verdict") -> list[tuple]:
+    """Rows of the decisions, with their clips' contents, as another process reads them."""
+    with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog:
+        found = f"SELECT {columns} FROM decisions JOIN clips ON clips.id = clip_id ORDER BY decisions.id"
+        return catalog.execute(found).fetchall()
 
 
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
-    return fill_workspace(tmp_path / "home", clips=8, seconds=1.0)
+    return fill_workspace(tmp_path / "home", clips=40, seconds=1.0)
 
 
-def test_three_clips_by_key_and_one_undone(browser, workspace):
+def test_three_clips_by_key_and_all_undone(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
-        start = page.video.evaluate("video => video.currentTime")
-        playing = "(video, start) => video.readyState >= 2 && !video.paused && video.currentTime > start"
-        wait_until(lambda: page.video.evaluate(playing, start), "the clip plays")
-        first = page.sha256()
-        for key, verdict in {"k": "keep", "m": "mistagged", "u": "unusable"}.items():
+        first = page.shown()
+        for key in "kmu":
             page.press(key)
-            wait_until(lambda verdict=verdict: judged(workspace)[-1:] and judged(workspace)[-1][1] == verdict, verdict)
-        page.press("z")
-        assert judged(workspace) == [(1, "keep"), (2, "mistagged"), (3, "unusable"), (3, "undo")]
-        wait_until(lambda: page.video.evaluate(playing, 0.0), "the clip that came back plays")
-        page.press("z")
-        page.press("z")
-        assert page.sha256() == first
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged"), (3, "unusable")]
+        for _ in range(3):
+            page.press("z")
+        page.acknowledged()
+        assert judged(workspace)[3:] == [(3, "undo"), (2, "undo"), (1, "undo")]
+        assert page.shown() == first
         assert [address for address in page.asked if not address.startswith(LOCAL)] == []
         page.tab.close()
 
 
-def test_a_burst_of_keys_decides_no_clip_unseen(browser, workspace):
+def test_a_burst_of_keys_lands_on_the_clips_that_were_on_screen(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
         page.tab.evaluate(NOTE_KEYS)
-        time.sleep(0.5)
-        for _ in range(2):
-            for _ in range(8):
-                page.tab.keyboard.press("k")
-                time.sleep(0.05)
-            time.sleep(0.8)
-        on_screen = list(dict.fromkeys(page.tab.evaluate("window.seen")))  # as the keys went down
+        for key in "kmdukmdukmkmkmdukmdukmdukmdukm":
+            page.tab.keyboard.press(key)
+            time.sleep(0.05)
+        on_screen = page.tab.evaluate("window.seen")
+        page.acknowledged()
         page.tab.close()
-    with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog:
-        decided = catalog.execute("SELECT sha256 FROM decisions JOIN clips ON clips.id = clip_id ORDER BY decisions.id")
-        decided = [sha256 for (sha256,) in decided]
-    assert decided
-    assert decided == on_screen[: len(decided)]
+    assert [sha256 for sha256, _ in decided(workspace)] == on_screen
+    assert len(set(on_screen)) == 30
 
 
-def test_every_acknowledged_decision_outlives_kill_9(browser, workspace):
+def test_a_held_key_and_a_double_click_count_once(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.tab.keyboard.down("k")
+        for _ in range(5):
+            page.tab.keyboard.down("k")  # the browser repeats it
+        page.tab.keyboard.up("k")
+        page.tab.get_by_role("button", name="Mis-tagged").dblclick()
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
+        page.tab.close()
+
+
+def test_the_right_action_is_named_by_typing_and_undone_with_the_rest(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.tab.keyboard.press("M")
+        page.tab.keyboard.type("div")
+        page.press("Enter")
+        page.tab.keyboard.press("U")
+        page.tab.keyboard.type("k a still picture")  # letters are typed, not decided by
+        page.press("Enter")
+        page.acknowledged()
+        rows = decided(workspace, "clip_id, action_id, verdict, decisions.reason, how")
+        assert [row[:3] for row in rows] == [(1, 1, "mistagged"), (1, 2, "keep"), (2, None, "unusable")]
+        assert rows[2][3:] == ("k a still picture", "single")
+        page.press("z")
+        page.press("z")
+        page.acknowledged()
+        assert [verdict for _, verdict in judged(workspace)][3:] == ["undo"] * 3
+        page.tab.close()
+
+
+def test_where_one_was_after_a_reload_and_what_was_put_off_comes_last(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        put_off = page.shown()
+        page.press("s")
+        page.press("k")
+        at = page.shown()
+        page.tab.reload()
+        page.ready()
+        assert page.shown() == at
+        page.press("z")  # a decision of before the reload
+        page.press("k")
+        for _ in range(38):
+            page.press("k")
+        assert page.shown() == put_off
+        page.tab.close()
+
+
+def test_acknowledged_decisions_outlive_kill_9_and_the_others_are_sent_again(browser, workspace):
     with serving(workspace.home) as (server, port):
         page = Page(browser, port)
-        for _ in range(2):
+        for _ in range(5):
             page.press("k")
-        page.tab.keyboard.press("k")
+        page.acknowledged()
         server.send_signal(signal.SIGKILL)
         server.wait()
+        assert judged(workspace) == [(clip, "keep") for clip in range(1, 6)]
+        for _ in range(3):
+            page.press("m")
+        wait_until(lambda: "3 decisions pending" in page.text(".pending"), "what is not recorded shows")
+        assert "does not answer" in page.text(".pending")
+    with serving(workspace.home, port=port):
+        page.acknowledged()
+        assert judged(workspace)[5:] == [(6, "mistagged"), (7, "mistagged"), (8, "mistagged")]
         page.tab.close()
-    assert judged(workspace)[:2] == [(1, "keep"), (2, "keep")]
 
 
-def test_clips_are_sent_by_content_address_only_and_only_here(workspace):
+def test_pending_decisions_outlive_a_reload(browser, workspace):
+    with serving(workspace.home) as (server, port):
+        page = Page(browser, port)
+        server.send_signal(signal.SIGSTOP)
+        page.press("k")
+        page.press("m")
+        server.send_signal(signal.SIGCONT)
+        page.tab.reload()
+        page.ready()
+        wait_until(lambda: len(judged(workspace)) == 2, "the decisions are recorded")
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
+        page.tab.close()
+
+
+def test_a_locked_catalog_is_waited_for(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            for _ in range(4):
+                page.press("k")
+            assert "4 decisions pending" in page.text(".pending")
+            time.sleep(1)
+        page.acknowledged()
+        assert judged(workspace) == [(clip, "keep") for clip in range(1, 5)]
+        away = workspace.catalog.rename(workspace.home / "away.db")
+        page.press("k")
+        wait_until(lambda: "there is no catalog" in page.text(".pending"), "the page says what is wrong")
+        away.rename(workspace.catalog)
+        page.acknowledged()
+        assert judged(workspace)[4:] == [(5, "keep")]
+        page.tab.close()
+
+
+def test_two_people_never_decide_the_same_clip(browser, workspace):
+    with serving(workspace.home, "ann") as (_, port), serving(workspace.home, "bob") as (_, other):
+        ann, bob = Page(browser, port), Page(browser, other)
+        for _ in range(20):
+            ann.tab.keyboard.press("k")
+            bob.tab.keyboard.press("m")
+        wait_until(lambda: len(judged(workspace)) >= 40 or not (ann.shown() and bob.shown()), "all is decided")
+        for page in (ann, bob):
+            page.acknowledged()
+            page.tab.close()
+    clips = [clip for clip, _ in judged(workspace)]
+    assert len(clips) == len(set(clips)) >= 20
+    assert {annotator for (annotator,) in decided(workspace, "annotator")} <= {"ann", "bob"}
+
+
+def test_a_clip_without_media_says_so_and_can_be_set_aside(browser, workspace):
+    media = sorted((workspace.home / "media").rglob("*.mp4"))
+    for path in media:
+        if path.stem in {sha256 for (sha256,) in first_clips(workspace, 1)}:
+            path.unlink()
+    with serving(workspace.home) as (_, port):
+        page = Page.__new__(Page)
+        page.tab = browser.new_page()
+        page.tab.goto(f"http://127.0.0.1:{port}/")
+        page.root = page.tab.locator(".plusmv")
+        wait_until(lambda: page.root.count() and "crawl it again" in page.root.inner_text(), "the reason shows", 40)
+        page.press("u")
+        page.ready()
+        page.acknowledged()
+        assert judged(workspace) == [(1, "unusable")]
+        page.tab.close()
+
+
+def test_what_the_browser_cannot_decode_shows_a_picture_a_reason_and_then_a_copy(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page.__new__(Page)
+        page.tab = browser.new_page()
+        page.tab.route("**/clips/*", lambda route: route.fulfill(body=b"no film", content_type="video/mp4"))
+        page.tab.goto(f"http://127.0.0.1:{port}/")
+        page.root = page.tab.locator(".plusmv")
+        page.ready()
+        assert "a copy is being made" in page.text(".why")
+        assert f"stills/{page.shown()}" in page.tab.locator("video.on").get_attribute("poster")
+        page.press("k")
+        page.acknowledged()
+        page.tab.close()
+
+
+def test_back_from_the_grid_keys_land_on_the_clip_on_screen(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.press("k")
+        at = page.shown()
+        page.tab.get_by_role("link", name="Grid").click()
+        page.tab.locator("figure").first.wait_for()
+        page.tab.go_back()
+        wait_until(lambda: page.root.get_attribute("data-shown") == at, "the clip is back")
+        page.press("m")
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
+        page.tab.close()
+
+
+def first_clips(workspace: Workspace, count: int) -> list[tuple[str]]:
+    with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog:
+        return catalog.execute("SELECT sha256 FROM clips ORDER BY id LIMIT ?", (count,)).fetchall()
+
+
+def test_grid_only_the_wrong_ones_are_touched(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port, "grid")
+        wait_until(lambda: page.root.get_attribute("data-ready") == "true", "all 24 play", seconds=60)
+        first = page.page()
+        assert len(first) == 24
+        page.tab.keyboard.press("3")
+        page.tab.locator("figure").nth(4).click()
+        page.tab.locator("figure").nth(7).click(modifiers=["Shift"])
+        page.tab.locator("figure").nth(6).dblclick()  # once: unmarked
+        page.tab.keyboard.press("u")
+        page.tab.keyboard.type("12")
+        page.tab.reload()  # in the middle of a page
+        page.ready()
+        wait_until(lambda: page.page() == first, "the same page is back")
+        assert page.tab.locator("figure[data-mark=mistagged]").count() == 4
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        page.tab.keyboard.press("Enter")  # too soon for a page that nobody has looked at
+        wait_until(lambda: page.page() != first, "the next page shows")
+        page.acknowledged()
+        rows = {sha256: (verdict, how) for sha256, verdict, how in decided(workspace, "sha256, verdict, how")}
+        wrong = {first[index] for index in (2, 4, 5, 7)}
+        assert rows == {
+            sha256: ("mistagged", "marked in grid")
+            if sha256 in wrong
+            else ("unusable", "marked in grid")
+            if sha256 == first[11]
+            else ("keep", "accepted in grid")
+            for sha256 in first
+        }
+        page.tab.keyboard.press("z")
+        wait_until(lambda: page.page() == first, "the page is back")
+        page.acknowledged()
+        assert [verdict for _, verdict in judged(workspace)][24:] == ["undo"] * 24
+        assert page.tab.locator("figure[data-mark=mistagged]").count() == 4
+        page.tab.close()
+
+
+def test_files_are_sent_by_content_address_to_the_page_alone_and_only_here(workspace):
     media = next(path for path in (workspace.home / "media").rglob("*.mp4"))
     whole = media.read_bytes()
+    cookie = f"{access.cookie_name(workspace)}={access.pass_for(workspace, 'ann')}"
     with serving(workspace.home) as (_, port):
-        part = get(port, f"/clips/{media.stem}", Range="bytes=10-29")
+        part = get(port, f"/clips/{media.stem}", Range="bytes=10-29", Cookie=cookie)
         assert (part.status, part.read()) == (206, whole[10:30])
-        assert get(port, f"/clips/{media.stem}").read() == whole
+        assert get(port, f"/clips/{media.stem}", Cookie=cookie).read() == whole
+        assert get(port, f"/stills/{media.stem}", Cookie=cookie).read(3) == b"\xff\xd8\xff"
+        assert get(port, f"/clips/{media.stem}").status == 403
+        assert get(port, f"/clips/{media.stem}", Cookie=cookie[:-1]).status == 403
         for unknown in ("0" * 64, media.stem.upper(), media.stem[:-1], f"{media.stem}.mp4"):
-            assert get(port, f"/clips/{unknown}").status == 404
-        for climbing in ("..%2Fcatalog.db", "%2e%2e/catalog.db", "../../catalog.db", "%00"):
-            assert get(port, f"/clips/{climbing}").read(6) != b"SQLite"
+            assert get(port, f"/clips/{unknown}", Cookie=cookie).status == 404
+        for climbing in ("..%2Fcatalog.db", "%2e%2e/catalog.db", "../../catalog.db", "%00", "..%2F..%2Fetc%2Fpasswd"):
+            for folder in ("clips", "previews", "stills", "references/x"):
+                assert get(port, f"/{folder}/{climbing}", Cookie=cookie).read(6) not in (b"SQLite", b"root:x")
+        for path in ("decisions", "work", "later"):
+            assert (
+                get(port, f"/labeler/{path}", "POST", Cookie=cookie).status == 403
+            )  # the cookie alone decides nothing
         table = Path("/proc/net/tcp")
         if table.exists():
             listening = [line.split()[1] for line in table.read_text().splitlines() if f":{port:04X} " in line]
@@ -168,7 +400,21 @@ def test_clips_are_sent_by_content_address_only_and_only_here(workspace):
             assert f":{port:04X} " not in Path("/proc/net/tcp6").read_text()
 
 
-def get(port: int, path: str, **headers: str) -> http.client.HTTPResponse:
+def test_requests_that_are_none_get_a_reason(workspace):
+    shown = {access.HEADER: access.pass_for(workspace, "ann")}
+    with serving(workspace.home) as (_, port):
+        for body in (b"", b"[]", b"{", b"{}", b'{"entries": 1}'):
+            answer = get(port, "/labeler/decisions", "POST", body, **shown)
+            assert (answer.status, b"error" in answer.read()) == (400, True)
+        assert get(port, "/labeler/work", "POST", b"{}" + b" " * (2 << 20), **shown).status == 400
+        assert get(port, "/labeler/work", "POST", b'{"place": {"page": 1}}', **shown).status == 400
+        for odd in (b'{"entries": [1]}', b'{"entries": [{"id": "x"}]}'):
+            answer = get(port, "/labeler/decisions", "POST", odd, **shown)
+            assert (answer.status, b"refused" in answer.read()) == (200, True)
+    assert judged(workspace) == []
+
+
+def get(port: int, path: str, method: str = "GET", body: bytes | None = None, **headers: str):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, body, headers)
     return connection.getresponse()

@@ -8,7 +8,7 @@ import pytest
 from core.errors import BadInput, Missing
 from core.workspace import Workspace, sha256_of
 from curate.media import inspect
-from curate.previews import preview_path
+from curate.previews import playable
 from db.models import Clip, FileState
 from tests.small_videos import make_video
 
@@ -32,7 +32,7 @@ def facts(path) -> tuple:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_h264_is_played_as_it_is(tmp_path, suffix):
     workspace, clip = stored(tmp_path, make_video(tmp_path / f"a{suffix}"))
-    assert preview_path(workspace, clip) == workspace.media(clip.sha256, suffix)
+    assert playable(workspace, clip) == workspace.media(clip.sha256, suffix)
     assert not (workspace.home / "previews").exists()
 
 
@@ -48,20 +48,20 @@ def test_h264_is_played_as_it_is(tmp_path, suffix):
 def test_the_rest_becomes_small_h264_once(tmp_path, suffix, codec, pix_fmt):
     video = make_video(tmp_path / f"a{suffix}", seconds=1, size=(66, 50), codec=codec, pix_fmt=pix_fmt)
     workspace, clip = stored(tmp_path, video)
-    preview = preview_path(workspace, clip)
+    preview = playable(workspace, clip)
     assert preview == workspace.preview(clip.sha256)
     assert facts(preview) == ("h264", "yuv420p", 66, 50, pytest.approx(1.0, abs=0.11))
     content = preview.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # plays before it is loaded
     made = preview.stat().st_mtime_ns
-    assert preview_path(workspace, clip).stat().st_mtime_ns == made
+    assert playable(workspace, clip).stat().st_mtime_ns == made
     assert [path.name for path in preview.parent.iterdir()] == [preview.name]
 
 
 def test_previews_are_no_larger_than_they_need_be(tmp_path):
     video = make_video(tmp_path / "a.mkv", size=(1001, 721), pix_fmt="yuv444p")
     workspace, clip = stored(tmp_path, video)
-    assert facts(preview_path(workspace, clip))[2:4] == (500, 360)
+    assert facts(playable(workspace, clip))[2:4] == (332, 240)
 
 
 def test_media_that_cannot_be_shown(tmp_path):
@@ -69,8 +69,8 @@ def test_media_that_cannot_be_shown(tmp_path):
     media = workspace.media(clip.sha256, clip.suffix)
     media.write_bytes(b"damaged since")
     with pytest.raises(BadInput):
-        preview_path(workspace, clip)
+        playable(workspace, clip)
     assert not any(path.is_file() for path in (workspace.home / "previews").rglob("*"))
     media.unlink()
     with pytest.raises(Missing, match="crawl it again"):
-        preview_path(workspace, clip)
+        playable(workspace, clip)

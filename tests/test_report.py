@@ -1,12 +1,15 @@
 """The report: counts that add up, retention of what is decided, seconds of the decisions that count."""
 
+import csv
+import io
 from html.parser import HTMLParser
 
 import pytest
 
 from core.actions import Action
 from curate.decisions import decide, last_decision, undo
-from curate.report import cells, html_page, report
+from curate.report import cells, csv_text, html_page, report, sentences
+from db.models import How
 from db.queries import save_actions
 from tests.test_decisions import a_clip
 
@@ -17,7 +20,18 @@ EMPTY = {
 
 
 def test_an_empty_catalog(catalog):
-    assert report(catalog) == {"actions": {}, "totals": EMPTY}
+    result = report(catalog)
+    assert (result["actions"], result["totals"], result["annotators"], result["pace"]) == ({}, EMPTY, {}, {})
+    assert result["purity"]["all"] == {
+        "audited": 0,
+        "good": 0,
+        "purity": None,
+        "lower": None,
+        "upper": None,
+        "covers": 0,
+    }
+    assert result["agreement"]["all"]["words"] == "no clip was judged by two"
+    assert sentences(result) == []
 
 
 def test_every_verdict_is_counted_under_every_action(catalog):
@@ -47,6 +61,29 @@ def test_every_verdict_is_counted_under_every_action(catalog):
         assert result["totals"][name] == sum(row[name] for row in result["actions"].values())
     assert result["totals"]["retention"] == pytest.approx(2 / 6)
     assert result["totals"]["seconds_per_clip"] == pytest.approx((2 + 4 + 3 + 1 + 1) / 5)
+
+
+def test_what_is_measured_of_the_decisions_in_words_and_as_csv(catalog):
+    with catalog.writing() as session:
+        a, b = (a_clip(session, digit, "Diving").id for digit in "ab")
+        a_clip(session, "c", "=Golf")
+        (diving,) = (row.id for row in save_actions(session, [Action("Diving", ())]).values())
+        decide(session, a, "keep", "ann", diving, 3.0, how=How.SINGLE)
+        decide(session, b, "keep", "ann", diving, 0.5, how=How.ACCEPTED)
+        decide(session, b, "mistagged", "bob", diving, 2.0, how=How.AUDIT)
+        decide(session, a, "keep", "bob", diving, 4.0, how=How.SINGLE)
+    result = report(catalog)
+    pace = {how: row["seconds_per_clip"] for how, row in result["pace"].items()}
+    assert pace == {"single": 3.5, "accepted in grid": 0.5, "audit": 2.0}
+    told = "\n".join(sentences(result))
+    assert "single: 3.5 s a clip over 2 decisions" in told
+    assert "by 1 audited at random: 0.0% (0.0% to 79.3%), of actions that hold 100% of them" in told
+    assert "all 1 agree on keep" in told
+    assert "bob: 2 decisions in 0.1 minutes, 0 undone" in told
+    golf_row, diving_row = csv.DictReader(io.StringIO(csv_text(result)))
+    assert (golf_row["action"], golf_row["clips"], golf_row["retention"], golf_row["kappa"]) == ("=Golf", "1", "", "")
+    assert (diving_row["kept"], diving_row["audited"], diving_row["purity"]) == ("1", "1", "0.0")
+    assert (diving_row["judged_twice"], diving_row["agreed"]) == ("1", "1.0")
 
 
 def test_a_clip_of_two_posts_counts_once(catalog):

@@ -1,0 +1,169 @@
+"""What the labeler's browser sends: verdicts and undos, each recorded once however often it is sent, in order.
+
+An entry carries an id that the browser made up. A verdict that names another action is two decisions, mis-tagged here
+and a keep there, and one undo takes both back.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from core.errors import BadInput, Refused
+from curate import decisions
+from curate.work import Pair, is_judged_twice, release
+from db.models import Action, Clip, Decision, How, Verdict
+from db.queries import live_decisions
+
+AWAY_S = 120.0  # of active time: whoever takes longer went away, and that time is not recorded as work
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that a person did. `revises`: the standing decision that this one takes the place of."""
+
+    request_id: str
+    pair: Pair | None = None  # of a verdict
+    verdict: str = ""
+    seconds: float | None = None
+    reason: str = ""
+    other_action: int | None = None
+    how: How = How.SINGLE
+    revises: int | None = None
+    undoes: str | int | None = None  # a request's id, or a decision's
+
+
+def read_entry(sent: Mapping[str, Any]) -> Entry:
+    """An entry from JSON. Raises BadInput for what is none."""
+    try:
+        seconds = sent.get("seconds")
+        clip_id, action_id = sent.get("clip"), sent.get("action")
+        pair = None if clip_id is None else Pair(int(clip_id), int(action_id))
+        revises, other = sent.get("revises"), sent.get("other")
+        undoes = sent.get("undo")
+        return Entry(
+            request_id=str(uuid.UUID(sent["id"])),
+            pair=pair,
+            verdict=str(sent.get("verdict", "")),
+            seconds=None if seconds is None or not 0 <= float(seconds) <= AWAY_S else float(seconds),
+            reason=str(sent.get("reason") or ""),
+            other_action=None if other is None else int(other),
+            how=How(sent.get("how", How.SINGLE)),
+            revises=None if revises is None else int(revises),
+            undoes=undoes if undoes is None or isinstance(undoes, int) else str(uuid.UUID(undoes)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"not an entry of the labeler: {error}") from error
+
+
+def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> Decision:
+    """Record an entry, or find it recorded. Raises Refused where it cannot hold any more: somebody else was faster."""
+    known = _of_request(session, entry.request_id)
+    if known:
+        return known[0]
+    if entry.undoes is not None:
+        return _undo(session, entry, annotator)
+    if entry.pair is None:
+        raise BadInput("an entry needs a clip, or what it undoes")
+    return _judge(session, entry, entry.pair, annotator, overlap)
+
+
+def standing(session: Session, pair: Pair, annotator: str | None = None) -> Decision | None:
+    """The newest decision that stands for this pair: of the clip under this action, or of the clip as a whole."""
+    of_pair = or_(Decision.action_id == pair.action_id, Decision.action_id.is_(None))
+    newest_first = live_decisions().where(Decision.clip_id == pair.clip_id, of_pair).order_by(Decision.id.desc())
+    if annotator is not None:
+        newest_first = newest_first.where(Decision.annotator == annotator)
+    return session.scalar(newest_first.limit(1))
+
+
+def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: float) -> Decision:
+    lock = select(Clip.sha256).where(Clip.id == pair.clip_id).with_for_update()  # one at a time on PostgreSQL
+    sha256 = session.scalar(lock)
+    if sha256 is None:
+        raise Refused("this clip is not in the catalog any more")
+    _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap))
+    made = decisions.decide(
+        session,
+        pair.clip_id,
+        entry.verdict,
+        annotator,
+        pair.action_id,
+        entry.seconds,
+        entry.reason,
+        entry.how,
+        entry.request_id,
+    )
+    if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
+        _keep_there(session, entry, pair, annotator)
+    release(session, pair)
+    return made
+
+
+def _make_way(session: Session, entry: Entry, pair: Pair, annotator: str, judged_twice: bool) -> None:
+    """Take back what the entry revises; refuse where a decision stands that it does not know of."""
+    earlier = standing(session, pair)
+    if earlier is None or (entry.how == How.AUDIT and earlier.verdict == Verdict.KEEP):
+        return
+    if entry.revises == earlier.id:
+        decisions.undo(session, earlier.id, annotator)
+        return
+    second = judged_twice and standing(session, pair, annotator) is None and len(_judges(session, pair)) == 1
+    if not second:
+        raise Refused(f"this clip was decided already: {earlier.verdict} by {earlier.annotator}")
+
+
+def _judges(session: Session, pair: Pair) -> set[str]:
+    of_pair = or_(Decision.action_id == pair.action_id, Decision.action_id.is_(None))
+    rows = live_decisions().where(Decision.clip_id == pair.clip_id, of_pair)
+    return {row.annotator for row in session.scalars(rows)}
+
+
+def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str) -> None:
+    """The clip shows another action: a keep under that one, unless somebody has judged it there already."""
+    if session.get(Action, entry.other_action) is None:
+        raise Refused("the action that was named is not in the catalog any more")
+    there = Pair(pair.clip_id, entry.other_action)
+    if standing(session, there) is None:
+        decisions.decide(
+            session,
+            pair.clip_id,
+            Verdict.KEEP,
+            annotator,
+            there.action_id,
+            how=entry.how,
+            request_id=_companion(entry.request_id),
+        )
+        release(session, there)
+
+
+def _undo(session: Session, entry: Entry, annotator: str) -> Decision:
+    if isinstance(entry.undoes, int):
+        first = session.get(Decision, entry.undoes)
+        targets = [first] if first else []
+    else:
+        targets = _of_request(session, entry.undoes)
+    if targets and targets[0].request_id:
+        targets = _of_request(session, targets[0].request_id.removesuffix(COMPANION))
+    if not targets or any(target.annotator != annotator for target in targets):
+        raise Refused("there is no decision of yours to take back")
+    ids = (entry.request_id, _companion(entry.request_id))
+    undone = [decisions.undo(session, target.id, annotator, id_)
+              for target, id_ in zip(targets, ids, strict=False)]  # fmt: skip
+    return undone[0]
+
+
+COMPANION = ".2"
+
+
+def _companion(request_id: str) -> str:
+    return request_id + COMPANION
+
+
+def _of_request(session: Session, request_id: str) -> list[Decision]:
+    """The decision of a request, and the one that went with it."""
+    ids = (request_id, _companion(request_id))
+    return list(session.scalars(select(Decision).where(Decision.request_id.in_(ids)).order_by(Decision.id)))

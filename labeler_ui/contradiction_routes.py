@@ -1,0 +1,65 @@
+"""What the contradictions page asks: the open cases, and that what a person says of them be recorded."""
+
+import functools
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy.orm import Session
+from starlette.routing import Route
+
+from core.errors import BadInput
+from curate import contradictions, group_review
+from curate.previews import playable
+from db.models import Clip
+from labeler_ui import clip_files
+from labeler_ui.connection import Connection
+from labeler_ui.duplicate_routes import groups_of
+from labeler_ui.json_routes import json_route, record_each
+from labeler_ui.latest import Latest
+
+AT_ONCE = 12  # cases of one answer
+Cases = list[dict[str, Any]]
+
+
+@functools.lru_cache(maxsize=4)
+def cases_of(connection: Connection) -> Latest[Cases]:
+    """The cases of a catalog, kept beside it: a million clips are looked through in seconds, in the background."""
+
+    def read() -> Cases:
+        with connection.reading() as session:
+            return contradictions.all_cases(session, groups_of(connection).shares)
+
+    return Latest(read, patience_s=1.0)
+
+
+@json_route
+def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
+    """{"cases", "recent", "reading"}: open cases after a place."""
+    kind, after = asked.get("list", contradictions.KINDS[0]), asked.get("after")
+    if kind not in contradictions.KINDS or not (after is None or isinstance(after, str)):
+        raise BadInput("there is no such list, or no such place in it")
+    with connection.reading() as session:
+        listed = cases_of(connection).value((group_review.version(session), contradictions.version(session)))
+        if listed is None:
+            return {"cases": [], "recent": [], "reading": True}
+        found = contradictions.open_cases(session, listed, kind, after, AT_ONCE)
+        recent = contradictions.recent(session, annotator)
+        clips = [session.get_one(Clip, case.clips[0]) for case in found if not case.error]
+    clip_files.films(connection.workspace).prepare(clips, playable)
+    return {"cases": [asdict(case) for case in found], "recent": recent, "reading": False}
+
+
+@json_route
+def answers(connection: Connection, annotator: str, asked: dict) -> dict:
+    """{"answers": [...]}, see labeler_ui.json_routes.record_each."""
+
+    def record(session: Session, sent: Any) -> None:
+        contradictions.record(session, contradictions.read_answer(sent), annotator)
+
+    return {"answers": record_each(connection, asked, record)}
+
+
+CONTRADICTION_ROUTES = [
+    Route("/labeler/contradictions", next_cases, methods=["POST"]),
+    Route("/labeler/contradictions/answers", answers, methods=["POST"]),
+]

@@ -1,0 +1,25 @@
+"""Contradictions: clips under several actions; which of them are right? In the browser: assets/contradictions.js."""
+
+import streamlit as st
+
+from labeler_ui import frame
+from labeler_ui.connection import Connection
+
+LISTS = {
+    "contradiction": "Under actions that do not go together",
+    "several-labels": "Several labels: actions that go together",
+}
+
+
+def main() -> None:
+    """Draw the page."""
+    frame.show(_contradictions)
+
+
+def _contradictions(connection: Connection, annotator: str) -> None:
+    chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
+    frame.piece("contradictions", connection, annotator, list=chosen)
+
+
+if __name__ == "__main__":
+    main()

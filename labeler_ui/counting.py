@@ -1,0 +1,32 @@
+"""How many clips of each action are decided: counted in the background, as a million of them take a second or two."""
+
+from curate.cards import totals
+from labeler_ui.connection import Connection
+from labeler_ui.latest import Latest
+
+Counts = dict[int, tuple[int, int]]
+
+
+class Counting:
+    """The counts of one catalog, as of a moment ago."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+        self._latest = Latest[Counts](self._count)
+
+    def of(self, action_id: int | None) -> tuple[int, int] | None:
+        """(clips decided, clips) of an action, or of all; None while they are counted for the first time."""
+        counts = self.all()
+        if counts is None:
+            return None
+        if action_id is not None:
+            return counts.get(action_id, (0, 0))
+        return sum(decided for decided, _ in counts.values()), sum(clips for _, clips in counts.values())
+
+    def all(self) -> Counts | None:
+        """{action id: (clips decided, clips)}"""
+        return self._latest.value()
+
+    def _count(self) -> Counts:
+        with self._connection.reading() as session:
+            return totals(session)

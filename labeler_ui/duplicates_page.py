@@ -1,0 +1,22 @@
+"""Duplicates: copies of one clip side by side, in step; one stays, others go. In the browser: assets/duplicates.js."""
+
+import streamlit as st
+
+from labeler_ui import frame
+from labeler_ui.connection import Connection
+
+LISTS = {"groups": "Groups of copies", "pairs": "Proposed pairs: parts, and copies that are not sure"}
+
+
+def main() -> None:
+    """Draw the page."""
+    frame.show(_duplicates)
+
+
+def _duplicates(connection: Connection, annotator: str) -> None:
+    chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
+    frame.piece("duplicates", connection, annotator, list=chosen)
+
+
+if __name__ == "__main__":
+    main()

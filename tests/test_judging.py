@@ -1,0 +1,136 @@
+"""Entries from the browser: recorded once, refused where somebody was faster, undone as a whole."""
+
+import uuid
+
+import pytest
+from sqlalchemy import func, select
+
+from core.actions import Action as ActionFacts
+from core.errors import BadInput, Refused
+from curate.judging import Entry, read_entry, record, standing
+from curate.work import Asked, Pair, take
+from db.models import ClipLease, Decision, How
+from db.queries import save_actions
+from tests.test_labeler import add_clip
+
+
+@pytest.fixture
+def pairs(catalog) -> list[Pair]:
+    """One clip under GolfSwing, and the same under Dive."""
+    with catalog.writing() as session:
+        actions = save_actions(session, [ActionFacts("GolfSwing", ("golf",)), ActionFacts("Dive", ("dive",))])
+        clip = add_clip(session, actions["GolfSwing"], "0" * 64)
+    return [Pair(clip.id, action.id) for action in actions.values()]
+
+
+def entry(pair: Pair | None = None, verdict: str = "keep", **more) -> Entry:
+    return Entry(str(uuid.uuid4()), pair, verdict, **more)
+
+
+def rows(session) -> int:
+    return session.scalar(select(func.count()).select_from(Decision))
+
+
+def test_an_entry_sent_twice_is_recorded_once(catalog, pairs):
+    sent = entry(pairs[0], seconds=1.5, how=How.GRID)
+    for _ in range(2):
+        with catalog.writing() as session:
+            made = record(session, sent, "ann")
+            assert (made.verdict, made.seconds, made.how, rows(session)) == ("keep", 1.5, How.GRID, 1)
+
+
+def test_whoever_comes_second_is_refused(catalog, pairs):
+    with catalog.writing() as session:
+        record(session, entry(pairs[0]), "ann")
+        with pytest.raises(Refused, match="keep by ann"):
+            record(session, entry(pairs[0], "mistagged"), "bob")
+        with pytest.raises(Refused):
+            record(session, entry(pairs[0], "mistagged"), "ann")  # another tab
+
+
+def test_a_second_opinion_is_taken_once_from_another(catalog, pairs):
+    with catalog.writing() as session:
+        record(session, entry(pairs[0]), "ann", overlap=0.1)
+        with pytest.raises(Refused):
+            record(session, entry(pairs[0], "mistagged"), "ann", overlap=0.1)
+        record(session, entry(pairs[0], "mistagged"), "bob", overlap=0.1)
+        with pytest.raises(Refused):
+            record(session, entry(pairs[0]), "cat", overlap=0.1)
+
+
+def test_the_right_action_is_kept_there_and_undone_with_it(catalog, pairs):
+    golf, dive = pairs
+    sent = entry(golf, "mistagged", other_action=dive.action_id)
+    with catalog.writing() as session:
+        record(session, sent, "ann")
+        assert (standing(session, golf).verdict, standing(session, dive).verdict) == ("mistagged", "keep")
+        undoing = entry(undoes=sent.request_id)
+        for _ in range(2):
+            record(session, undoing, "ann")
+        assert (standing(session, golf), standing(session, dive), rows(session)) == (None, None, 4)
+
+
+def test_undo_by_number_takes_the_companion_along_and_only_ones_own(catalog, pairs):
+    golf, dive = pairs
+    with catalog.writing() as session:
+        made = record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
+        with pytest.raises(Refused, match="no decision of yours"):
+            record(session, entry(undoes=made.id), "bob")
+        record(session, entry(undoes=made.id), "ann")
+        assert standing(session, dive) is None
+        with pytest.raises(Refused):
+            record(session, entry(undoes=made.id), "ann")
+
+
+def test_a_revision_takes_the_place_of_the_decision_it_names(catalog, pairs):
+    with catalog.writing() as session:
+        first = record(session, entry(pairs[0]), "ann")
+        record(session, entry(pairs[0], "mistagged", revises=first.id), "ann")
+        assert standing(session, pairs[0]).verdict == "mistagged"
+        with pytest.raises(Refused):
+            record(session, entry(pairs[0], "keep", revises=first.id), "ann")
+
+
+def test_an_audit_looks_again_at_what_was_kept(catalog, pairs):
+    with catalog.writing() as session:
+        record(session, entry(pairs[0], how=How.ACCEPTED), "ann")
+        record(session, entry(pairs[0], "mistagged", how=How.AUDIT), "ann")
+        assert standing(session, pairs[0]).verdict == "mistagged"
+
+
+def test_a_decision_ends_the_lease(catalog, pairs):
+    with catalog.writing() as session:
+        take(session, Asked("ann"), 5)
+        record(session, entry(pairs[0]), "ann")
+        assert session.scalar(select(ClipLease)) is None
+
+
+def test_a_clip_taken_down_meanwhile_is_refused(catalog, pairs):
+    with catalog.writing() as session, pytest.raises(Refused, match="not in the catalog"):
+        record(session, entry(Pair(99, pairs[0].action_id)), "ann")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "1"},
+        {"id": None},
+        {"clip": "x"},
+        {"action": None},
+        {"how": "guessed"},
+        {"undo": "last"},
+        {"seconds": "fast"},
+        {"revises": "a"},
+        {"other": []},
+    ],
+)
+def test_what_is_no_entry_is_refused(change):
+    good = {"id": str(uuid.uuid4()), "clip": 1, "action": 2, "verdict": "keep", "seconds": 1.0}
+    assert read_entry(good).pair == Pair(1, 2)
+    with pytest.raises(BadInput):
+        read_entry(good | change)
+
+
+def test_time_away_is_not_recorded_as_work():
+    sent = {"id": str(uuid.uuid4()), "clip": 1, "action": 2, "verdict": "keep"}
+    assert [read_entry(sent | {"seconds": seconds}).seconds for seconds in (5, 600, -1)] == [5.0, None, None]
