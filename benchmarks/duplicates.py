@@ -34,7 +34,7 @@ from video_edits import EDITS, Frames, Scene
 from core.errors import BadInput
 from core.workers import map_unordered
 from core.workspace import sha256_of
-from curate.alignment import COPY, SURE, Alignment, compare
+from curate.alignment import COPY, Alignment, compare, is_sure
 from curate.fingerprint import Fingerprint, fingerprint_video
 from curate.hash_array import mapped, record_of, write_array
 from curate.hash_index import HashIndex
@@ -312,7 +312,7 @@ def report_random_pairs(made: list[Made], prints: dict[Path, Fingerprint], nomin
         if apart and (same or draws.random() < 0.1):
             pairs.add((min(a, b), max(a, b)))
     found = compared(made, prints, [pair for pair in pairs if pair in nominated])
-    grouped = sum(how is not None and how.kind == EdgeKind.COPY and how.score >= SURE for how in found.values())
+    grouped = sum(how is not None and is_sure(how) for how in found.values())
     called = sum(how is not None and how.kind != EdgeKind.SAME_SCENE for how in found.values())
     hard = sum(made[a].source == made[b].source for a, b in pairs)
     told = f"{len(found)} nominated, {called} called copy or part, {grouped} grouped"

@@ -16,7 +16,7 @@ from curate.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint
 from curate.keypoints import Placing
 from curate.motion import WHOLE, Run, Shared
 from curate.pdq import BITS, hamming, mirrored
-from db.models import EdgeKind
+from db.models import DuplicateEdge, EdgeKind
 
 LOOKS = 90  # bits of 256 between two pictures up to which they may be the same one whole
 SAME_SCENE = 40  # median bits between the shorter clip's pictures and the nearest of the longer one's
@@ -27,9 +27,11 @@ ROUGH_PICTURES, ROUGH_POINTS = 2400, 24  # of a longer clip, among which the pla
 ROWS = 64  # keypoints compared at a time
 TRIED = 3  # such pairs, of which the placing with most inliers counts
 LEAST_SHARED = 0.15  # of each side of the smaller picture
+SAME_SIZE = 0.1  # logarithm of the ratio of two pictures' sides up to which they may be framed alike
 SCALE_S = 0.5  # seconds of evidence at which the score is 1 - 1/e
 COPY = 0.5  # score that a copy or part must have: .35 s of evidence
 SURE = 0.7  # score from which a copy is grouped without asking: .6 s
+SURE_CORRELATION = 0.75  # and of the changes: another take of what repeats itself gathers evidence too, only slower
 AGAINST = 0.25  # weight of what overlaps and moves otherwise
 COPY_COVERS = 0.6  # share of the longer clip that a copy covers; what covers less is a part
 INSIDE = 0.8  # share of the shorter clip that lies in the other in a copy
@@ -73,6 +75,12 @@ class _Guess:
     at: tuple[float, float]
 
 
+def is_sure(how: Alignment | DuplicateEdge) -> bool:
+    """Whether two clips are grouped without asking a person."""
+    sure = how.score >= SURE and how.correlation >= SURE_CORRELATION
+    return how.kind == EdgeKind.EXACT or (how.kind == EdgeKind.COPY and sure)
+
+
 def bucket(clip: Fingerprint) -> str | None:
     """Why a clip is like no other by its hashes: featureless (black, one colour) or static; None where it may be."""
     if not clip.usable.any():
@@ -107,9 +115,9 @@ def _guesses(a: Fingerprint, b: Fingerprint, mirror: bool) -> Iterator[_Guess]:
     rows_a, rows_b = np.flatnonzero(a.usable), np.flatnonzero(b.usable)
     bits = hamming(mirrored(a.hashes[rows_a]) if mirror else a.hashes[rows_a], b.hashes[rows_b])
     i, j = np.unravel_index(int(bits.argmin()), bits.shape)
-    if bits[i, j] <= LOOKS:
-        at = (rows_a[i] / HASH_FPS, rows_b[j] / HASH_FPS)
-        yield _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[i, j]), at)
+    whole = _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[i, j]), (rows_a[i] / HASH_FPS, rows_b[j] / HASH_FPS))
+    if whole.bits <= LOOKS:
+        yield whole
     best = None
     for i, j in _alike(a, b, mirror):
         placing = keypoints.place(_keypoints(a, i, mirror), b.keypoints(j))
@@ -119,6 +127,8 @@ def _guesses(a: Fingerprint, b: Fingerprint, mirror: bool) -> Iterator[_Guess]:
                 best = _Guess(shared, placing.inliers, BITS, (i / HASH_FPS, j / HASH_FPS))
     if best is not None:
         yield best
+        if whole.bits > LOOKS and _is_panned(best.shared):
+            yield replace(whole, at=best.at)
 
 
 def _keypoints(clip: Fingerprint, picture: int, mirror: bool) -> keypoints.Keypoints:
@@ -191,6 +201,16 @@ def _shared(placing: Placing, size_a: np.ndarray, size_b: np.ndarray, mirror: bo
     low_b, high_b = placing.scale * low + placing.shift, placing.scale * high + placing.shift
     in_a, in_b = (*(low / size_a), *(high / size_a)), (*(low_b / size_b), *(high_b / size_b))
     return Shared(in_a, in_b, mirror)
+
+
+def _is_panned(shared: Shared) -> bool:
+    """Whether one picture lies in the other at its own size but aside: maybe the same framing, a moment later in a pan.
+
+    Of a clip trimmed by a fraction of a hash's step no picture is hashed at the same moment as the original's.
+    """
+    sides = np.array([shared.in_a, shared.in_b])
+    across, down = (sides[:, 2:] - sides[:, :2]).T
+    return bool(np.abs(np.log([across[0] / across[1], down[0] / down[1]])).max() < SAME_SIZE)
 
 
 def _look_alike(a: Fingerprint, b: Fingerprint, mirror: bool) -> bool:

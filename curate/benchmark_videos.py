@@ -5,7 +5,7 @@ A hash file is one safetensors file of fingerprints: whoever holds the videos ma
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def index_videos(
     """
     training = tuple(training)
     with catalog.reading() as session:
-        known = {video.name: (video.sha256, video.state) for video in session.scalars(_of_version())}
+        known = {name: (sha256, state) for name, sha256, state in session.execute(_facts())}
     settled = [FileState.DONE] if retry_failed else [FileState.DONE, FileState.FAILED]
     new = [
         video
@@ -101,8 +101,7 @@ def index_videos(
         _save_outcome(catalog, outcome, outcome.task.subset not in training)
     with catalog.writing() as session:
         for video in found:
-            row = update(BenchmarkVideo).where(BenchmarkVideo.name == video.name, BenchmarkVideo.version == VERSION)
-            session.execute(row.values(subset=video.subset[:80], test=video.subset not in training))
+            _save_subset(session, video.name, video.subset, training)
     with catalog.reading() as session:
         failed = {
             video.name for video in session.scalars(_of_version().where(BenchmarkVideo.state == FileState.FAILED))
@@ -133,6 +132,11 @@ def save_video(
     session.add(BenchmarkVideo(name=name[:500], version=VERSION, checked_to=0, **facts))
 
 
+def _save_subset(session: Session, name: str, subset: str, training: Collection[str]) -> None:
+    row = update(BenchmarkVideo).where(BenchmarkVideo.name == name[:500], BenchmarkVideo.version == VERSION)
+    session.execute(row.values(subset=subset[:80], test=subset not in training))
+
+
 def write_hash_file(catalog: Catalog, path: Path) -> int:
     """Write the fingerprints of all videos in the catalog to one file. Returns how many. Raises Missing without any."""
     with catalog.reading() as session:
@@ -148,21 +152,22 @@ def write_hash_file(catalog: Catalog, path: Path) -> int:
 def read_hash_file(catalog: Catalog, path: Path, training: Iterable[str] = TRAINING) -> dict[str, int]:
     """Take the videos of a hash file into the catalog; returns {"fingerprinted", "skipped", "failed"}.
 
+    What is known keeps its fingerprint and gets the subset said now.
     Raises BadInput where it is none, is damaged, or was made by another version of the algorithm.
     """
     training = tuple(training)
     with catalog.reading() as session:
-        known = {(video.name, video.sha256) for video in session.scalars(_of_version())}
+        known = {(name, sha256) for name, sha256, state in session.execute(_facts()) if state == FileState.DONE}
     taken = skipped = 0
     for facts, arrays in _read(path):
-        if (facts["name"], facts["sha256"]) in known:
-            skipped += 1
-            continue
+        name, subset, sha256 = facts["name"], facts["subset"], facts["sha256"]
         with catalog.writing() as session:
-            save_video(
-                session, facts["name"], facts["subset"], facts["subset"] not in training, facts["sha256"], arrays
-            )
-        taken += 1
+            if (name, sha256) in known:
+                _save_subset(session, name, subset, training)
+                skipped += 1
+            else:
+                save_video(session, name, subset, subset not in training, sha256, arrays)
+                taken += 1
     return {"fingerprinted": taken, "skipped": skipped, "failed": 0}
 
 
@@ -183,3 +188,10 @@ def _read(path: Path) -> Iterator[tuple[Mapping[str, str], bytes]]:
 
 def _of_version():
     return select(BenchmarkVideo).where(BenchmarkVideo.version == VERSION).order_by(BenchmarkVideo.id)
+
+
+def _facts():
+    """(name, sha256, state) of each, without the fingerprints, which may be gigabytes."""
+    return select(BenchmarkVideo.name, BenchmarkVideo.sha256, BenchmarkVideo.state).where(
+        BenchmarkVideo.version == VERSION
+    )

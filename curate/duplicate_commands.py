@@ -41,6 +41,9 @@ def dedup(
         str | None, typer.Option("--keep-this", help="The clip that stands for its group, against the rule.")
     ] = None,
     annotator: Annotated[str | None, typer.Option(help="Who rules so (default: the login name).")] = None,
+    i3d: Annotated[
+        bool, typer.Option("--i3d", help="Also compare clips whose I3D features are near (plusmv extract makes them).")
+    ] = False,
     engine: Engine = "numpy",
     retry_failed: RetryFailed = False,
     workers: Workers = None,
@@ -68,7 +71,7 @@ def dedup(
         for kind, names in asked.items():
             if names:
                 rule(session, kind, names, annotator or getpass.getuser())
-    result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say)
+    result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
     columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
     rows = [[_named(pair["a"]), _named(pair["b"]), *(pair[name] for name in columns[2:])] for pair in result["pairs"]]
     told = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]

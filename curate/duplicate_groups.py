@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from core.errors import BadInput, Missing
-from curate.alignment import SURE
+from curate.alignment import is_sure
 from curate.fingerprint import VERSION, Fingerprint
 from curate.text import bounded_line
-from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, EdgeKind, RulingKind
+from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, RulingKind
 from db.models import Fingerprint as FingerprintRow
 from db.queries import clip_actions, clips_by_name
 
@@ -27,20 +27,22 @@ AT_ONCE = 500  # clips of one query
 Pair = tuple[int, int]
 
 
-def edges(session: Session) -> list[DuplicateEdge]:
-    """All edges of this version, those that a person has ruled out left out."""
+def edges(session: Session, versions: Sequence[str] = (VERSION,)) -> list[DuplicateEdge]:
+    """All edges of these versions, those that a person has ruled out left out."""
     ruled = rulings(session)
-    found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version == VERSION))
+    found = session.scalars(select(DuplicateEdge).where(DuplicateEdge.version.in_(versions)))
     return [edge for edge in found if ruled.get(ordered(edge.a_id, edge.b_id)) != RulingKind.NOT_DUPLICATE]
 
 
-def duplicate_groups(session: Session, shares: dict[int, float] | None = None) -> list[list[Clip]]:
+def duplicate_groups(
+    session: Session, shares: dict[int, float] | None = None, versions: Sequence[str] = (VERSION,)
+) -> list[list[Clip]]:
     """Groups of copies, the one to keep first, the others in the order of preference.
 
     shares: what `_shares_without_border` read before, to spare reading it again; added to.
     """
     ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
-    for edge in edges(session):
+    for edge in edges(session, versions):
         if is_grouped(edge, ruled):
             near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
     clips: list[Clip] = []
@@ -62,8 +64,7 @@ def duplicate_groups(session: Session, shares: dict[int, float] | None = None) -
 
 def is_grouped(edge: DuplicateEdge, ruled: Mapping[Pair, RulingKind]) -> bool:
     """Whether two clips are of a group: surely copies, or called so by a person."""
-    sure = edge.kind == EdgeKind.EXACT or (edge.kind == EdgeKind.COPY and edge.score >= SURE)
-    return sure or ruled.get(ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE
+    return is_sure(edge) or ruled.get(ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE
 
 
 def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int) -> tuple:

@@ -7,11 +7,12 @@ groups (curate.duplicate_groups) are for a person.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
@@ -21,11 +22,12 @@ from core.workers import Outcome, map_unordered
 from core.workspace import Workspace, sha256_of
 from curate.alignment import Alignment, bucket, compare
 from curate.duplicate_groups import across_actions, duplicate_groups, edges
+from curate.feature_neighbours import i3d_version, near, new_means
 from curate.fingerprint import VERSION, Fingerprint, fingerprint_video
 from curate.group_search import Engine
 from curate.hash_array import Row, open_array
 from curate.hash_index import AT_ONCE, HashIndex
-from db.models import Clip, DuplicateEdge, EdgeKind, FileState
+from db.models import BenchmarkVideo, Clip, DuplicateEdge, EdgeKind, FileState
 from db.models import Fingerprint as FingerprintRow
 from db.session import Catalog
 
@@ -55,6 +57,7 @@ def find_duplicates(
     watch: Watch = lambda outcomes, total, description: outcomes,
     engine: Engine = "numpy",
     say: Callable[[str], None] = lambda told: None,
+    i3d: bool = False,
 ) -> dict[str, Any]:
     """Fingerprint and compare what is new; returns the JSON of `plusmv dedup`.
 
@@ -62,8 +65,10 @@ def find_duplicates(
     reasons, what no hash can match (unmatched: static, featureless), and copies under several actions (across_actions).
     watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.
     engine: what searches the hashes, with the same answers. say: told when the hash array had to be made anew.
+    i3d: also compare clips whose I3D features are near (curate.feature_neighbours); Missing where there are none.
     """
     with catalog.reading() as session:
+        versions = [VERSION, i3d_version(session)] if i3d else [VERSION]
         tasks = clips_to_fingerprint(session, workspace, retry_failed)
     outcomes = watch(fingerprint_new(catalog, tasks, workers), len(tasks), "fingerprinting")
     fingerprinted = sum(outcome.error is None for outcome in outcomes)
@@ -71,8 +76,10 @@ def find_duplicates(
         clip_ids = clips_to_compare(session)
     for _ in watch(compare_new(catalog, workspace, clip_ids, engine, say), len(clip_ids), "comparing"):
         pass
+    if i3d:
+        compare_by_features(catalog, workspace, versions[-1], watch, say)
     with catalog.reading() as session:
-        return _result(session, fingerprinted)
+        return _result(session, fingerprinted, versions)
 
 
 def clips_to_fingerprint(session: Session, workspace: Workspace, retry_failed: bool = False) -> list[tuple[int, Path]]:
@@ -95,7 +102,10 @@ def fingerprint_new(
         with catalog.writing() as session:
             failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
             session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
-            _add_once(session, FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values))
+            row = FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values)
+            if _add_once(session, row):  # SQLite gives a row that was taken down its id again
+                past = update(BenchmarkVideo).where(BenchmarkVideo.checked_to >= row.id)
+                session.execute(past.values(checked_to=row.id - 1))
         yield outcome
 
 
@@ -124,15 +134,72 @@ def compare_new(
         some = [clip_id for clip_id in clip_ids[first : first + AT_ONCE] if clip_id in sha256]
         nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
         for clip_id in clip_ids[first : first + AT_ONCE]:
-            others = sorted(nominated.get(clip_id, set()) - finished, key=sha256.__getitem__)
-            pairs = [sorted((clip_id, other), key=sha256.__getitem__) for other in others]
-            edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id)))]
-            with catalog.writing() as session:
-                for edge in edges:
-                    _add_once(session, edge)
-                session.execute(_row_of(update(FingerprintRow), clip_id).values(compared=True))
+            yield _compare_one(catalog, clip_id, nominated.get(clip_id, set()) - finished, sha256, load)
             finished.add(clip_id)
-            yield len(edges)
+
+
+def compare_by_features(
+    catalog: Catalog, workspace: Workspace, version: str, watch: Watch, say: Callable[[str], None]
+) -> None:
+    """Compare the fingerprints of clips whose I3D features are near, where their hashes have found nothing.
+
+    What is new is compared with all. say: told how many clips have no features.
+    """
+    with catalog.reading() as session:
+        found = dict(new_means(session, workspace.features, version))
+    missing = sum(mean is None for mean in found.values())
+    if missing:
+        say(f"{missing} clips have no I3D features and were sought by their hashes alone (plusmv extract)")
+    with catalog.writing() as session:
+        for clip_id, mean in found.items():
+            if mean is not None:
+                values = {"state": FileState.DONE, "compared": False, "arrays": mean.tobytes()}
+                _add_once(session, FingerprintRow(clip_id=clip_id, version=version, **values))
+    with catalog.reading() as session:
+        of_version = select(FingerprintRow.clip_id, Clip.sha256, FingerprintRow.compared, FingerprintRow.arrays)
+        rows = session.execute(
+            of_version.join(Clip, Clip.id == FingerprintRow.clip_id)
+            .where(FingerprintRow.version == version)
+            .order_by(FingerprintRow.clip_id)
+        ).all()
+        pairs = select(DuplicateEdge.a_id, DuplicateEdge.b_id).where(DuplicateEdge.version == VERSION)
+        known = {frozenset(pair) for pair in session.execute(pairs)}
+    new = [row for row, one in enumerate(rows) if not one.compared]
+    for _ in watch(_compare_rows(catalog, version, rows, new, known), len(new), "comparing by features"):
+        pass
+
+
+def _compare_rows(
+    catalog: Catalog, version: str, rows: list, new: list[int], known: set[frozenset[int]]
+) -> Iterator[int]:
+    """Yields each new row's number of edges, once they are stored."""
+    means = np.stack([np.frombuffer(one.arrays, np.float32) for one in rows]) if rows else np.zeros((0, 1))
+    load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
+    sha256, finished = {one.clip_id: one.sha256 for one in rows}, set()
+    for row in new:
+        clip_id = rows[row].clip_id
+        others = {rows[other].clip_id for other in near(means, row)} - finished
+        others = {other for other in others if frozenset((clip_id, other)) not in known}
+        yield _compare_one(catalog, clip_id, others, sha256, load, version)
+        finished.add(clip_id)
+
+
+def _compare_one(
+    catalog: Catalog,
+    clip_id: int,
+    others: set[int],
+    sha256: dict[int, str],
+    load: Callable[[int], Fingerprint | None],
+    version: str = VERSION,
+) -> int:
+    """Compare a clip with others and store the edges and that it is done, all or nothing; returns how many edges."""
+    pairs = [sorted((clip_id, other), key=sha256.__getitem__) for other in sorted(others, key=sha256.__getitem__)]
+    edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id), version))]
+    with catalog.writing() as session:
+        for edge in edges:
+            _add_once(session, edge)
+        session.execute(_row_of(update(FingerprintRow), clip_id, version).values(compared=True))
+    return len(edges)
 
 
 def hash_index(
@@ -157,12 +224,12 @@ def hash_index(
     return HashIndex(array, engine), {clip_id: sha256 for _, sha256, clip_id in rows}
 
 
-def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None) -> DuplicateEdge | None:
+def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None, version: str) -> DuplicateEdge | None:
     """None where the two are different, or one has been taken down meanwhile."""
     found = compare(a, b) if a and b else None
     if found and found.kind == EdgeKind.PART and a.seconds * found.speed > b.seconds:
         a_id, b_id, found = b_id, a_id, found.inverse()
-    return DuplicateEdge(a_id=a_id, b_id=b_id, version=VERSION, **vars(found)) if found else None
+    return DuplicateEdge(a_id=a_id, b_id=b_id, version=version, **vars(found)) if found else None
 
 
 def _load(catalog: Catalog, clip_id: int) -> Fingerprint | None:
@@ -171,20 +238,21 @@ def _load(catalog: Catalog, clip_id: int) -> Fingerprint | None:
     return Fingerprint.from_bytes(arrays) if arrays else None
 
 
-def _row_of(statement, clip_id: int):
-    return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == VERSION)
+def _row_of(statement, clip_id: int, version: str = VERSION):
+    return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == version)
 
 
-def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> None:
+def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> bool:
     """Add a row unless another process has, or its clip has been taken down meanwhile."""
     try:
         with session.begin_nested():
             session.add(row)
     except IntegrityError:
-        pass
+        return False
+    return True
 
 
-def _result(session: Session, fingerprinted: int) -> dict[str, Any]:
+def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> dict[str, Any]:
     """The JSON of `plusmv dedup`, in an order that depends on the contents alone."""
     clips = {
         clip.id: {"sha256": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts)}
@@ -197,8 +265,8 @@ def _result(session: Session, fingerprinted: int) -> dict[str, Any]:
     )
     reasons = {clip_id: reason for clip_id, reason in session.execute(failed) if clip_id in clips}
     pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
-    pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session)]
-    groups = duplicate_groups(session)
+    pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session, versions)]
+    groups = duplicate_groups(session, versions=versions)
     return {
         "clips": len(clips),
         "fingerprinted": fingerprinted,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from core.workspace import Workspace
 from curate.alignment import compare
@@ -122,6 +122,7 @@ def leaks(session: Session) -> list[dict[str, Any]]:
         .join(BenchmarkVideo, BenchmarkVideo.id == Leak.video_id)
         .where(BenchmarkVideo.version == VERSION)
         .order_by(Clip.sha256, BenchmarkVideo.name)
+        .options(defer(BenchmarkVideo.arrays))
     )
     return [
         {

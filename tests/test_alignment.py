@@ -37,6 +37,19 @@ def test_an_edited_copy_is_a_copy(tmp_path, frames, original, edit):
     assert found.score > 0.85
 
 
+def test_a_copy_of_a_pan_is_found_though_no_picture_is_hashed_at_the_same_moment(tmp_path):
+    """Keypoints then say that one picture lies aside in the other, which is how the camera moved meanwhile."""
+    wide = cv2.resize(np.random.default_rng(5).integers(0, 256, (36, 48, 3), np.uint8), (2 * WIDTH, 2 * HEIGHT))
+    times = np.arange(SECONDS * FPS) / FPS
+    across, down = WIDTH * (1 + np.sin(0.9 * times)) / 2, HEIGHT * (1 + np.sin(1.3 * times + 1)) / 2
+    frames = [wide[y : y + HEIGHT, x : x + WIDTH] for x, y in zip(across.astype(int), down.astype(int), strict=True)]
+    pan = fingerprint_video(write(tmp_path / "pan.mp4", frames))
+    trimmed = fingerprint_video(write(tmp_path / "trimmed.mp4", frames[round(0.72 * FPS) :]))
+    found = compare(trimmed, pan)
+    assert found.kind == EdgeKind.COPY and found.score > 0.9
+    assert found.offset_s == pytest.approx(0.72, abs=0.13)
+
+
 @pytest.mark.parametrize("seed", range(2, 10))
 def test_other_moves_in_the_same_scenery_are_no_copy(tmp_path, original, seed):
     other = fingerprint_video(write(tmp_path / "b.mp4", scene(1, seed, SECONDS)))

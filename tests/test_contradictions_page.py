@@ -26,7 +26,8 @@ def names(catalog) -> dict[str, int]:
         made = {"a": a_clip(session, "a", "Golf", "Dunk"), "b": a_clip(session, "b", "CliffDiving", "Diving"),
                 "c": a_clip(session, "c", "Golf"), "d": a_clip(session, "d", "Dunk"),
                 "e": a_clip(session, "e", "Golf")}  # fmt: skip
-        edge = DuplicateEdge(a_id=made["c"].id, b_id=made["d"].id, version=VERSION, kind=EdgeKind.COPY, score=1.0)
+        sure = {"kind": EdgeKind.COPY, "score": 1.0, "correlation": 1.0}
+        edge = DuplicateEdge(a_id=made["c"].id, b_id=made["d"].id, version=VERSION, **sure)
         session.add(edge)
         return {name: clip.id for name, clip in made.items()} | {
             row.name: row.id for row in session.scalars(select(Action))

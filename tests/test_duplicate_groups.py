@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from core.errors import BadInput, Missing
-from curate.alignment import SURE
+from curate.alignment import SURE, SURE_CORRELATION
 from curate.duplicate_groups import across_actions, duplicate_groups, edges, rule
 from curate.fingerprint import VERSION
 from db.models import Clip, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, RulingKind
@@ -27,7 +27,8 @@ def star(catalog, clips, found):
         session.flush()
         for a, b, kind, mirror in found:
             session.add(DuplicateEdge(
-                a_id=rows[a].id, b_id=rows[b].id, version=VERSION, kind=kind, mirror=mirror, score=1.0
+                a_id=rows[a].id, b_id=rows[b].id, version=VERSION, kind=kind, mirror=mirror, score=1.0,
+                correlation=1.0,
             ))  # fmt: skip
     return groups(catalog)
 
@@ -60,11 +61,12 @@ def test_parts_and_same_scenes_are_not_grouped(catalog):
     assert star(catalog, clips, found) == []
 
 
-def test_only_sure_copies_are_grouped_until_a_person_says_so(catalog):
+@pytest.mark.parametrize(("figure", "least"), [("score", SURE), ("correlation", SURE_CORRELATION)])
+def test_only_sure_copies_are_grouped_until_a_person_says_so(catalog, figure, least):
     clips = dict.fromkeys("ab", (10.0, 1000))
-    star(catalog, clips, [("a", "b", COPY, False)])
+    assert star(catalog, clips, [("a", "b", COPY, False)]) == [["a", "b"]]
     with catalog.writing() as session:
-        session.scalar(select(DuplicateEdge)).score = SURE - 0.01
+        setattr(session.scalar(select(DuplicateEdge)), figure, least - 0.01)
     assert groups(catalog) == []
     ruled(catalog, RulingKind.DUPLICATE, "a.mp4", "b.mp4")
     assert groups(catalog) == [["a", "b"]]
@@ -124,7 +126,9 @@ def test_copies_under_several_actions_are_contradictions_unless_these_go_togethe
                 "e": a_clip(session, "e", "Diving", "CliffDiving"), "f": a_clip(session, "f", "Shotput"),
                 "g": a_clip(session, "g", "Shotput")}  # fmt: skip
         for a, b in ("ab", "cd", "fg"):
-            session.add(DuplicateEdge(a_id=made[a].id, b_id=made[b].id, version=VERSION, kind=COPY, score=1.0))
+            session.add(DuplicateEdge(
+                a_id=made[a].id, b_id=made[b].id, version=VERSION, kind=COPY, score=1.0, correlation=1.0
+            ))  # fmt: skip
     with catalog.reading() as session:
         found = across_actions(session, duplicate_groups(session))
     assert [(one["kind"], [sha256[0] for sha256 in one["clips"]]) for one in found] == [

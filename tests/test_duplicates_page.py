@@ -24,7 +24,9 @@ COPY, PART = EdgeKind.COPY, EdgeKind.PART
 
 
 def edge(a: Clip, b: Clip, kind: EdgeKind = COPY, **facts) -> DuplicateEdge:
-    return DuplicateEdge(a_id=a.id, b_id=b.id, version=VERSION, kind=kind, **({"score": 1.0} | facts))
+    return DuplicateEdge(
+        a_id=a.id, b_id=b.id, version=VERSION, kind=kind, **({"score": 1.0, "correlation": 1.0} | facts)
+    )
 
 
 @pytest.fixture

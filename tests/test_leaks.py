@@ -8,11 +8,12 @@ from sqlalchemy import select
 
 from core.errors import BadInput, Missing, Refused
 from core.workspace import Workspace, sha256_of
-from curate.benchmark_videos import index_videos, read_hash_file, videos_in, write_hash_file
+from curate.benchmark_videos import index_videos, read_hash_file, save_video, videos_in, write_hash_file
 from curate.decisions import decide
 from curate.duplicates import clips_to_fingerprint, fingerprint_new
 from curate.export import export_microvideos
 from curate.leaks import checked, find_leaks, leaks, result
+from curate.takedown import take_down
 from db.models import Action, BenchmarkVideo, Clip, FileState
 from db.session import open_catalog
 from tests.moving_scenes import FPS, scene, write
@@ -113,6 +114,20 @@ def test_new_clips_are_checked_later_and_nothing_twice(catalog, workspace, bench
     assert index_videos(catalog, videos_in(folder / "videos"), workers=1)["skipped"] == 3
 
 
+def test_a_clip_that_comes_after_the_newest_was_taken_down_is_checked(catalog, workspace, benchmark):
+    """SQLite gives its fingerprint the id of the one that is gone, up to which the videos are done."""
+    folder, clips = benchmark
+    take_in(catalog, workspace, {"own": clips["own"]})
+    index_videos(catalog, videos_in(folder / "videos"), workers=1)
+    find_leaks(catalog, workspace)
+    take_down(catalog, workspace, "sha256", sha256_of(clips["own"]))
+    take_in(catalog, workspace, {"tested": clips["tested"]})
+    with catalog.reading() as session:
+        assert checked(session, [sha256_of(clips["tested"])]).clips == 0
+    find_leaks(catalog, workspace)
+    assert set(found_in(catalog)) == {("tested", "video_test_1")}
+
+
 def test_a_hash_file_does_as_well_as_the_videos(catalog, tmp_path, workspace, benchmark):
     folder, clips = benchmark
     elsewhere = open_catalog(Workspace(tmp_path / "elsewhere"))
@@ -127,6 +142,20 @@ def test_a_hash_file_does_as_well_as_the_videos(catalog, tmp_path, workspace, be
     with catalog.reading() as session:
         told = result(session, {"videos": 3})
     assert (told["test"], told["training"]) == (1, 1) and told["checked"]["clips"] == 3
+    assert read_hash_file(catalog, tmp_path / "thumos.hashes", ["training"])["skipped"] == 3
+    assert all(leak["test"] for leak in found_in(catalog).values())
+
+
+def test_a_hash_file_stands_in_for_a_video_that_did_not_decode(catalog, tmp_path, benchmark):
+    folder, _ = benchmark
+    elsewhere = open_catalog(Workspace(tmp_path / "elsewhere"))
+    index_videos(elsewhere, videos_in(folder / "videos"), workers=1)
+    write_hash_file(elsewhere, tmp_path / "thumos.hashes")
+    elsewhere.close()
+    sha256 = sha256_of(folder / "videos" / "video_test_1.mp4")
+    with catalog.writing() as session:
+        save_video(session, "video_test_1", "test", True, sha256, None, "took longer than the limit")
+    assert read_hash_file(catalog, tmp_path / "thumos.hashes")["fingerprinted"] == 3
 
 
 def test_a_damaged_hash_file_is_one_line(catalog, tmp_path, benchmark):
