@@ -5,6 +5,7 @@ name that changes its address in between gains nothing. Where the environment na
 """
 
 import ipaddress
+import itertools
 import socket
 import threading
 import time
@@ -157,18 +158,23 @@ class Web:
 
 
 def persistent(politeness: Politeness, host: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
-    """Call until it does not raise TriesAgain; waits as the platform asks, or longer each time."""
-    for attempt in range(1, attempts + 1):
+    """Call until it does not raise TriesAgain; waits as the platform asks, or longer each time.
+
+    A 429 is no fault of what was asked for: there are always ATTEMPTS of those. Raises RateLimited where the platform
+    asks for more than LONGEST_WAIT.
+    """
+    for attempt in itertools.count(1):
         try:
             return call()
         except TriesAgain as error:
             wait = error.retry_after
             if error.limited:
                 wait = politeness.after_429(host, error.retry_after, attempt)
-            if attempt == attempts or (wait or 0) > LONGEST_WAIT:
+            if (wait or 0) > LONGEST_WAIT:
+                raise RateLimited(f"{error}; it asks to be left alone for {wait / 60:.0f} minutes") from error
+            if attempt >= (ATTEMPTS if error.limited else attempts):
                 raise
             politeness.sleep(wait if wait is not None else politeness.pause(host) * 2 ** (attempt - 1))
-    raise AssertionError("unreachable")
 
 
 def over(size: int, limit: int, told: str = "") -> str:
