@@ -27,14 +27,14 @@ SHORTEST, WHOLE = 3, 6  # characters of a word that is searched for, and of one 
 class Word:
     """What must be found nowhere: an id, a link, a content.
 
-    A short one stands in anything, so it counts only where no letter or digit adjoins it; a number, only where no
-    digit does.
+    A short one stands in anything, so it counts only where no letter or digit adjoins it; one that begins or ends with
+    a digit, only where none adjoins it there.
     """
 
     def __init__(self, text: str):
         self.text, self.short, literal = text, len(text) < WHOLE, re.escape(text)
-        adjoining = r"[^\W_]" if self.short else r"\d" if text.isdecimal() else ""
-        pattern = rf"{literal}(?<!{adjoining}{literal})(?!{adjoining})" if adjoining else literal
+        before, after = (r"[^\W_]" if self.short else r"\d" if end.isdecimal() else "" for end in (text[0], text[-1]))
+        pattern = literal + f"(?<!{before}{literal})" * bool(before) + f"(?!{after})" * bool(after)
         self._in_text, self._in_bytes = re.compile(pattern, re.IGNORECASE), re.compile(pattern.encode())
 
     def stands_in(self, text: str) -> bool:
@@ -54,6 +54,13 @@ def words_of(texts: Iterable[str]) -> list[Word]:
     """The words to search for, longest first, also as JSON writes them."""
     written = {form for text in texts for form in (text, json.dumps(text)[1:-1])}
     return [Word(text) for text in sorted(written, key=len, reverse=True) if len(text) >= SHORTEST]
+
+
+def cut_from(text: str, words: Sequence[Word]) -> str:
+    """What of a text is none of the words."""
+    for word in words:
+        text = word.cut_from(text)
+    return text
 
 
 def scrub(workspace: Workspace, words: Sequence[Word]) -> dict[str, list[str]]:

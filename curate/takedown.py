@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.errors import BadInput, PlusmvError
 from core.workspace import SHA256, Workspace
 from curate.export import TAKEN_DOWN
-from curate.scrub import Word, scrub, without, words_of
+from curate.scrub import Word, cut_from, scrub, without, words_of
 from curate.text import bounded_line
 from curate.tombstones import Named, bury, canonical_url, keyed
 from db.models import Base, Clip, CrawlRun, Decision, Export, FeatureFile, Fingerprint, Post, Sighting, Tombstone
@@ -90,8 +90,7 @@ def take_down(
     files = scrub(workspace, words)
     with catalog.writing() as session:
         _remove_rows(session, workspace, found)
-        for word in words:
-            _remove_word(session, word)
+        _remove_words(session, words)
     if not overwrite_freed(catalog):
         tell("the catalog is in use: freed pages are not overwritten yet; run the same command when nothing else runs")
     return {
@@ -246,15 +245,25 @@ def _remove_rows(session: Session, workspace: Workspace, found: _Found) -> None:
         session.execute(delete(Clip).where(Clip.id.in_(some)))
 
 
-def _remove_word(session: Session, word: Word) -> None:
-    """Leave of texts and metadata what is not the word. A cursor that names it goes: its search begins anew."""
-    for column in FREE_TEXT:
-        model, is_text = column.class_, isinstance(column.type, String | Text)
-        named = (column if is_text else cast(column, Text)).icontains(word.text, autoescape=True)
-        for row_id, value in session.execute(select(model.id, column).where(named)).all():
-            left = word.cut_from(value) if is_text else None if column is CrawlRun.cursor else without(value, [word])
-            if left != value:
-                session.execute(update(model).where(model.id == row_id).values({column: left}))
+def _remove_words(session: Session, words: Sequence[Word]) -> None:
+    """Leave of texts and metadata what is none of the words; searched are those that hold no other (a link its id)."""
+    for word in words:
+        if any(other.text in word.text for other in words if other is not word):
+            continue
+        around = [other for other in words if word.text in other.text]
+        for column in FREE_TEXT:
+            _remove_from(session, column, word, around)
+
+
+def _remove_from(session: Session, column, word: Word, around: Sequence[Word]) -> None:
+    """A cursor that names a word goes as a whole: its search begins anew."""
+    model, is_text = column.class_, isinstance(column.type, String | Text)
+    named = (column if is_text else cast(column, Text)).icontains(word.text, autoescape=True)
+    for row_id, value in session.execute(select(model.id, column).where(named)).all():
+        left = cut_from(value, around) if is_text else without(value, around)
+        if left != value:
+            left = None if column is CrawlRun.cursor else left
+            session.execute(update(model).where(model.id == row_id).values({column: left}))
 
 
 def _unlist(session: Session, workspace: Workspace, contents: set[str]) -> None:

@@ -16,7 +16,7 @@ from curate.scrub import scrub, without, words_of
     [
         ("bob7", ("by bob7.", "@BOB7", "x_bob7", "niconico:bob7"), ("bob77", "abob7")),
         ("sm9", ("watch/sm9", "(sm9)"), ("sm95", "Asm9")),
-        ("person_4711", ("aperson_4711b",), ("person_471",)),
+        ("person_4711", ("aperson_4711b",), ("person_471", "person_47110")),
         ("7000012", ("3000_7000012", "v7000012x"), ("17000012", "70000123")),
         ("b\N{LATIN SMALL LETTER O WITH DIAERESIS}rn99", (r"b\u00f6rn99",), ("bjorn99",)),
     ],
