@@ -160,7 +160,7 @@ class FolderSource:
     def _identity(self, relative: str, sha256: str) -> str:
         """What a post is known by: folder, path and content ("" where it has none)."""
         digest = self._of_folder.copy()
-        digest.update(os.fsencode(f"{relative}\0{sha256}"))
+        digest.update(_bytes_of(f"{relative}\0{sha256}"))
         return digest.hexdigest()
 
     def _own_manifest(self) -> Path | None:
@@ -199,6 +199,13 @@ def _without_companions(files: list[Path]) -> Iterator[Path]:
 def _is_named(path: Path) -> bool:
     """Whether a file is called as a video, or is a link to a folder."""
     return path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
+
+
+def _bytes_of(name: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:  # JSON can say what no file is called
+        return name.encode(errors="surrogatepass")
 
 
 def _unreadable(error: OSError) -> None:

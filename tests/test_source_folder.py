@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core.errors import BadInput, Missing
+from core.workspace import Workspace
 from curate.source_folder import PAGE, FolderSource
 from db.models import PostState
 
@@ -212,3 +213,16 @@ def test_folders_that_cannot_be_used(tmp_path):
         FolderSource(folder)
     with pytest.raises(BadInput, match="cannot read the manifest"):
         FolderSource(folder, tmp_path / "none.csv")
+
+
+def test_half_a_character_is_no_way_to_break_it(tmp_path):
+    """JSON may hold lone surrogates, which no encoding takes: in names, ids and texts alike."""
+    texts = {"caption": "\ud800", "uploader": "\udfff"}
+    rows = [{"file": "\ud800.mp4", "tag": "t"}, {"file": "a.mp4", "tag": "t", **texts}]
+    folder = folder_of(tmp_path, "a.mp4")
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for metadata_only in (False, True):
+        bad, good = posts(FolderSource(folder, metadata_only=metadata_only), "t")
+        assert (good.state, good.caption) == (PostState.FOUND, "")
+        assert metadata_only or bad.state == PostState.FAILED
+        assert len({bad.identity, good.identity, Workspace(tmp_path).keyed_hash(good.uploader)}) == 3
