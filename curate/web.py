@@ -4,11 +4,13 @@ A host's name is looked up and checked before it is asked, and the address that 
 name that changes its address in between gains nothing. Where the environment names a proxy, the proxy looks names up.
 """
 
+import contextlib
 import ipaddress
 import itertools
 import socket
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -36,6 +38,7 @@ SLOWEST, SLOW_AFTER = 1024, 60.0  # bytes a second over the whole of a download,
 JSON_BYTES = 32 << 20
 EXPIRED = (401, 403, 404, 410)  # a media link that was valid once; a fresh look tells whether the post is there
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 T = TypeVar("T")
 
 
@@ -63,8 +66,10 @@ def allowed_url(url: str) -> str:
 def public(address: str) -> bool:
     """Whether an IP address is one of the open internet."""
     ip = _address(address)
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return ip is not None and (mapped or ip).is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.ip_address(ip.packed[-4:]) if ip in NAT64 else None)
+        ip = inner or ip
+    return ip is not None and ip.is_global and not ip.is_multicast
 
 
 class Web:
@@ -183,9 +188,14 @@ def over(size: int, limit: int, told: str = "") -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as, also as 127.1, 2130706433 or in other digits, which resolvers take too."""
+    plain = unicodedata.normalize("NFKC", host).replace("\N{IDEOGRAPHIC FULL STOP}", ".")
+    plain = plain.strip("[]").partition("%")[0].rstrip(".")
     try:
-        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        return ipaddress.ip_address(plain)
     except ValueError:
+        with contextlib.suppress(OSError, ValueError):
+            return ipaddress.ip_address(socket.inet_aton(plain))
         return None
 
 
