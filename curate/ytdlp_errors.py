@@ -23,7 +23,8 @@ from curate.source import (
 from curate.text import bounded_line
 from curate.web import EXPIRED
 
-ADVICE = "then give the cookies of a browser that is logged in (--cookies-from-browser, PLUSMV_COOKIES)"
+COOKIES = "then give its cookies (--cookies-from-browser, PLUSMV_COOKIES)"
+ADVICE = f"log in there in a browser, {COOKIES}"
 GONE = re.compile(
     r"(?i)\b(deleted|removed|private|unavailable|not available|no longer|not exist|not found|terminated)\b"
 )
@@ -56,7 +57,7 @@ def search_error(error: Exception) -> Exception:
     if status == 429:
         return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
-        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {ADVICE} ({text})")
+        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in (401, 403) or LOG_IN.search(text):
         return LoginWall(f"the site asks for a login; {ADVICE} ({text})")
     if status in (404, 410):
@@ -76,7 +77,7 @@ def post_error(error: Exception) -> Exception:
     if status == 429:
         return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
-        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {ADVICE} ({text})")
+        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in EXPIRED and not any(isinstance(cause, ExtractorError) for cause in causes):
         return LinkExpired(text)
     if status in (404, 410):

@@ -49,7 +49,7 @@ def command(home: Path, *arguments: str) -> list[str]:
 def plusmv(server, session, home: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = server.environment(PLUSMV_INSTAGRAM_SESSION=str(session))
     return subprocess.run(
-        command(home, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        command(home, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200
     )
 
 
