@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/crawl_faults.py [--tags 20] [--posts 100] [--kills 100]
 
-Part one: tags x posts in pages of 12, two bursts of 429, 5 % of the downloads failing for good; the same command again;
-then 30 new posts and a planted gap. Part two: SIGKILL at random moments, each followed by the same command; in the end
-catalog and media are compared with an undisturbed crawl's. Everything goes over loopback; other hosts are refused.
+Part one: tags x posts in pages of 12, a burst of 429 on the pages and one half-way on the media, 5 % of the downloads
+failing for good; the same command again; then 30 new posts and a planted gap. Part two: SIGKILL at random moments, each
+followed by the same command; in the end catalog and media are compared with an undisturbed crawl's. Everything goes
+over loopback; other hosts are refused.
 """
 
 import argparse
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 FAULTS = ("500", "cut", "length", "expired", "disguised")
+BURST = 5  # answers of 429 in a row
 
 
 def publish(platform, tags: int, posts: int) -> list[str]:
@@ -47,7 +49,8 @@ def survive_faults(films: list[bytes], folder: Path, tags: int, posts: int) -> N
         names = publish(platform, tags, posts)
         arguments = ["--source", "instagram", *(part for name in names for part in ("--tag", name))]
         for what in ("first", "again", "30 new posts and a gap"):
-            platform.switches.too_many = 4 if what == "first" else 0
+            if what == "first":
+                platform.switches.too_many, platform.switches.media_burst = BURST, (tags * posts // 2, BURST)
             if what.startswith("30"):
                 platform.publish(names[0], 30)
                 for clip in platform.tags[names[0]]:
@@ -57,8 +60,10 @@ def survive_faults(films: list[bytes], folder: Path, tags: int, posts: int) -> N
             totals = crawled(server, session, folder / "home", *arguments)["totals"]
             told = " + ".join(f"{totals[name]} {name}" for name in list(totals)[1:] if totals[name])
             seconds, media = time.perf_counter() - before, sum(server.media_requests().values())
+            assert (platform.switches.too_many, platform.switches.media_burst) == (0, (0, 0))
             asked = f"{server.requests('query_hash')} requests for pages, {media} for media"
             print(f"{what}: {totals['found']} found = {told}; {asked}, {seconds:.1f} s", flush=True)
+        print(f"in the first: {BURST} times 429 for pages, {BURST} for media")
         print(f"hosts asked: {', '.join(sorted(server.hosts()))}; others refused: {server.refused or 'none'}")
 
 

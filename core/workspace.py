@@ -54,7 +54,7 @@ class Workspace:
 
     def keyed_hash(self, value: str) -> str:
         """HMAC-SHA256 of a person's id under this workspace's key, which never enters the catalog."""
-        return hmac.digest(self._key(), value.encode(), "sha256").hex()
+        return hmac.digest(self._key(), value.encode(errors="surrogatepass"), "sha256").hex()
 
     def _by_content(self, folder: str, sha256: str, suffix: str) -> Path:
         if not SHA256.fullmatch(sha256) or not re.fullmatch(r"(\.[a-z0-9]{1,8})?", suffix):

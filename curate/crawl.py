@@ -67,6 +67,7 @@ class _OpenPage:
     run: RunRecord
     cursor: dict | None
     order: dict[tuple, int] = field(default_factory=dict)  # where each post stands on it
+    new: set[tuple] = field(default_factory=set)  # posts that the catalog did not have when they were looked at
     listed: bool = False
     broken: bool = False  # the search stopped among its posts: what is settled is saved, the cursor stays
     waiting: int = 0
@@ -228,6 +229,8 @@ class Crawl:
                 page.settled.append(SettledPost(post, "known"))
             else:
                 self._in_hand.add(post.key)
+                if row is None:
+                    page.new.add(post.key)
                 if post.state != PostState.FOUND:
                     self._end(page, SettledPost(post, post.state.value, post.reason, post.retryable))
                 elif self._dry_run or self._metadata_only:
@@ -301,7 +304,7 @@ class Crawl:
             return
         ends = cursor is None and not page.broken
         with self._catalog.writing() as session:
-            settled = save_page(session, self._workspace, page.run, page.settled, cursor, ends)
+            settled = save_page(session, self._workspace, page.run, page.settled, cursor, ends, page.new)
             self._lease.renew(session)
         for one in settled:
             if one.ending == "tombstoned" and one.received is not None:

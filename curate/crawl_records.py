@@ -134,14 +134,17 @@ def save_page(
     settled: Collection[SettledPost],
     cursor: dict | None,
     ends: bool = False,
+    new: Collection[Key] = (),
 ) -> list[SettledPost]:
     """Save a page's posts, who found them, their clips, and where the run stands after them, or that it has ended.
 
-    What was taken down is not saved, also where that happened since it was looked at. Returns the posts as they ended.
+    What was taken down is not saved, also where that happened since it was looked at. A post that was new and that
+    another crawl has saved meanwhile, just as it ended here, is known. Returns the posts as they ended.
     """
     settled = _without_buried(session, workspace, settled)
+    known = known_posts(session, [one.post for one in settled])
+    settled = [replace(one, ending="known") if _as_saved(one, known, new) else one for one in settled]
     saved = [one for one in settled if one.ending != "tombstoned"]
-    known = known_posts(session, [one.post for one in saved])
     clips = _save_clips(session, saved)
     ids = _insert_posts(session, workspace, [one for one in saved if one.post.key not in known], clips)
     new = set(ids.values())
@@ -165,6 +168,12 @@ def save_page(
     if ends:
         row.ended_at = now()
     return settled
+
+
+def _as_saved(settled: SettledPost, known: Mapping[Key, KnownPost], new: Collection[Key]) -> bool:
+    row = known.get(settled.post.key) if settled.post.key in new else None
+    content = settled.received.sha256 if settled.received is not None else None
+    return row is not None and (row.state, row.sha256) == (_state(settled), content)
 
 
 def _without_buried(session: Session, workspace: Workspace, settled: Collection[SettledPost]) -> list[SettledPost]:
@@ -223,14 +232,19 @@ def _post_row(workspace: Workspace, settled: SettledPost, clips: Mapping[str, in
 
 
 def _end(settled: SettledPost, clips: Mapping[str, int]) -> dict:
-    """The columns that say how a post ended. Where only metadata were taken in, it stays FOUND."""
-    taken = settled.ending == "downloaded" and settled.received is None
+    """The columns that say how a post ended."""
     return {
-        "state": PostState.FOUND if taken or settled.ending == "known" else PostState(settled.ending),
+        "state": _state(settled),
         "reason": settled.reason,
         "retryable": settled.retryable,
         "clip_id": clips[settled.received.sha256] if settled.received is not None else None,
     }
+
+
+def _state(settled: SettledPost) -> PostState:
+    """Where only metadata were taken in, a post stays FOUND."""
+    taken = settled.ending == "downloaded" and settled.received is None
+    return PostState.FOUND if taken or settled.ending == "known" else PostState(settled.ending)
 
 
 def _update_post(

@@ -66,13 +66,13 @@ def recheck(
 
 def _pages(catalog: Catalog, older_than: timedelta, limit: int | None) -> Iterator[list[_Row]]:
     """Posts with media, or gone before, in the order of their last visit; each once."""
-    before, last, left = now() - older_than, 0, limit
+    moment, last, left = now(), 0, limit
     columns = (Post.id, Post.state, Post.platform, Post.platform_id, Post.identity, Post.url, Clip.sha256)
     with catalog.reading() as session:
         wanted = (
             select(Post.id)
             .where(Post.state.in_([PostState.DOWNLOADED, PostState.GONE]))
-            .where(or_(Post.checked_at.is_(None), Post.checked_at <= before))
+            .where(or_(Post.checked_at.is_(None), Post.checked_at <= moment - older_than, Post.checked_at > moment))
             .order_by(Post.checked_at.is_not(None), Post.checked_at, Post.id)
         )
         ids = list(session.scalars(wanted if left is None else wanted.limit(left)))

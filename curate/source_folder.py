@@ -2,9 +2,9 @@
 
 With a manifest (`manifest.csv` or `manifest.jsonl` in the folder, or one named; see curate.manifest) its rows are the
 posts. Without one every file is a post under the name of the folder it lies in, with what yt-dlp or Instaloader left
-beside it (curate.sidecars); what has no video's name is filtered.
-Hidden files are no posts. A post is known by folder, path and content. Nothing outside the folder is ever read: a path
-that climbs out, or a link that leads out, is a failed post.
+beside it (curate.sidecars); what has no video's name is filtered. Hidden files are no posts, nor is what lies beside a
+clip under its name: it belongs to that clip, and may name its post or uploader. A post is known by folder, path and
+content. Nothing outside the folder is ever read: a path that climbs out, or a link that leads out, is a failed post.
 """
 
 import contextlib
@@ -112,9 +112,9 @@ class FolderSource:
             yield self._post(file if plain else str(PurePosixPath(file)), row)
 
     def _folder_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
-        files = (path for folder in self._folders.get(tag, ()) for path in _visible_files(folder))
+        files = (path for folder in self._folders.get(tag, ()) for path in _without_companions(_visible_files(folder)))
         for path in islice(files, start, None):
-            named = path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
+            named = _is_named(path)
             relative = path.relative_to(self.folder).as_posix()
             row, raw = sidecar(relative, self._open) if named else ({}, None)
             yield replace(self._post(relative, row, named), raw=raw)
@@ -160,7 +160,7 @@ class FolderSource:
     def _identity(self, relative: str, sha256: str) -> str:
         """What a post is known by: folder, path and content ("" where it has none)."""
         digest = self._of_folder.copy()
-        digest.update(os.fsencode(f"{relative}\0{sha256}"))
+        digest.update(_bytes_of(f"{relative}\0{sha256}"))
         return digest.hexdigest()
 
     def _own_manifest(self) -> Path | None:
@@ -186,6 +186,26 @@ def _visible_files(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [e.name for e in entries if not e.name.startswith(".") and not e.is_dir(follow_symlinks=False)]
     return [folder / name for name in sorted(names)]
+
+
+def _without_companions(files: list[Path]) -> Iterator[Path]:
+    """Files but those that are called as a video beside them: a.mp4 has a.info.json, a.en.vtt, a.jpg."""
+    stems = {path.stem for path in files if _is_named(path)}
+    for path in files:
+        if _is_named(path) or not any(path.name[: dot.start()] in stems for dot in re.finditer(r"\.", path.name)):
+            yield path
+
+
+def _is_named(path: Path) -> bool:
+    """Whether a file is called as a video, or is a link to a folder."""
+    return path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
+
+
+def _bytes_of(name: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:  # JSON can say what no file is called
+        return name.encode(errors="surrogatepass")
 
 
 def _unreadable(error: OSError) -> None:

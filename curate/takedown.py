@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.errors import BadInput, PlusmvError
 from core.workspace import SHA256, Workspace
 from curate.export import TAKEN_DOWN
-from curate.scrub import scrub
+from curate.scrub import Word, cut_from, scrub, without, words_of
 from curate.text import bounded_line
 from curate.tombstones import Named, bury, canonical_url, keyed
 from db.models import Base, Clip, CrawlRun, Decision, Export, FeatureFile, Fingerprint, Post, Sighting, Tombstone
@@ -40,19 +40,18 @@ PLATFORMS = (
     "web",
     "",
 )
-SHORTEST = 6  # characters of an id that other texts and files are searched for; shorter ones stand in anything
 AT_ONCE = 500
 HASH_FILES = ("hashes.bin", "hashes.tables")  # curate.hash_array
 FREE_TEXT = (  # columns in which people and programs write what they like
-    (Post, "caption", ""),
-    (Post, "reason", None),
-    (Post, "raw", None),
-    (Decision, "reason", ""),
-    (Clip, "error", None),
-    (Fingerprint, "error", None),
-    (FeatureFile, "error", None),
-    (CrawlRun, "cursor", None),
-    (Tombstone, "reason", ""),
+    Post.caption,
+    Post.reason,
+    Post.raw,
+    Decision.reason,
+    Clip.error,
+    Fingerprint.error,
+    FeatureFile.error,
+    CrawlRun.cursor,
+    Tombstone.reason,
 )
 
 
@@ -87,10 +86,11 @@ def take_down(
         tombstones = bury(session, workspace, found.names, "" if value in reason else bounded_line(reason, 500))
     checkpoints = _trained_on(catalog, workspace, [sha256 for sha256, _ in found.clips.values()])
     removed = list(_remove_files(workspace, found.clips.values()))
-    needles = sorted((word for word in found.words if len(word) >= SHORTEST), key=len, reverse=True)
-    files = scrub(workspace, needles)
+    words = words_of(found.words)
+    files = scrub(workspace, words)
     with catalog.writing() as session:
-        _remove_rows(session, workspace, found, needles)
+        _remove_rows(session, workspace, found)
+        _remove_words(session, words)
     if not overwrite_freed(catalog):
         tell("the catalog is in use: freed pages are not overwritten yet; run the same command when nothing else runs")
     return {
@@ -227,7 +227,7 @@ def _remove_files(workspace: Workspace, clips: Iterable[tuple[str, str]]) -> Ite
                 yield path.relative_to(workspace.home).as_posix().replace(sha256, "...").replace(f"/{sha256[:2]}/", "/")
 
 
-def _remove_rows(session: Session, workspace: Workspace, found: _Found, needles: Sequence[str]) -> None:
+def _remove_rows(session: Session, workspace: Workspace, found: _Found) -> None:
     for some in _parts(found.posts):
         session.execute(delete(Sighting).where(Sighting.post_id.in_(some)))
         session.execute(delete(Post).where(Post.id.in_(some)))
@@ -243,12 +243,27 @@ def _remove_rows(session: Session, workspace: Workspace, found: _Found, needles:
                 ):
                     session.execute(delete(table).where(column.in_(some)))
         session.execute(delete(Clip).where(Clip.id.in_(some)))
-    for model, name, empty in FREE_TEXT:
-        column = getattr(model, name)
-        as_text = column if isinstance(column.type, String | Text) else cast(column, Text)
-        for needle in needles:
-            written = as_text.contains(needle, autoescape=True)
-            session.execute(update(model).where(written).values({name: empty}))
+
+
+def _remove_words(session: Session, words: Sequence[Word]) -> None:
+    """Leave of texts and metadata what is none of the words; searched are those that hold no other (a link its id)."""
+    for word in words:
+        if any(other.text in word.text for other in words if other is not word):
+            continue
+        around = [other for other in words if word.text in other.text]
+        for column in FREE_TEXT:
+            _remove_from(session, column, word, around)
+
+
+def _remove_from(session: Session, column, word: Word, around: Sequence[Word]) -> None:
+    """A cursor that names a word goes as a whole: its search begins anew."""
+    model, is_text = column.class_, isinstance(column.type, String | Text)
+    named = (column if is_text else cast(column, Text)).icontains(word.text, autoescape=True)
+    for row_id, value in session.execute(select(model.id, column).where(named)).all():
+        left = cut_from(value, around) if is_text else without(value, around)
+        if left != value:
+            left = None if column is CrawlRun.cursor else left
+            session.execute(update(model).where(model.id == row_id).values({column: left}))
 
 
 def _unlist(session: Session, workspace: Workspace, contents: set[str]) -> None:

@@ -4,10 +4,13 @@ A host's name is looked up and checked before it is asked, and the address that 
 name that changes its address in between gains nothing. Where the environment names a proxy, the proxy looks names up.
 """
 
+import contextlib
 import ipaddress
+import itertools
 import socket
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -35,6 +38,7 @@ SLOWEST, SLOW_AFTER = 1024, 60.0  # bytes a second over the whole of a download,
 JSON_BYTES = 32 << 20
 EXPIRED = (401, 403, 404, 410)  # a media link that was valid once; a fresh look tells whether the post is there
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 T = TypeVar("T")
 
 
@@ -62,8 +66,10 @@ def allowed_url(url: str) -> str:
 def public(address: str) -> bool:
     """Whether an IP address is one of the open internet."""
     ip = _address(address)
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return ip is not None and (mapped or ip).is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.ip_address(ip.packed[-4:]) if ip in NAT64 else None)
+        ip = inner or ip
+    return ip is not None and ip.is_global and not ip.is_multicast
 
 
 class Web:
@@ -157,18 +163,23 @@ class Web:
 
 
 def persistent(politeness: Politeness, host: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
-    """Call until it does not raise TriesAgain; waits as the platform asks, or longer each time."""
-    for attempt in range(1, attempts + 1):
+    """Call until it does not raise TriesAgain; waits as the platform asks, or longer each time.
+
+    A 429 is no fault of what was asked for: there are always ATTEMPTS of those. Raises RateLimited where the platform
+    asks for more than LONGEST_WAIT.
+    """
+    for attempt in itertools.count(1):
         try:
             return call()
         except TriesAgain as error:
             wait = error.retry_after
             if error.limited:
                 wait = politeness.after_429(host, error.retry_after, attempt)
-            if attempt == attempts or (wait or 0) > LONGEST_WAIT:
+            if (wait or 0) > LONGEST_WAIT:
+                raise RateLimited(f"{error}; it asks to be left alone for {wait / 60:.0f} minutes") from error
+            if attempt >= (ATTEMPTS if error.limited else attempts):
                 raise
             politeness.sleep(wait if wait is not None else politeness.pause(host) * 2 ** (attempt - 1))
-    raise AssertionError("unreachable")
 
 
 def over(size: int, limit: int, told: str = "") -> str:
@@ -177,9 +188,14 @@ def over(size: int, limit: int, told: str = "") -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as, also as 127.1, 2130706433 or in other digits, which resolvers take too."""
+    plain = unicodedata.normalize("NFKC", host).replace("\N{IDEOGRAPHIC FULL STOP}", ".")
+    plain = plain.strip("[]").partition("%")[0].rstrip(".")
     try:
-        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        return ipaddress.ip_address(plain)
     except ValueError:
+        with contextlib.suppress(OSError, ValueError):
+            return ipaddress.ip_address(socket.inet_aton(plain))
         return None
 
 

@@ -8,6 +8,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import ExtractorError, UnsupportedError, YoutubeDLError
 
 from core.errors import BadInput, PlusmvError, Refused
+from curate.politeness import retry_after
 from curate.source import (
     ChangedFormat,
     Checkpoint,
@@ -22,7 +23,8 @@ from curate.source import (
 from curate.text import bounded_line
 from curate.web import EXPIRED
 
-ADVICE = "then give the cookies of a browser that is logged in (--cookies-from-browser, PLUSMV_COOKIES)"
+COOKIES = "then give its cookies (--cookies-from-browser, PLUSMV_COOKIES)"
+ADVICE = f"log in there in a browser, {COOKIES}"
 GONE = re.compile(
     r"(?i)\b(deleted|removed|private|unavailable|not available|no longer|not exist|not found|terminated)\b"
 )
@@ -53,9 +55,9 @@ def search_error(error: Exception) -> Exception:
     if any(isinstance(cause, UnsupportedError) for cause in causes):
         return BadInput(f"yt-dlp knows no site for this query: {text}; see --query in plusmv crawl --help")
     if status == 429:
-        return TriesAgain(f"the site answers 429 ({text})", None, limited=True)
+        return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
-        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {ADVICE} ({text})")
+        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in (401, 403) or LOG_IN.search(text):
         return LoginWall(f"the site asks for a login; {ADVICE} ({text})")
     if status in (404, 410):
@@ -73,9 +75,9 @@ def post_error(error: Exception) -> Exception:
             return cause
     status, body = _status(causes)
     if status == 429:
-        return TriesAgain(f"the site answers 429 ({text})", None, limited=True)
+        return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
-        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {ADVICE} ({text})")
+        return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in EXPIRED and not any(isinstance(cause, ExtractorError) for cause in causes):
         return LinkExpired(text)
     if status in (404, 410):
@@ -108,6 +110,11 @@ def _status(causes: list[BaseException]) -> tuple[int | None, str]:
         if isinstance(cause, HTTPError):
             return cause.status, getattr(cause, "body", b"")[:BODY].decode("utf-8", "replace")
     return None, ""
+
+
+def _asked_to_wait(causes: list[BaseException]) -> float | None:
+    answers = [cause.response for cause in causes if isinstance(cause, HTTPError)]
+    return retry_after(answers[0].headers.get("Retry-After")) if answers else None
 
 
 def _text(error: Exception) -> str:

@@ -60,6 +60,7 @@ class Switches:
     page_size: int = 12
     needs_login: bool = True
     too_many: int = 0  # so many of the next API answers are 429
+    media_burst: tuple[int, int] = (0, 0)  # after so many answers of media hosts, so many are 429
     retry_after: str = "0"
     login_redirect: bool = False
     checkpoint: bool = False
@@ -138,8 +139,7 @@ class Platform:
         switches = self.switches
         if switches.too_many:
             switches.too_many -= 1
-            return self.make(429, b'{"message": "slow down", "status": "fail"}',
-                             headers={"Retry-After": switches.retry_after} if switches.retry_after else {})  # fmt: skip
+            return self._too_many()
         if switches.login_redirect:
             return self.make(302, headers={"Location": f"https://{asked.host}/accounts/login/?next=/"})
         if switches.checkpoint:
@@ -148,6 +148,10 @@ class Platform:
         if switches.not_json:
             return self.make(200, b"<!DOCTYPE html><title>Instagram</title>", "text/html")
         return None
+
+    def _too_many(self):
+        headers = {"Retry-After": self.switches.retry_after} if self.switches.retry_after else {}
+        return self.make(429, b'{"message": "slow down", "status": "fail"}', headers=headers)
 
     def json(self, value: object, status: int = 200):
         return self.make(status, json.dumps(value).encode(), slow=self.switches.api_delay)
@@ -246,6 +250,10 @@ class Platform:
     # files
 
     def _media(self, asked):
+        before, burst = self.switches.media_burst
+        self.switches.media_burst = (before - 1, burst) if before else (0, max(0, burst - 1))
+        if burst and not before:
+            return self._too_many()
         path, _, query = asked.path.partition("?")
         clip = self._by_code.get(unquote(path.rpartition("/")[2]).removesuffix(".mp4"))
         if clip is None or clip.fault == "gone":

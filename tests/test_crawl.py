@@ -1,6 +1,7 @@
 """Crawling: every post accounted for, content stored once, and the same end state after being killed at any moment."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -244,6 +245,24 @@ def test_two_crawls_at_once_share_the_work(many, undisturbed, tmp_path):
     assert [crawl.wait(timeout=120) for crawl in crawls] == [0, 0]
     for what in ("posts", "clips", "sightings", "files"):
         assert state_of(tmp_path)[what] == undisturbed[what]
+
+
+def test_what_another_crawl_saves_meanwhile_is_known(workspace, clips):
+    """Two crawls hold the same page; the one that comes second has downloaded nothing, and says so."""
+
+    class Slow(FolderSource):
+        def download(self, post, file):
+            if post.platform_id.endswith("b.mp4"):
+                other = subprocess.run([*line, "--json"], cwd=ROOT, check=True, capture_output=True)
+                assert json.loads(other.stdout)["totals"]["downloaded"] == 3
+            super().download(post, file)
+
+    line = [*command(workspace.home, clips), "--tag", "golfswing"]
+    with contextlib.closing(open_catalog(workspace)) as catalog:
+        crawling = Crawl(catalog, workspace, Slow(clips))
+        totals = crawling.run(targets_of_tags(["golfswing"], ()), workers=1)["totals"]
+    assert totals == {**NONE, "found": 3, "known": 3}
+    assert len(media(workspace)) == 2
 
 
 def test_the_real_clips(tmp_path, shared):

@@ -49,7 +49,7 @@ def command(home: Path, *arguments: str) -> list[str]:
 def plusmv(server, session, home: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = server.environment(PLUSMV_INSTAGRAM_SESSION=str(session))
     return subprocess.run(
-        command(home, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        command(home, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200
     )
 
 
@@ -78,16 +78,20 @@ def state_of(home: Path) -> dict:
 
 
 def test_instagram_twice_then_new_posts_and_a_gap(server, session, tmp_path):
-    """Bursts of 429 and failing downloads: all accounted for; nothing asked for again; new posts and a gap found."""
+    """Two bursts of 429 and failing downloads: all accounted for; nothing asked for again; new posts and a gap found.
+
+    One burst meets the tags' pages, the other the media: no post is the worse for them.
+    """
     platform, home = server.platform, tmp_path / "home"
     tags = ("golfswing", "diving")
     for tag in tags:
         for clip in platform.publish(tag, 30):
             clip.fault = {3: "500", 7: "cut", 11: "gone", 15: "length", 19: "disguised"}.get(clip.number, "")
             clip.hidden = clip.number in (20, 21)
-    platform.switches.too_many, platform.switches.links_expire = 3, True
+    platform.switches.too_many, platform.switches.media_burst, platform.switches.links_expire = 3, (20, 5), True
     arguments = ("--source", "instagram", "--limit", "28", *(part for tag in tags for part in ("--tag", tag)))
     first = crawled(server, session, home, *arguments)
+    assert (platform.switches.too_many, platform.switches.media_burst) == (0, (0, 0))
     assert first["totals"]["found"] == 28 * len(tags)
     assert (first["totals"]["failed"], first["totals"]["gone"]) == (4 * len(tags), len(tags))
     assert first["totals"]["downloaded"] == 23 * len(tags)
@@ -177,6 +181,25 @@ def test_each_wall_has_a_name_and_leaves_the_cursor(films, session, tmp_path, mo
         end = json.loads(CliRunner().invoke(app, line).stdout)["totals"]
         assert (end["found"], end["downloaded"]) == (30, 30)
         assert server.refused == []
+
+
+@pytest.mark.parametrize("source", ["instagram", "ytdlp"])
+def test_media_that_are_held_back_for_hours_end_the_crawl(server, session, tmp_path, source):
+    """A long Retry-After is a stop with a name, no wait and no failed post; the same command goes on later."""
+    platform, home = server.platform, tmp_path / "home"
+    platform.publish("golfswing", 15)
+    platform.switches.media_burst, platform.switches.retry_after = (4, 99), "7200"
+    line = ("--source", source, "--tag", "golfswing", "--query", "dailymotion")
+    stopped = plusmv(server, session, home, "crawl", *line)
+    assert stopped.returncode == 2, stopped.stderr
+    assert stopped.stderr.startswith("plusmv: rate limit: "), stopped.stderr
+    assert "to be left alone for 120 minutes" in stopped.stderr
+    assert json.loads(stopped.stdout)["totals"]["failed"] == 0
+    assert platform.switches.media_burst[1] > 90
+    platform.switches.media_burst = (0, 0)
+    totals = crawled(server, session, home, *line)["totals"]
+    assert (totals["downloaded"] + totals["known"], totals["failed"]) == (totals["found"], 0)
+    assert len(state_of(home)["files"]) == 15
 
 
 def test_a_wall_ends_with_exit_code_2(server, session, tmp_path):

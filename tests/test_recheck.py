@@ -1,7 +1,9 @@
 """Recheck: what vanished is marked, what came back too, and what cannot be looked at stays as it was."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.workspace import Workspace
 from curate.crawl import Crawl
@@ -10,7 +12,7 @@ from curate.recheck import recheck
 from curate.source_folder import FolderSource
 from curate.sources import SourceOptions, lookers
 from curate.targets import targets_of_tags
-from db.models import Post, PostState
+from db.models import Post, PostState, now
 from db.session import open_catalog
 from tests.platform_server import playing
 from tests.platform_sites import Platform
@@ -66,3 +68,6 @@ def test_posts_of_folders(tmp_path):
     assert (
         recheck(catalog, lookers(SourceOptions(), Politeness(), catalog, workspace), Politeness())["not_visited"] == 4
     )
+    with catalog.writing() as session:
+        session.execute(update(Post).values(checked_at=now() + timedelta(days=365)))  # by a clock that was a year ahead
+    assert recheck(catalog, find, Politeness())["posts"] == 4

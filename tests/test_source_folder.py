@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core.errors import BadInput, Missing
+from core.workspace import Workspace
 from curate.source_folder import PAGE, FolderSource
 from db.models import PostState
 
@@ -42,11 +43,20 @@ def test_without_a_manifest_the_folders_name_is_the_tag(tmp_path):
 
 
 def test_other_files_are_filtered_with_a_reason_and_hidden_ones_are_no_posts(tmp_path):
-    folder = folder_of(tmp_path, "t/a.mp4", "t/a.info.json", "t/.DS_Store", ".cache/b.mp4")
-    (settled, found) = posts(FolderSource(folder), "t")
-    assert (settled.platform_id, settled.state) == ("t/a.info.json", PostState.FILTERED)
+    folder = folder_of(tmp_path, "t/a.mp4", "t/b.info.json", "t/.DS_Store", ".cache/b.mp4")
+    (found, settled) = posts(FolderSource(folder), "t")
+    assert (settled.platform_id, settled.state) == ("t/b.info.json", PostState.FILTERED)
     assert "suffix" in settled.reason
     assert found.platform_id == "t/a.mp4"
+
+
+def test_what_lies_beside_a_clip_under_its_name_is_no_post(tmp_path):
+    """yt-dlp names files by the post's id: a row for a.info.json would outlive the takedown of a.mp4."""
+    name = "t/My swing. Part 2 [Qz81kk2]"
+    beside = (f"{name}{end}" for end in (".info.json", ".en.vtt", ".webp", ".description", ".json.xz"))
+    folder = folder_of(tmp_path, f"{name}.mp4", *beside, "t/My swing.txt", f"{name}.mp4.part.txt")
+    found = posts(FolderSource(folder), "t")
+    assert [post.platform_id for post in found] == [f"{name}.mp4", "t/My swing.txt"]
 
 
 def test_the_workspace_inside_the_folder_is_not_searched(tmp_path):
@@ -203,3 +213,16 @@ def test_folders_that_cannot_be_used(tmp_path):
         FolderSource(folder)
     with pytest.raises(BadInput, match="cannot read the manifest"):
         FolderSource(folder, tmp_path / "none.csv")
+
+
+def test_half_a_character_is_no_way_to_break_it(tmp_path):
+    """JSON may hold lone surrogates, which no encoding takes: in names, ids and texts alike."""
+    texts = {"caption": "\ud800", "uploader": "\udfff"}
+    rows = [{"file": "\ud800.mp4", "tag": "t"}, {"file": "a.mp4", "tag": "t", **texts}]
+    folder = folder_of(tmp_path, "a.mp4")
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for metadata_only in (False, True):
+        bad, good = posts(FolderSource(folder, metadata_only=metadata_only), "t")
+        assert (good.state, good.caption) == (PostState.FOUND, "")
+        assert metadata_only or bad.state == PostState.FAILED
+        assert len({bad.identity, good.identity, Workspace(tmp_path).keyed_hash(good.uploader)}) == 3

@@ -55,6 +55,16 @@ def test_public_addresses():
     assert not public("no address")
 
 
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "127.1", "0177.0.0.1", "0", "10.0.0.1.", "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+             "127\u30020\u30020\u30021", "[2002:7f00:1::]", "[64:ff9b::7f00:1]"]
+)  # fmt: skip
+def test_an_address_in_other_digits_is_refused_also_where_a_proxy_would_look_it_up(host, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(Refused, match="private address"):
+        allowed_url(f"http://{host}/")
+
+
 @pytest.fixture
 def server(films, tmp_path):
     with playing(Platform(films), tmp_path) as server:
