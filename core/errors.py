@@ -3,7 +3,7 @@
 
 def one_line(error: BaseException) -> str:
     """What another library's exception says, or its kind where it says nothing, without line breaks."""
-    return " ".join(f"{error or type(error).__name__}".split())
+    return " ".join((str(error) or type(error).__name__).split())
 
 
 class PlusmvError(Exception):

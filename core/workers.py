@@ -14,6 +14,7 @@ import collections
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -107,7 +108,6 @@ def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Ou
 
 def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
     """A worker's life: set up, then one answer for each task until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone: reset where it left something unread
         try:
@@ -128,6 +128,17 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Ctrl-C is the parent's to handle: what is started here inherits from its first moment that it is held back."""
+    multiprocessing.resource_tracker.ensure_running()  # its own start would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One spawned process and the task it has in hand."""
 
@@ -135,7 +146,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(stage, theirs), daemon=True)
-        self.process.start()
+        with _ctrl_c_held():
+            self.process.start()
         theirs.close()
         self.ready = False
         self.limit = self.deadline = float("inf")  # seconds, and the moment when they are over

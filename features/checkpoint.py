@@ -9,15 +9,15 @@ import io
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy._core import multiarray
 
-from core.errors import BadInput
-from features.i3d_layers import CHANNELS, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
+from core.errors import BadInput, one_line
+from features.i3d_layers import CHANNELS, CLASSES, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
 from features.tensorflow_bundle import LARGEST, read_bundle, whole
 
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how PyTorch's files began before they were archives
@@ -51,7 +51,7 @@ def unpickle(content: bytes) -> Any:
     except BadInput:
         raise
     except Exception as error:  # a damaged pickle raises nearly any kind
-        raise BadInput(f"the checkpoint is no readable pickle of arrays ({error})") from error
+        raise BadInput(f"the checkpoint is no readable pickle of arrays ({one_line(error)})") from error
 
 
 def read_checkpoint(path: Path) -> tuple[str, Tensors]:
@@ -86,29 +86,31 @@ def recognised(arrays: Mapping[str, np.ndarray]) -> tuple[str, Tensors]:
 
 def _converted(arrays: Mapping[str, np.ndarray], channels: int, names: "Names", axes: tuple[int, ...]) -> Tensors:
     tensors: Tensors = {}
-    for unit in (*unit_shapes(channels), LOGITS):
-        theirs = names(unit)
-        weight = arrays.get(theirs["weight"], np.empty(0))
-        if weight.ndim == 5:
-            weight = weight.transpose(axes)
-        parts = {"weight": weight}
-        parts |= {part: arrays.get(name, np.empty(0)) for part, name in theirs.items() if part != "weight"}
-        gamma = parts.pop("gamma", np.empty(0))
-        if gamma.size:  # the scale that PyTorch's batch norm has and DeepMind's has not: into weight and mean
-            parts["weight"] = parts["weight"] * gamma.reshape(-1, *(1,) * (weight.ndim - 1))
-            parts["mean"] = parts["mean"] * gamma.reshape(parts["mean"].shape)
-        tensors |= {f"{unit}/{part}": array for part, array in parts.items()}
-    classes = tensors[f"{LOGITS}/bias"].size  # 400 of Kinetics, or whatever the network was tuned to
+    classes = arrays.get(names(LOGITS)["bias"], np.empty(0)).size or CLASSES  # or whatever the network was tuned to
     for name, shape in tensor_shapes(channels).items():
-        shape = (classes, *shape[1:]) if name.startswith(LOGITS) else shape
-        array = tensors[name]
-        if array.dtype.kind != "f" or _squeezed(array.shape) != _squeezed(shape):
-            where = names(name.rpartition("/")[0])[name.rpartition("/")[2]]
-            raise BadInput(f"the checkpoint is no I3D: {where} is missing or not of shape {shape}")
-        if not np.isfinite(array).all():
-            raise BadInput(f"the checkpoint is damaged: {name} holds NaN or infinite values")
-        tensors[name] = np.ascontiguousarray(array.reshape(shape), np.float32)
+        unit, _, part = name.rpartition("/")
+        shape = (classes, *shape[1:]) if unit == LOGITS else shape
+        tensors[name] = _fitting(arrays, names(unit)[part], shape, axes)
+    for unit in unit_shapes(channels):
+        gamma = names(unit).get("gamma")
+        if gamma in arrays:  # the scale that PyTorch's batch norm has and DeepMind's has not: into weight and mean
+            scale = _fitting(arrays, gamma, tensors[f"{unit}/mean"].shape, axes)
+            tensors[f"{unit}/weight"] = tensors[f"{unit}/weight"] * scale.reshape(-1, 1, 1, 1, 1)
+            tensors[f"{unit}/mean"] = tensors[f"{unit}/mean"] * scale
+    for name, array in tensors.items():
+        if not np.isfinite(array).all() or (name.endswith("/variance") and array.min() < 0):
+            raise BadInput(f"the checkpoint is damaged: {name} holds NaN, infinite or negative values")
     return tensors
+
+
+def _fitting(arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
+    array = arrays.get(name, np.empty(0))
+    if array.ndim == 5:
+        array = array.transpose(axes)
+    if array.dtype.kind != "f" or _squeezed(array.shape) != _squeezed(shape):
+        raise BadInput(f"the checkpoint is no I3D: {name} is missing or not of shape {shape}")
+    with np.errstate(over="ignore"):  # infinite values are refused later, by name
+        return np.ascontiguousarray(array.reshape(shape), np.float32)
 
 
 def _tensorflow(unit: str) -> dict[str, str]:
@@ -183,17 +185,34 @@ def _torch_arrays(content: bytes, path: Path) -> Tensors:
     except BadInput:
         raise
     except Exception as error:  # pickle, zipfile and torch raise a dozen kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {asked[1]}" if asked else one_line(error).partition(". ")[0]
         raise BadInput(f"{path} is no readable PyTorch checkpoint of tensors ({reason}); it was not run") from error
-    while isinstance(state, dict) and not any(isinstance(value, torch.Tensor) for value in state.values()):
-        inner = next((state[name] for name in ("state_dict", "model") if name in state), None)
-        if inner is None:
+    tensors = {str(name): value for name, value in _state(state, path).items() if _is_plain(value)}
+    if sum(value.numel() for value in tensors.values()) > LARGEST // 4:  # many may share few bytes
+        raise BadInput(f"{path} unpacks to more than any I3D checkpoint has")
+    return {name: value.detach().float().numpy() for name, value in tensors.items()}
+
+
+def _state(state: Any, path: Path) -> dict:
+    """A state dict, or one under "state_dict" or "model"."""
+    import torch
+
+    for _ in range(3):
+        if not isinstance(state, dict) or any(isinstance(value, torch.Tensor) for value in state.values()):
             break
-        state = inner
+        state = next((state[name] for name in ("state_dict", "model") if name in state), state)
     if not isinstance(state, dict):
         raise BadInput(f"{path} holds no state dict of a network")
-    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    return {str(name): value.detach().float().numpy() for name, value in tensors.items() if value.is_floating_point()}
+    return state
+
+
+def _is_plain(value: Any) -> bool:
+    """Numbers that numpy can hold: neither sparse nor quantised nor only a shape."""
+    import torch
+
+    dense = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+    return dense and value.is_floating_point()
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -201,13 +220,18 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def flattened(tree: Any) -> Tensors:
-    """Every numeric array of nested dicts, by its path, such as "params/Conv3d_1a_7x7/Conv_0/kernel"."""
-    return dict(_leaves(tree, ()))
+    """Every numeric array of nested dicts, by its path, such as "params/Conv3d_1a_7x7/Conv_0/kernel".
 
-
-def _leaves(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    if isinstance(tree, dict):
-        for name, branch in tree.items():
-            yield from _leaves(branch, (*path, str(name)))
-    elif isinstance(tree, np.ndarray) and tree.dtype.kind == "f":
-        yield "/".join(path), tree
+    A dict is looked into once, and ten deep at the most: a pickle's may hold itself, a thousand times over.
+    """
+    arrays: Tensors = {}
+    seen: set[int] = set()
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), tree)]
+    while waiting:
+        path, branch = waiting.pop()
+        if isinstance(branch, dict) and id(branch) not in seen and len(path) < 10:
+            seen.add(id(branch))
+            waiting += [((*path, name), value) for name, value in branch.items() if isinstance(name, str)]
+        elif isinstance(branch, np.ndarray) and branch.dtype.kind == "f":
+            arrays["/".join(path)] = branch
+    return arrays

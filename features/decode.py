@@ -7,11 +7,15 @@ under a video's name reaches neither the network nor another file.
 """
 
 import contextlib
+import errno
+import io
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -78,8 +82,7 @@ def sample_frames(
     """
     size, count, watch = None, 0, _StopWatch()
     with _opened(path) as stream:
-        by_decoding = stream.container.format.name == "avi"
-        for frame, end in _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps), by_decoding):
+        for frame, end in _timeline(path, stream, fps, limits, watch):
             picture = None
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
@@ -102,7 +105,7 @@ def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) ->
     """
     count, watch = 0, _StopWatch()
     with _opened(path) as stream:
-        for frame, end in _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps)):
+        for frame, end in _timeline(path, stream, fps, limits, watch):
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
                     raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
@@ -141,13 +144,12 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
     if path.stat().st_size == 0:
         raise BadInput(f"cannot read {path}: it is empty")
     try:
-        with (
-            open(path, "rb") as file,
-            av.open(file, metadata_errors="ignore", container_options={"format_whitelist": CONTAINERS}) as container,
-        ):
+        with _Source(path) as file, _container(file) as container:
             streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
             if not streams:
                 raise BadInput(f"{path} holds no video stream")
+            if streams[0].codec_context is None:
+                raise BadInput(f"{path} holds video of an unknown codec, or is damaged")
             streams[0].codec_context.thread_count = 1
             streams[0].codec_context.thread_type = "NONE"
             yield streams[0]
@@ -156,6 +158,24 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
         raise BadInput(f"cannot read {path}: {reason}") from error
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _container(file: "_Source") -> av.container.InputContainer:
+    """Open a file; where FFmpeg looks ahead and stumbles, as in an MP4 cut within a fragment, front to back only."""
+    options = {"metadata_errors": "ignore", "container_options": {"format_whitelist": CONTAINERS}}
+    try:
+        return av.open(file, **options)
+    except av.InvalidDataError:
+        file.seek(0)
+        return av.open(SimpleNamespace(read=file.read), **options)
+
+
+def _timeline(
+    path: Path, stream: av.VideoStream, fps: float, limits: DecodeLimits, watch: "_StopWatch"
+) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Each frame and the second at which the next one takes its place."""
+    avi = stream.container.format.name == "avi"
+    return _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps), avi)
 
 
 def _frames(path: Path, stream: av.VideoStream, limits: DecodeLimits, watch: "_StopWatch") -> Iterator[av.VideoFrame]:
@@ -170,12 +190,13 @@ def _frames(path: Path, stream: av.VideoStream, limits: DecodeLimits, watch: "_S
             continue
         for frame in frames:
             _check_pixels(path, frame.width, frame.height, limits)
+            frame.time_base = frame.time_base or stream.time_base  # those that empty the decoder come without one
             yield frame
 
 
 def _packets(stream: av.VideoStream) -> Iterator[av.Packet | None]:
     """The stream's packets up to the first place that cannot be read, then None, which empties the decoder."""
-    with contextlib.suppress(av.FFmpegError):
+    with contextlib.suppress(av.FFmpegError, IndexError):  # IndexError: of PyAV, at the end, after streams came late
         yield from (packet for packet in stream.container.demux(stream) if packet.size)
     yield None
 
@@ -186,22 +207,28 @@ def _check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> 
 
 
 def _shown_until(
-    frames: Iterator[av.VideoFrame], gap: float, by_decoding: bool = False
+    frames: Iterator[av.VideoFrame], gap: float, avi: bool = False
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Each frame and the second, counted from the first frame, at which the next one takes its place.
 
-    gap: seconds between frames, used where there is no timestamp, or one that runs backwards, and no frame before it
-    tells. by_decoding: take decoding times, as AVI has no others; FFmpeg passes its decoding order off as presentation
-    times. So once those run backwards in any file, decoding times are taken too.
+    gap: seconds between frames, used where there is no timestamp and no frame before it tells. avi: take decoding times
+    only, as AVI has no others; FFmpeg passes its decoding order off as presentation times. So once those run backwards
+    in any file, decoding times come first. Where these do too, the clock starts anew at the frame before.
     """
-    shown, start, first = None, 0.0, None
+    shown, start, first, by_decoding = None, 0.0, None, avi
     for frame in frames:
-        at = _seconds(frame, frame.dts if by_decoding or frame.pts is None else frame.pts)
+        at = _time(frame, by_decoding, avi)
         if first is None:
             first = at or 0.0
-        elif at is not None and at - first < start and not by_decoding:
-            by_decoding, at = True, _seconds(frame, frame.dts)
-        now = start + gap if at is None or at - first < start else at - first
+        elif not by_decoding and at is not None and at - first < start:
+            by_decoding, at = True, _time(frame, True, avi)
+        if at is None:
+            now = start + gap
+        elif at - first < start - GRACE:
+            now = start + (_seconds(shown, shown.duration) or gap)
+            first = at - now
+        else:
+            now = max(start, at - first)
         if shown is not None:
             yield shown, now
             gap = now - start or gap
@@ -209,6 +236,12 @@ def _shown_until(
         shown = frame
     if shown is not None:
         yield shown, start + (_seconds(shown, shown.duration) or gap)
+
+
+def _time(frame: av.VideoFrame, by_decoding: bool, avi: bool) -> float | None:
+    """The frame's seconds by the container's clock. The decoder gives the frames that it held to the end no dts."""
+    times = [frame.dts] if avi else [frame.dts, frame.pts] if by_decoding else [frame.pts, frame.dts]
+    return _seconds(frame, next((ticks for ticks in times if ticks is not None), None))
 
 
 def _seconds(frame: av.VideoFrame, ticks: int | None) -> float | None:
@@ -257,6 +290,16 @@ def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     if (picture.shape[1], picture.shape[0]) != size:
         picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(picture)
+
+
+class _Source(io.FileIO):
+    """A file for FFmpeg. Damaged ones send it before their beginning: told by number, as PyAV prints exceptions."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or errno.EINVAL)
 
 
 class _StopWatch:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, one_line
 from core.workers import Outcome, available_cores, map_unordered
 from features import weights
 from features.compute import Computer
@@ -97,6 +97,7 @@ def extract_all(
     engine: "processes", or "inline": all in this process. Memory does not grow with a video's length.
     Raises Missing where weights are not there, BadInput where the device is not.
     """
+    _check_device(extractor.device)
     on_gpu = torch.device(extractor.device).type != "cpu"
     cores = available_cores()
     workers = workers or cores
@@ -216,6 +217,7 @@ def usable_device(device: str) -> str:
 
 def _check_device(device: str) -> None:
     try:
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:  # AssertionError: a torch without CUDA
-        raise BadInput(f"cannot use the device {device!r}: {str(error).splitlines()[0]}") from error
+        reason = one_line(error).partition(". ")[0]
+        raise BadInput(f"cannot use the device {device!r}: {reason}") from error

@@ -25,13 +25,18 @@ def read_bundle(index: Path) -> dict[str, np.ndarray]:
     """
     index = Path(index)
     try:
-        return {name: _tensor(index, entry) for name, entry in _entries(whole(index)) if entry.get(1) == FLOAT32}
+        entries = {name: entry for name, entry in _entries(whole(index)) if entry.get(1) == FLOAT32}
+        if sum(entry.get(5, 0) for entry in entries.values()) > LARGEST:  # many may share few bytes
+            raise ValueError("it names more bytes than any I3D checkpoint has")
+        return {name: _tensor(index, entry) for name, entry in entries.items()}
     except (IndexError, struct.error, ValueError, OverflowError, UnicodeDecodeError, TypeError) as error:
         raise BadInput(f"{index} is no TensorFlow checkpoint index, or damaged ({error})") from error
 
 
 def whole(path: Path) -> bytes:
     """A checkpoint file's bytes. Raises BadInput where it cannot be read, or is too large to be one."""
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise BadInput(f"cannot read {path}: it is no plain file")
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} is too large to be an I3D checkpoint")
@@ -77,7 +82,7 @@ def _tensor(index: Path, entry: dict) -> np.ndarray:
     if any(dim < 0 for dim in dims) or size != 4 * int(np.prod(dims, dtype=object)) or size > LARGEST:
         raise ValueError("a tensor's size does not fit its shape")
     pattern = f"{_escaped(index.stem)}.data-{entry.get(3, 0):05d}-of-*"
-    path = next(index.parent.glob(pattern), None)
+    path = next((path for path in index.parent.glob(pattern) if path.is_file()), None)
     if path is None:
         raise BadInput(f"beside {index} there is no {pattern}; a TensorFlow checkpoint is two files")
     with open(path, "rb") as file:

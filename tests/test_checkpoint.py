@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput
+from core.errors import BadInput, one_line
 from features.checkpoint import flattened, read_checkpoint, recognised, unpickle
 from features.i3d import fold
 from features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
@@ -130,7 +130,7 @@ def test_a_hostile_or_damaged_pytorch_file_runs_nothing(tmp_path):
     ran, path = tmp_path / "ran", tmp_path / "i3d.pt"
     for new in (True, False):
         torch.save({"weight": Hostile(os.mkdir, str(ran))}, path, _use_new_zipfile_serialization=new)
-        with pytest.raises(BadInput, match="not run") as caught:
+        with pytest.raises(BadInput, match=r"asks for posix\.mkdir\); it was not run") as caught:
             read_checkpoint(path)
         assert "\n" not in str(caught.value)
     torch.save({"weight": torch.zeros(100)}, path)
@@ -160,11 +160,54 @@ def test_networks_of_other_shapes_are_refused():
             recognised(flattened(nonsense))
 
 
-def test_numbers_that_are_none_are_refused():
+@pytest.mark.parametrize("number", [np.nan, np.inf, -1])
+def test_numbers_that_cannot_be_are_refused(number):
     tensors = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(3).items()}
-    tensors["Conv3d_2b_1x1/variance"][3] = np.nan
-    with pytest.raises(BadInput, match="NaN"):
+    tensors["Conv3d_2b_1x1/variance"][3] = number
+    with pytest.raises(BadInput, match="Conv3d_2b_1x1/variance holds NaN"):
         recognised(flattened(flax_checkpoint(tensors)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mixed_4c.branch_1.0.conv3d.weight", lambda tensor: tensor[:5]),
+        ("mixed_4c.branch_1.0.conv3d.weight", lambda tensor: tensor.int()),
+        ("mixed_4c.branch_1.0.conv3d.weight", lambda tensor: tensor.to_sparse()),
+        ("mixed_4c.branch_1.0.conv3d.weight", lambda tensor: tensor.to("meta")),
+        ("mixed_4c.branch_1.0.batch3d.weight", lambda tensor: tensor[:7]),
+        ("mixed_4c.branch_1.0.batch3d.running_mean", lambda tensor: tensor[0]),
+    ],
+)
+def test_a_pytorch_network_with_one_tensor_amiss_is_refused(tmp_path, name, change):
+    state = torch_state({name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(3).items()}, "hassony2")
+    torch.save(state | {name: change(state[name])}, tmp_path / "i3d.pt")
+    with pytest.raises(BadInput, match=f"no I3D: {name} is missing or not of shape"):
+        read_checkpoint(tmp_path / "i3d.pt")
+
+
+def test_a_file_that_holds_itself_or_more_than_it_is_ends(tmp_path):
+    inside: dict = {}
+    inside |= {"params": inside, "state_dict": inside, "again": inside}
+    deep = b"\x80\x02" + b"}\x8c\x01a" * 50_000 + b"}" + b"s" * 50_000 + b"."
+    for content in (pickle.dumps(inside), deep):
+        with pytest.raises(BadInput, match="no I3D"):
+            recognised(flattened(unpickle(content)))
+    torch.save(inside, tmp_path / "i3d.pt")
+    with pytest.raises(BadInput, match="no I3D"):
+        read_checkpoint(tmp_path / "i3d.pt")
+    torch.save({"weight": torch.zeros(1, dtype=torch.float16).expand(1 << 40)}, tmp_path / "i3d.pt")
+    with pytest.raises(BadInput, match="unpacks to more"):
+        read_checkpoint(tmp_path / "i3d.pt")
+    with pytest.raises(BadInput, match="no plain file"):
+        read_checkpoint(tmp_path)
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(BadInput, match="no plain file"):
+        read_checkpoint(tmp_path / "pipe.pt")
+
+
+def test_an_error_that_says_nothing_is_told_by_its_kind():
+    assert one_line(MemoryError()) == "MemoryError"
 
 
 def test_a_classifier_of_another_data_set_is_kept_as_it_is(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
-from features.decode import DecodeLimits, _shown_until, probe, sample_frames
+from features.decode import DecodeLimits, _packets, _shown_until, probe, sample_frames, sample_raw
 
 
 def encode(path, levels, pts=None, size=(64, 48), rate=10, codec="libx264", pix_fmt="yuv420p", sizes=None, **options):
@@ -62,6 +62,14 @@ def test_b_frames_come_in_the_order_in_which_they_are_shown(tmp_path):
         near(levels_of(path, fps=25), LEVELS)
 
 
+def test_frames_that_the_decoder_held_to_the_end_keep_their_times(tmp_path):
+    times = [0, 40, 80, 120, 160, 200, 240, 640, 680, 1400]
+    for name in ("v.mp4", "v.mkv", "v.ts"):
+        path = encode(tmp_path / name, LEVELS, pts=times, rate=25, preset="medium", bf="3")
+        shown = [LEVELS[sum(time <= 40 * k for time in times) - 1] for k in range(36)]
+        near(levels_of(path, fps=25)[:36], shown)
+
+
 def test_times_that_start_late_start_at_zero(tmp_path):
     late = encode(tmp_path / "late.mkv", LEVELS, pts=[5000 + 40 * i for i in range(10)], rate=25, bf="0")
     near(levels_of(late, fps=25), LEVELS)
@@ -70,9 +78,9 @@ def test_times_that_start_late_start_at_zero(tmp_path):
 def test_times_before_zero_and_times_that_lack():
     """What no container at hand can be made to say, said to the function that reads times."""
 
-    def ends(*times):
+    def ends(*times, duration=0):
         base = Fraction(1, 1000)
-        frames = (SimpleNamespace(pts=t, dts=t, time_base=base, duration=0) for t in times)
+        frames = (SimpleNamespace(pts=t, dts=t, time_base=base, duration=duration) for t in times)
         return [round(end, 3) for _, end in _shown_until(frames, 0.1)]
 
     assert ends(-80, -40, 0, 40) == [0.04, 0.08, 0.12, 0.16]
@@ -80,6 +88,8 @@ def test_times_before_zero_and_times_that_lack():
     assert ends(None, None, None) == [0.1, 0.2, 0.3]
     assert ends(0, 40, 40, 80) == [0.04, 0.04, 0.08, 0.12]
     assert ends(7) == [0.1]
+    assert ends(0, 40, 0, 80, 120, duration=40) == [0.04, 0.08, 0.16, 0.2, 0.24]  # begins anew
+    assert ends(0, 40, 4000, 80, 120, 160, duration=40) == [0.04, 4, 4.04, 4.08, 4.12, 4.16]  # one time is damaged
 
 
 def test_a_time_that_is_there_twice_shows_the_later_frame(tmp_path):
@@ -105,6 +115,37 @@ def test_an_edit_list_hides_what_it_cuts(tmp_path):
 
     path = repack(source, tmp_path / "edited.mp4", earlier, {"avoid_negative_ts": "disabled", "use_editlist": "1"})
     near(levels_of(path, fps=25), LEVELS[3:])
+
+
+def test_an_mp4_cut_off_within_a_fragment_gives_what_is_there(tmp_path):
+    source = encode(tmp_path / "v.mp4", range(20, 220, 2), rate=25, bf="0", g="10")
+    whole = repack(source, tmp_path / "f.mp4", lambda _, packet: packet, {"movflags": "frag_keyframe+empty_moov"})
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole.read_bytes()[: whole.read_bytes().rindex(b"trun") + 30])
+    near(levels_of(path, fps=25), range(20, 200, 2))
+
+
+def test_an_unknown_codec_is_a_reason(tmp_path):
+    path = encode(tmp_path / "v.mp4", LEVELS)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(BadInput, match="unknown codec"):
+        probe(path)
+
+
+def test_a_stream_that_appears_late_ends_no_other():
+    """PyAV reads beyond its list of streams then, once all packets were given."""
+
+    def demux(_):
+        yield SimpleNamespace(size=1)
+        raise IndexError
+
+    stream = SimpleNamespace(container=SimpleNamespace(demux=demux))
+    assert [packet and packet.size for packet in _packets(stream)] == [1, None]
+
+
+def test_decoders_own_frames_of_an_avi_come_at_the_same_times(tmp_path):
+    path = encode(tmp_path / "v.avi", LEVELS, rate=25, preset="medium", bf="3", g="10")
+    assert len(list(sample_raw(path, 25))) == len(list(sample_frames(path, 25))) == 10
 
 
 @pytest.mark.parametrize(("codec", "pix_fmt", "name"), [

@@ -64,9 +64,12 @@ def test_weights_are_never_stood_in_for_in_silence(tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_said(tmp_path):
-    for device in ("cuda:99", "toaster"):
+    for device in ("cuda:99", "toaster", "meta"):
+        extractor = Extractor(streams=("rgb",), device=device, random_weights=True)
         with pytest.raises(BadInput, match=device):
-            Extractor(streams=("rgb",), device=device, random_weights=True).computer()
+            extractor.computer()
+        with pytest.raises(BadInput, match=device):
+            next(extract_all(extractor, []))
 
 
 def test_the_flow_networks_origin_is_in_the_recipe_hash():

@@ -90,6 +90,16 @@ def test_videos_are_taken_out_of_shards_and_everywhere_else(tmp_path):
     assert list_features([tmp_path]) == set()
 
 
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
+    path = tmp_path / "v.safetensors"
+    write_features(path, VideoFeatures("v", {"rgb": np.ones((1, 2), np.float32)}, 25.0))
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(BadInput):
+            read_features([tmp_path], "v")
+
+
 def test_a_flipped_byte_is_found_loose_and_packed(tmp_path):
     fill(tmp_path / "loose", ["a", "b"], value=3)
     shutil.copytree(tmp_path / "loose", tmp_path / "packed")

@@ -16,6 +16,13 @@ from core.workers import Outcome, map_unordered
 from tests.conftest import ROOT
 
 
+def ctrl_c_held() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+HELD_AT_IMPORT = ctrl_c_held()  # in a worker: before any of our code ran there
+
+
 class Square:
     """Squares numbers; negative ones are bad input, and zero is a bug."""
 
@@ -160,6 +167,19 @@ def test_leaving_early_leaves_no_process(tmp_path):
     outcomes.close()
     assert len(list(tmp_path.iterdir())) >= 1
     assert alive(tmp_path) == []
+
+
+class Listening:
+    def setup(self) -> None: ...
+
+    def process(self, task: int) -> tuple[bool, bool]:
+        return HELD_AT_IMPORT, ctrl_c_held()
+
+
+def test_a_worker_never_sees_ctrl_c_and_its_parent_does():
+    """A terminal sends it to both, at any moment: a worker that is still starting would print a traceback."""
+    assert {outcome.value for outcome in map_unordered(Listening(), [1, 2, 3], workers=2)} == {(True, True)}
+    assert not ctrl_c_held()
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
