@@ -218,8 +218,10 @@ def train_1024() -> None:
         train(training, settings, Path(folder), workers=2, watch=Watch())
     spent = time.perf_counter() - start
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    theirs = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{len(training.videos)} videos, width 1,024, two streams, 100 passes: {spent / 60:.1f} minutes, two workers;"
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN)
+    theirs, busy = workers.ru_maxrss / 2**20, (workers.ru_utime + workers.ru_stime) / 2
+    print(f"{len(training.videos)} videos, width 1,024, two streams, 100 passes: {spent / 60:.1f} minutes, two workers,"
+          f" {busy / 60:.1f} minutes of CPU each;"
           f" peak memory {own:.2f} GiB, {theirs:.2f} GiB a worker, {own + 2 * theirs:.2f} GiB in all")  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Files appear by rename after fsync, so that a reader sees a whole file or none, 
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import hmac
@@ -94,6 +95,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(part, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno == errno.ENOSPC and not error.filename:
+            error.filename = str(path)  # writing to a full disk fails without a name
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -41,6 +41,13 @@ def test_of_equal_overlaps_an_instance_of_the_own_class_counts():
     assert shares(result)["double detection"] == 0.5
 
 
+def test_an_ambiguous_segment_is_no_class_to_be_wrong_about():
+    annotations = truth(a=[("Jump", 0, 10), ("Ambiguous", 50, 60)])
+    result = diagnose(annotations, found(a=[("Jump", 50, 60, 2.0)]))
+    assert shares(result)["background"] == 1
+    assert result["true_instances"] == 1
+
+
 def test_the_cost_of_a_type_is_the_ap_that_its_removal_gains():
     annotations = truth(a=[("Jump", 0, 10)])
     detections = found(a=[("Jump", 80, 90, 2.0), ("Jump", 0, 10, 1.0)])

@@ -179,6 +179,21 @@ def test_a_collapsed_attention_is_told_in_words():
     assert collapse_warnings([row, row | {"attention_q10": 0.1, "attention_q90": 0.9}]) == []
 
 
+@pytest.mark.parametrize(("height", "settings", "advice"), [
+    (1, Settings(pool="mean"), "--pool norm"),
+    (1, Settings(), "fewer steps, a smaller --lr or a --centre below 8"),
+    (1, Settings(centre=0.0), "fewer steps, a smaller --lr"),
+    (0, Settings(), "more steps, or a --centre above 8"),
+    (0, Settings(centre=0.0), "more steps, or a --centre such as 8"),
+    (0, Settings(guide_weight=0), "all three losses (--loss-weights 0.1,0.1,0.1)"),
+    (0, Settings(method="stpn"), "a --sparsity below 0.0001"),
+    (0.5, Settings(centre=1.6), "more steps, or a --centre above 1.6"),
+])  # fmt: skip
+def test_a_collapse_is_answered_by_what_the_run_does_not_do_already(height, settings, advice):
+    row = {"stream": "rgb"} | dict.fromkeys(("attention_mean", "attention_q10", "attention_q90"), height)
+    assert collapse_warnings([row], settings)[0].partition("; try ")[2] == advice
+
+
 def test_what_is_no_checkpoint_is_refused(training, tmp_path):
     with pytest.raises(Missing, match="no checkpoint"):
         load_checkpoint(tmp_path / CHECKPOINT)

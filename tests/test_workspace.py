@@ -122,3 +122,12 @@ def test_processes_that_start_at_once_share_one_key(tmp_path):
         process.join()
     assert len(hashes) == 1
     assert os.listdir(tmp_path) == ["uploader.key"]
+
+
+def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
+    (tmp_path / "model").write_text("before")
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "model") as part:
+        part.symlink_to("/dev/full")
+        part.write_bytes(b"after")
+    assert caught.value.filename == str(tmp_path / "model")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from wsal.settings import Settings
+
 COLUMNS = ("stream", "step", "loss", "fg", "bg", "guide", "cluster", "sparsity",
            "attention_mean", "attention_q10", "attention_q50", "attention_q90")  # fmt: skip
 
@@ -18,20 +20,46 @@ def averages(attention: np.ndarray) -> dict[str, float]:
     return {"attention_mean": mean, "attention_q10": low, "attention_q50": middle, "attention_q90": high}
 
 
-def collapse_warnings(rows: Iterable[dict]) -> list[str]:
-    """In words, what the last row of each stream says of an attention that tells no snippet from another."""
+def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) -> list[str]:
+    """In words, what the last row of each stream says of an attention that tells no snippet from another.
+
+    settings: what the run was trained with; then what to change in them is told too.
+    """
     last = {row["stream"]: row for row in rows}
     warnings = []
     for stream, row in last.items():
         if row["attention_q10"] > 0.9:
-            warnings.append(f"the {stream} attention is near 1 everywhere, so every threshold returns the whole video")
+            text, advice = "is near 1 everywhere, so every threshold returns the whole video", _lower
         elif row["attention_q90"] < 0.05:
-            warnings.append(f"the {stream} attention is near 0 everywhere, so few proposals are left")
+            text, advice = "is near 0 everywhere, so few proposals are left", _higher
         elif row["attention_q90"] - row["attention_q10"] < 0.05:
-            warnings.append(
-                f"the {stream} attention hardly differs between snippets (near {row['attention_mean']:.2f})"
-            )
-    return [f"{text}; try --pool norm, --centre 8, other --loss-weights or more steps" for text in warnings]
+            text, advice = f"hardly differs between snippets (near {row['attention_mean']:.2f})", _further
+        else:
+            continue
+        more = f"; try {_pooling(settings) or advice(settings)}" if settings else ""
+        warnings.append(f"the {stream} attention {text}{more}")
+    return warnings
+
+
+def _pooling(settings: Settings) -> str:
+    """Division by T ends at attention 1 whatever else is chosen, so that comes first (LOG.md, 2026-11-25)."""
+    return "--pool norm" if settings.pool == "mean" else ""
+
+
+def _lower(settings: Settings) -> str:
+    return f"fewer steps, a smaller --lr{f' or a --centre below {settings.centre:g}' if settings.centre else ''}"
+
+
+def _higher(settings: Settings) -> str:
+    if settings.method == "stpn":
+        return f"a --sparsity below {settings.sparsity_weight:g}"
+    if len(settings.term_weights()) < 4:
+        return "all three losses (--loss-weights 0.1,0.1,0.1)"
+    return _further(settings)
+
+
+def _further(settings: Settings) -> str:
+    return f"more steps, or a --centre {f'above {settings.centre:g}' if settings.centre else 'such as 8'}"
 
 
 def curves_csv(rows: Iterable[dict]) -> str:

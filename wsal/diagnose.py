@@ -14,7 +14,7 @@ by the share of the video they cover, and by how many instances of the class the
 are averaged.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +59,9 @@ def diagnose(
     """
     truth, found, _ = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
-    everything = {name: video.instances for name, video in ground_truth.items()}
+    everything = defaultdict(list)
+    for video, instance in (pair for pairs in truth.values() for pair in pairs):
+        everything[video].append(instance)
     profile = [Counter() for _ in range(TOPS)]
     gains = {error: [] for error in ERRORS}
     precisions, missed = [], []
@@ -100,7 +102,7 @@ def error_types(
     """(P, K) TRUE or one of ERRORS for each detection of one class and each threshold.
 
     ranked: (video, detection) by decreasing score; taken: (P, K), -1 where it takes no instance; everything: all true
-    instances of each video, of any class.
+    instances of each video, of any class (an ambiguous segment is none).
     """
     own, other = np.zeros(len(ranked)), np.zeros(len(ranked))
     for row, (video, detection) in enumerate(ranked):

@@ -194,7 +194,7 @@ def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Ma
         "detections": sum(instance.end <= instance.start for pairs in found.values() for _, instance in pairs),
     }
     tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in found.values())
-    past = sum(0 < video.duration < i.end for video in ground_truth.values() for i in video.instances)
+    past = sum(0 < ground_truth[video].duration < i.end for pairs in truth.values() for video, i in pairs)
     notes = [
         (not truth, "there is no true instance, so there is no class to score"),
         (silent, f"{len(silent)} videos have no detection: {_some(silent)}"),

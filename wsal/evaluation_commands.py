@@ -134,13 +134,14 @@ def _drawn(
     """Pictures of the first videos of different classes that have features."""
     from core.errors import PlusmvError
     from wsal.checkpoints import load_checkpoint
+    from wsal.datasets import labels_of
     from wsal.detect import DetectionSettings
     from wsal.pictures import plot_features
 
     trained = {run: load_checkpoint(workspace.run(run) / "checkpoint.safetensors")}
-    first: dict[str, AnnotatedVideo] = {}
+    first: dict[tuple[str, ...], AnnotatedVideo] = {}
     for video in truth.values():
-        first.setdefault(video.instances[0].label if video.instances else "", video)
+        first.setdefault(labels_of(video)[:1], video)
     drawn = []
     for video in first.values():
         if len(drawn) == show:

@@ -144,7 +144,7 @@ def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
     found = []
     for row, seed in tasks:
         warnings = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
-        found += [f"{row}, seed {seed}: {warning.partition(';')[0]}" for warning in warnings]
+        found += [f"{row}, seed {seed}: {warning}" for warning in warnings]
     return found
 
 

@@ -133,7 +133,7 @@ def _train(training, settings, folder: Path, workers: int) -> dict:
         from wsal.plots import plot_curves
 
         plot_curves(folder / "curves.png", folder.name, rows)
-    warnings = curves.collapse_warnings(rows)
+    warnings = curves.collapse_warnings(rows, settings)
     for warning in warnings:
         say(f"warning: {warning}")
     return {
