@@ -46,19 +46,18 @@ def cards(session: Session, pairs: Sequence[Pair]) -> list[Card]:
 
 def references(session: Session, action_id: int) -> list[str]:
     """Contents that show what the action looks like: the latest kept by hand, else the least suspicious."""
-    kept = (
-        select(Clip.sha256)
-        .join(Decision, Decision.clip_id == Clip.id)
-        .where(Decision.id.in_(_latest_kept(action_id)), Clip.state == FileState.DONE)
-    )
-    found = list(session.scalars(kept.distinct().limit(REFERENCES)))
+    kept = live_decisions().where(Decision.action_id == action_id, Decision.verdict == Verdict.KEEP)
+    latest = session.scalars(kept.order_by(Decision.id.desc()).limit(REFERENCES).with_only_columns(Decision.clip_id))
     likely = (
-        select(Clip.sha256)
-        .join(SuspicionScore, SuspicionScore.clip_id == Clip.id)
-        .where(SuspicionScore.action_id == action_id, SuspicionScore.signal == COMBINED, Clip.sha256.not_in(found))
-        .order_by(SuspicionScore.score)
+        select(SuspicionScore.clip_id)
+        .where(SuspicionScore.action_id == action_id, SuspicionScore.signal == COMBINED)
+        .order_by(SuspicionScore.score, SuspicionScore.clip_id)
+        .limit(2 * REFERENCES)
     )
-    return found + list(session.scalars(likely.limit(REFERENCES - len(found))))
+    wanted = list(dict.fromkeys([*latest, *session.scalars(likely)]))
+    clips = _by_id(session, Clip, set(wanted))
+    shown = [clips[clip_id].sha256 for clip_id in wanted if clips[clip_id].state == FileState.DONE]
+    return shown[:REFERENCES]
 
 
 def totals(session: Session) -> dict[int, tuple[int, int]]:
@@ -82,11 +81,6 @@ def pace(made: Iterable[Decision]) -> float | None:
     """Mean active seconds of a decision, over those whose time is known."""
     seconds = [decision.seconds for decision in made if decision.seconds is not None]
     return sum(seconds) / len(seconds) if seconds else None
-
-
-def _latest_kept(action_id: int):
-    kept = live_decisions().where(Decision.action_id == action_id, Decision.verdict == Verdict.KEEP)
-    return kept.order_by(Decision.id.desc()).limit(REFERENCES).with_only_columns(Decision.id)
 
 
 def _by_id(session: Session, table: type, ids: set[int]) -> dict:

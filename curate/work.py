@@ -10,7 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    ScalarSelect,
+    Select,
+    Update,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
@@ -61,9 +75,9 @@ def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> 
 
     From the start (no place) the pairs that this annotator holds already come again: where one was before a reload.
     """
-    session.execute(delete(ClipLease).where(ClipLease.until <= now(), ~ClipLease.put_off))
+    _change(session, delete(ClipLease).where(ClipLease.until <= now(), ~ClipLease.put_off))
     mine = ClipLease.annotator == asked.annotator
-    session.execute(update(ClipLease).where(mine, ClipLease.until > now()).values(until=now() + LEASE))
+    _change(session, update(ClipLease).where(mine, ClipLease.until > now()).values(until=now() + LEASE))
     pairs, place = _second_opinions(session, asked, count // SECOND_SHARE, place)
     pairs = _leased(session, asked, pairs, SECOND)
     found = _undecided(session, asked, count - len(pairs), place)
@@ -79,13 +93,13 @@ def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> 
 def put_off(session: Session, pair: Pair, annotator: str) -> None:
     """Give a pair back, to come again at the end of this annotator's queue; until then others may take it."""
     own = _of(pair) & (ClipLease.annotator == annotator)
-    session.execute(delete(ClipLease).where(own))
+    _change(session, delete(ClipLease).where(own))
     session.execute(_upsert(session, [pair], annotator, FIRST, until=now(), put_off=True))
 
 
 def release(session: Session, pair: Pair) -> None:
     """A pair that was decided needs no lease."""
-    session.execute(delete(ClipLease).where(_of(pair)))
+    _change(session, delete(ClipLease).where(_of(pair)))
 
 
 def to_revisit(session: Session, asked: Asked, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
@@ -262,6 +276,11 @@ def _upsert(session: Session, pairs: Sequence[Pair], annotator: str, slot: int, 
         set_={"annotator": annotator, **facts},
         where=(ClipLease.until <= now()) | (ClipLease.annotator == annotator),
     ).returning(ClipLease.clip_id, ClipLease.action_id)
+
+
+def _change(session: Session, statement: Delete | Update) -> None:
+    """Leases are never held as objects: there is nothing to bring up to date."""
+    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _of(pair: Pair) -> ColumnElement[bool]:

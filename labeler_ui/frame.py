@@ -10,10 +10,8 @@ import streamlit as st
 from sqlalchemy import select
 
 from core.errors import PlusmvError
-from curate.cards import references
 from db.models import Action
 from labeler_ui import access
-from labeler_ui.clip_files import own_pictures
 from labeler_ui.connection import Connection, connect
 
 ASSETS = Path(__file__).with_name("assets")
@@ -21,7 +19,6 @@ STYLE = """<style>
 .stMainBlockContainer { max-width: 1500px; padding: 4.4rem 1.5rem 1rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4.4rem .8rem 1rem; } }
 </style>"""
-SHOWN_REFERENCES = 2
 
 
 def show(page: Callable[[Connection, str], None]) -> None:
@@ -102,23 +99,11 @@ def _login(file: Path | None) -> None:
             st.rerun()
 
 
-def _actions(connection: Connection) -> dict[str, dict[str, Any]]:
-    """{action id: its name, definition and where two pictures of it are} for the browser."""
+def _actions(connection: Connection) -> dict[str, dict[str, str]]:
+    """{action id: its name and definition} for the browser."""
     with connection.reading() as session:
-        rows = session.execute(select(Action.id, Action.name, Action.definition)).all()
-        return {
-            str(action_id): {
-                "name": name,
-                "definition": definition,
-                "references": _references(connection, session, action_id, name),
-            }
-            for action_id, name, definition in rows
-        }
-
-
-def _references(connection: Connection, session, action_id: int, name: str) -> list[str]:
-    own = [f"references/{name}/{number}" for number, _ in enumerate(own_pictures(connection.workspace, name))]
-    return (own or [f"stills/{sha256}" for sha256 in references(session, action_id)])[:SHOWN_REFERENCES]
+        rows = session.execute(select(Action.id, Action.name, Action.definition))
+        return {str(action_id): {"name": name, "definition": definition} for action_id, name, definition in rows}
 
 
 @functools.cache

@@ -10,18 +10,20 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from core.errors import BadInput
 from curate import judging, ranking, work
-from curate.cards import Card, cards, pace
+from curate.audit import next_to_audit
+from curate.cards import REFERENCES, Card, cards, pace, references
 from curate.decisions import VERDICTS
 from curate.previews import playable, preview
-from curate.purity import to_audit
 from curate.work import Asked, Pair, Place
-from db.models import Clip, Decision
+from db.models import Action, Clip, Decision
 from labeler_ui import clip_files
+from labeler_ui.clip_files import own_pictures
 from labeler_ui.connection import Connection
 from labeler_ui.counting import Counting
 from labeler_ui.json_routes import PAGE, json_route, record_each
@@ -32,7 +34,7 @@ RERANK_AFTER = 20  # decisions of an action
 
 @json_route
 def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"cards", "place", "progress", "recent"} of what a page's filter asks for; the clips are leased."""
+    """{"cards", "place", "progress", "recent", "references"} of what a page's filter asks for; the clips are leased."""
     mode, count = asked.get("mode", "new"), _bounded(asked.get("count"))
     wanted, place = _asked(connection, annotator, asked), _place(asked.get("place"))
     with connection.writing() as session:
@@ -44,6 +46,8 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
         shown = _shown(session, [pair for pair, _ in found], {pair: made for pair, made in found if made}, mode)
         made = work.last_decisions(session, annotator, RECENT)
         recent = _recent(session, made)
+        actions = {card["action"]: card for card in [*shown, *(each["card"] for each in recent)]}
+        pictures = {action: _references(connection, session, card) for action, card in actions.items()}
         clips = [session.get_one(Clip, card["clip"]) for card in shown if not card["error"]]
     clip_files.films(connection.workspace).prepare(clips, preview if asked.get("previews") else playable)
     progress = counting(connection).of(wanted.action_id)
@@ -52,6 +56,7 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
         "place": asdict(place),
         "progress": progress and {"decided": progress[0], "total": progress[1], "pace": pace(made)},
         "recent": recent,
+        "references": pictures,
     }
 
 
@@ -107,12 +112,21 @@ def _again(
 ) -> tuple[list[tuple[Pair, Decision | None]], Place]:
     """Clips to look at again: a random sample of those kept, or one's own decisions of a verdict, newest first."""
     if mode == "audit":
-        return [(pair, None) for pair in to_audit(session, wanted.action_id, count)], Place()
+        return [(pair, None) for pair in _to_audit(session, wanted.action_id, count)], Place()
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
     made = work.to_revisit(session, wanted, mode, count, place.second_id)
     found = [(_pair_of(session, one), one) for one in made]
     return found, Place(second_id=made[-1].id) if made else Place()
+
+
+def _to_audit(session: Session, action_id: int | None, count: int) -> list[Pair]:
+    found: list[Pair] = []
+    for each in [action_id] if action_id is not None else session.scalars(select(Action.id).order_by(Action.id)):
+        found += [Pair(clip_id, each) for clip_id in next_to_audit(session, each, count - len(found))]
+        if len(found) >= count:
+            break
+    return found
 
 
 def _pair_of(session: Session, one: Decision) -> Pair:
@@ -149,6 +163,13 @@ def _recent(session: Session, made: list[Decision]) -> list[dict]:
         for one in made
         if pairs[one.id] in by_pair and not (one.request_id or "").endswith(judging.COMPANION)
     ]
+
+
+def _references(connection: Connection, session: Session, card: dict) -> list[str]:
+    """Where two pictures of the card's action are: the curators' own, else of clips that were kept."""
+    name = card["name"]
+    own = [f"references/{name}/{number}" for number, _ in enumerate(own_pictures(connection.workspace, name))]
+    return (own or [f"stills/{sha256}" for sha256 in references(session, card["action"])])[:REFERENCES]
 
 
 @functools.lru_cache(maxsize=4)

@@ -33,23 +33,31 @@ NOTE_KEYS = """() => {
 @pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    program = chromium()
+    if program is None:
         pytest.skip("no chromium on this machine")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
+        launched = playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
         yield launched
         launched.close()
 
 
+def chromium() -> str | None:
+    """The browser of this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextlib.contextmanager
-def serving(home: Path, annotator: str = "ann", port: int = 0) -> Iterator[tuple[subprocess.Popen, int]]:
+def serving(
+    home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
+) -> Iterator[tuple[subprocess.Popen, int]]:
     """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
     with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
-    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator}
+    environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
+    environment |= {"PLUSMV_DB": db} if db else {}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: server.poll() is None and answers(port), "the server answers", seconds=60)
@@ -288,6 +296,36 @@ def test_a_clip_without_media_says_so_and_can_be_set_aside(browser, workspace):
         page.ready()
         page.acknowledged()
         assert judged(workspace) == [(1, "unusable")]
+        page.tab.close()
+
+
+def test_what_the_browser_cannot_decode_shows_a_picture_a_reason_and_then_a_copy(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page.__new__(Page)
+        page.tab = browser.new_page()
+        page.tab.route("**/clips/*", lambda route: route.fulfill(body=b"no film", content_type="video/mp4"))
+        page.tab.goto(f"http://127.0.0.1:{port}/")
+        page.root = page.tab.locator(".plusmv")
+        page.ready()
+        assert "a copy is being made" in page.text(".why")
+        assert f"stills/{page.shown()}" in page.tab.locator("video.on").get_attribute("poster")
+        page.press("k")
+        page.acknowledged()
+        page.tab.close()
+
+
+def test_back_from_the_grid_keys_land_on_the_clip_on_screen(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.press("k")
+        at = page.shown()
+        page.tab.get_by_role("link", name="Grid").click()
+        page.tab.locator("figure").first.wait_for()
+        page.tab.go_back()
+        wait_until(lambda: page.root.get_attribute("data-shown") == at, "the clip is back")
+        page.press("m")
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
         page.tab.close()
 
 

@@ -88,6 +88,7 @@ class Feed {
     Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), loading: false, ended: false, again: 0 });
     this.progress = this.trouble = null;
     this.recent = [];
+    this.references = {}; // of actions: where two pictures are
   }
 
   async fill(wanted) {
@@ -95,7 +96,8 @@ class Feed {
     if (performance.now() < this.again) return;
     this.loading = true;
     try {
-      const body = { ...this.page.filter, count: wanted, place: this.place, previews: Boolean(this.page.size) };
+      const held = this.page.filter.mode === "audit" ? this.cards.length : 0; // that list begins with what is held
+      const body = { ...this.page.filter, count: wanted + held, place: this.place, previews: Boolean(this.page.size) };
       const told = await ask(this.page, "labeler/work", body);
       const fresh = told.cards.filter((card) => !this.known.has(keyOf(card)));
       fresh.forEach((card) => this.known.add(keyOf(card)));
@@ -105,6 +107,7 @@ class Feed {
       this.place = fresh.length ? told.place : null; // from the start again, for what came free meanwhile
       this.progress = told.progress ?? this.progress;
       this.recent = told.recent;
+      Object.assign(this.references, told.references);
       this.trouble = null;
     } catch (error) {
       this.trouble = error.status ? error.message : "the server does not answer";
@@ -152,10 +155,13 @@ class Clock {
 // A clip in a <video>: fetched whole, so that it plays without waiting and holds no connection open.
 class Film {
   constructor(folder, changed) {
-    Object.assign(this, { folder, changed, card: null, note: "", failed: false, url: null });
+    Object.assign(this, { folder, changed, card: null, note: "", failed: false, url: null, playing: false });
     this.video = make("video", { muted: true, loop: true, playsInline: true, preload: "auto" });
     this.video.addEventListener("error", () => this.video.getAttribute("src") && this.fallBack());
-    this.video.addEventListener("loadeddata", () => this.changed());
+    this.video.addEventListener("loadeddata", () => {
+      if (this.playing) this.play(this.video.playbackRate);
+      this.changed();
+    });
   }
 
   load(card) {
@@ -201,12 +207,18 @@ class Film {
     this.video.removeAttribute("src");
     this.video.removeAttribute("poster");
     if (this.url) this.video.load();
-    Object.assign(this, { card: null, note: "", failed: false, url: null });
+    Object.assign(this, { card: null, note: "", failed: false, url: null, playing: false });
   }
 
   play(speed) {
-    this.video.playbackRate = speed;
+    this.playing = true; // also once it has come
+    this.video.defaultPlaybackRate = this.video.playbackRate = speed;
     this.video.play().catch(() => {}); // refused where the next clip comes first
+  }
+
+  pause() {
+    this.playing = false;
+    this.video.pause();
   }
 }
 

@@ -7,8 +7,8 @@ const TYPING_MS = 700; // between the two digits of a number
 class Tile {
   constructor(card, number, changed) {
     Object.assign(this, { card, number, mark: null, seen: false });
+    this.note = make("span", { className: "note", textContent: "making a preview ..." });
     this.film = new Film("previews", () => { this.note.textContent = this.film.note; changed(); });
-    this.note = make("span", { className: "note" });
     this.label = make("span", { className: "label" });
     this.element = make("figure", { tabIndex: -1 }, this.film.video, this.note,
       make("kbd", { textContent: number }), this.label);
@@ -114,7 +114,6 @@ class Grid {
     });
     this.sheet.replaceChildren(...this.tiles.map((tile) => tile.element));
     this.tiles.forEach((tile) => tile.film.play(1));
-    this.tiles.forEach((tile) => tile.film.video.addEventListener("loadeddata", () => tile.film.play(1)));
     this.root.dataset.page = this.tiles.map((tile) => tile.card.sha).join(" ");
     this.shownAt = performance.now();
     this.from = 0;
@@ -131,7 +130,7 @@ class Grid {
     const counted = this.feed.progress;
     const heading = card ? `Which of these are not ${card.name}?` : this.feed.ended ? "Nothing is left here that is not decided or in somebody else's hands." : "Loading ...";
     const counts = card ? `${marked} of ${this.tiles.length} marked` : "";
-    const whole = counted ? ` · ${counted.decided} of ${counted.total} decided before this page` : "";
+    const whole = card && counted ? ` · ${counted.decided} of ${counted.total} decided before this page` : "";
     this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: `${action?.definition ?? ""} ${counts}${whole}` }));
     this.marks.forEach((button, index) => button.classList.toggle("chosen", Object.values(MARKS)[index] === this.marking));
     this.accept.disabled = !card;

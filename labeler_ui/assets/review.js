@@ -14,7 +14,7 @@ const SPEEDS = [1, 1.5, 2];
 
 class Review {
   constructor(root, page) {
-    Object.assign(this, { root, page, made: [], speed: Number(localStorage.getItem("plusmv speed")) || 1 });
+    Object.assign(this, { root, page, made: [], shown: null, speed: Number(localStorage.getItem("plusmv speed")) || 1 });
     this.draw();
     this.films = Array.from({ length: FILMS }, () => new Film("clips", () => this.refresh()));
     this.stage.prepend(...this.films.map((film) => film.video));
@@ -89,7 +89,7 @@ class Review {
   }
 
   show(card) {
-    this.film?.video.pause();
+    this.film?.pause();
     this.shown = card;
     this.film = this.films.find((film) => card && film.card?.sha === card.sha);
     for (const film of this.films) film.video.classList.toggle("on", film === this.film);
@@ -102,7 +102,7 @@ class Review {
 
   describe(card) {
     const action = this.page.actions[card.action] ?? {};
-    const pictures = (action.references ?? []).map((path) =>
+    const pictures = (this.feed.references[card.action] ?? []).map((path) =>
       make("img", { src: address(path), alt: `what ${card.name} looks like`, loading: "lazy" }));
     this.question.replaceChildren(
       make("h2", { textContent: `Is this ${card.name}?` }),
@@ -128,14 +128,14 @@ class Review {
     this.faster.firstChild.textContent = `${this.speed}x`;
     if (!this.feed) return;
     const counted = this.feed.progress;
-    if (counted) {
+    if (counted?.total) {
       const decided = Math.min(counted.decided + (counted.since ?? 0), counted.total);
       const left = counted.pace && decided < counted.total ? `, about ${Math.ceil(((counted.total - decided) * counted.pace) / 60)} min left` : "";
       const timing = counted.pace ? ` · ${counted.pace.toFixed(1)} s a clip${left}` : "";
       this.progress.replaceChildren(
         make("progress", { max: Math.max(counted.total, 1), value: decided }),
         make("span", { textContent: `${decided} of ${counted.total} decided${timing}` }));
-    } else this.progress.textContent = "counting ...";
+    } else this.progress.textContent = counted ? "" : "counting ...";
     const rows = [...this.made].reverse().map(({ card, verdict }) => ({ card, verdict }))
       .concat(this.before()).slice(0, 6)
       .map(({ card, verdict }, index) => {
@@ -217,13 +217,13 @@ class Review {
 
   hold() {
     const video = this.film?.video;
-    if (video) video.paused ? this.film.play(this.speed) : video.pause();
+    if (video) video.paused ? this.film.play(this.speed) : this.film.pause();
   }
 
   nextSpeed() {
     this.speed = SPEEDS[(SPEEDS.indexOf(this.speed) + 1) % SPEEDS.length];
     localStorage.setItem("plusmv speed", this.speed);
-    this.films.forEach((film) => (film.video.playbackRate = this.speed));
+    this.films.forEach((film) => (film.video.defaultPlaybackRate = film.video.playbackRate = this.speed));
     this.tell();
   }
 
