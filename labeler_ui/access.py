@@ -1,6 +1,6 @@
 """Who decides, and the pass that a page shows with every request: another site's page in the same browser has none.
 
-Without a password file (curate.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler decides under any name.
+Without a password file (curate.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may take any name.
 """
 
 import base64

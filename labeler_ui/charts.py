@@ -7,6 +7,8 @@ import altair as alt
 import pandas as pd
 
 TEAL, AMBER = "#0d9488", "#d97706"
+STEP = 24  # pixels a bar
+FEW = 24  # hours that are named one by one
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -16,32 +18,39 @@ def retention(rows: Rows, paper: Mapping[str, float]) -> alt.LayerChart:
     axis = alt.Axis(format="%", title="kept of decided; the paper's range and mean behind")
     share = alt.X("retention:Q", scale=alt.Scale(domain=[0, 1]), axis=axis)
     bars = alt.Chart(table).mark_bar(color=TEAL).encode(
-        x=share, y=alt.Y("action:N", title=None, axis=alt.Axis(labelLimit=130)),
+        x=share, y=alt.Y("action:N", title=None, axis=alt.Axis(labelLimit=130, labelOverlap=False)),
         tooltip=["action", alt.Tooltip("retention", format=".0%")],
     )  # fmt: skip
     of_paper = pd.DataFrame([paper])
     band = alt.Chart(of_paper).mark_rect(color=AMBER, opacity=0.15).encode(x="lowest:Q", x2="highest:Q")
     mean = alt.Chart(of_paper).mark_rule(color=AMBER, size=2).encode(x="mean:Q")
-    return (band + bars + mean).properties(height=alt.Step(18))
+    return (band + bars + mean).properties(height=max(120, STEP * len(rows)))
 
 
 def over_time(rows: Rows) -> alt.Chart:
     """Decisions an hour, by how they came about."""
     table = pd.DataFrame([{**row, "hour": pd.Timestamp(f"{row['hour']}:00")} for row in rows])
+    few = table["hour"].nunique() <= FEW
+    table["name"] = table["hour"].dt.strftime("%d %b, %Hh")
+    x = (
+        alt.X("name:O", title="hour (UTC)", sort=list(table["name"].unique()))
+        if few
+        else alt.X("hour:T", title="hour (UTC)")
+    )
     return alt.Chart(table).mark_bar().encode(
-        x=alt.X("yearmonthdatehours(hour):O" if table["hour"].nunique() <= 12 else "hour:T", title="hour (UTC)"),
+        x=x,
         y=alt.Y("decisions:Q", title=None),
         color=alt.Color("how:N", legend=alt.Legend(orient="bottom", title=None)),
         tooltip=["how", "decisions"],
-    ).properties(height=200)  # fmt: skip
+    ).properties(height=280)  # fmt: skip
 
 
 def pace(rows: Rows, paper_seconds: float) -> alt.LayerChart:
     """Seconds a clip for each way of deciding, the paper's as a line."""
     bars = alt.Chart(pd.DataFrame(rows, columns=["how", "seconds_per_clip", "timed"])).mark_bar(color=TEAL).encode(
         x=alt.X("seconds_per_clip:Q", title="seconds; the paper's as a line"),
-        y=alt.Y("how:N", title=None, axis=alt.Axis(labelLimit=130)),
+        y=alt.Y("how:N", title=None, axis=alt.Axis(labelLimit=130, labelOverlap=False)),
         tooltip=["how", alt.Tooltip("seconds_per_clip", format=".1f"), "timed"],
     )  # fmt: skip
     line = alt.Chart(pd.DataFrame([{"paper": paper_seconds}])).mark_rule(color=AMBER, size=2).encode(x="paper:Q")
-    return (bars + line).properties(height=alt.Step(22))
+    return (bars + line).properties(height=max(90, STEP * len(rows)))

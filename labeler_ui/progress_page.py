@@ -1,6 +1,5 @@
 """Progress: what became of each action's clips, at which pace, how pure and how agreed on; charts, CSV and JSON."""
 
-import functools
 import json
 from datetime import datetime
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from curate.progress import PAPER, csv_text, progress, tables
+from curate.progress import PAPER, csv_text, tables
 from labeler_ui import charts, frame
 from labeler_ui.connection import Connection
-from labeler_ui.latest import Latest
+from labeler_ui.counting import progress_of
 
 SHOWN_DISAGREEMENTS = 500
 COLUMNS = {
@@ -31,12 +30,6 @@ COLUMNS = {
 def main() -> None:
     """Draw the page."""
     frame.show(_progress)
-
-
-@functools.lru_cache(maxsize=4)
-def progress_of(connection: Connection) -> Latest[dict]:
-    """The progress of a catalog, as of a moment ago: a million clips take a while, and nobody waits for it."""
-    return Latest(lambda: progress(connection.catalog), patience_s=1.0)
 
 
 def _progress(connection: Connection, _annotator: str) -> None:
@@ -125,15 +118,21 @@ def _people(result: dict, shown: dict[str, list[dict]]) -> None:
         if row["clips"]:
             st.text(f"{'Looked at alone' if look == 'alone' else 'Glanced at in a grid'}: {row['words']}")
     if shown["agreement"]:
-        st.dataframe(pd.DataFrame(shown["agreement"]).drop(columns="words"), hide_index=True)
+        _table([{name: value for name, value in row.items() if name != "words"} for row in shown["agreement"]])
     if shown["disagreements"]:
         st.subheader(f"{len(shown['disagreements'])} disagreements to look at")
-        st.dataframe(pd.DataFrame(shown["disagreements"][:SHOWN_DISAGREEMENTS]), hide_index=True)
+        _table([row | {"clip": row["clip"][:12]} for row in shown["disagreements"][:SHOWN_DISAGREEMENTS]])
     st.subheader("Who decided what")
     if shown["annotators"]:
-        st.dataframe(pd.DataFrame(shown["annotators"]), hide_index=True)
+        _table(shown["annotators"])
     else:
         st.caption("Nobody has decided anything yet.")
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    """Rows as they are, numbers to two digits."""
+    table = pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " ").capitalize())
+    st.dataframe(table.round(2), hide_index=True)
 
 
 def _downloads(result: dict, shown: dict[str, list[dict]]) -> None:
