@@ -5,7 +5,7 @@ Everything that a person looks at on the labeler's progress page, and its tables
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import String, cast, func, select
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def progress(catalog: Catalog) -> dict:
-    """The report (curate.report) with "stops": {action: words}, "over_time": [...], "paper" and "at", the time of it.
+    """The report (curate.report) with "over_time": [...], "paper" and "at", the time of it.
 
     Each action and the totals also say "decided" and "seconds_left": at their own pace, else at that of all actions.
     """
@@ -38,14 +38,15 @@ def progress(catalog: Catalog) -> dict:
     totals["decided"] = totals["clips"] - totals["undecided"]
     totals["seconds_left"] = None if None in left else sum(left)
     with catalog.reading() as session:
-        more = {"stops": stop_words(session, result["actions"]), "over_time": decisions_over_time(session)}
-    return result | more | {"paper": PAPER, "at": now().isoformat(timespec="seconds")}
+        hours = decisions_over_time(session)
+    return result | {"over_time": hours, "paper": PAPER, "at": now().isoformat(timespec="seconds")}
 
 
-def stop_words(session: Session, actions: Iterable[str]) -> dict[str, str]:
-    """{action: whether it may be left, in words} (curate.stopping)"""
-    ids = dict(session.execute(select(Action.name, Action.id)).all())
-    return {name: _words(session, ids[name]) for name in actions if name in ids}
+def stop_words(catalog: Catalog) -> dict[str, str]:
+    """{action: whether it may be left, in words} (curate.stopping): slower than all the rest, so asked for apart."""
+    with catalog.reading() as session:
+        ids = session.execute(select(Action.name, Action.id)).all()
+        return {name: _words(session, action_id) for name, action_id in ids}
 
 
 def decisions_over_time(session: Session) -> list[Row]:
@@ -63,10 +64,10 @@ def decisions_over_time(session: Session) -> list[Row]:
     ]
 
 
-def tables(result: Mapping[str, Any]) -> dict[str, list[Row]]:
-    """The result of `progress` as tables, {name: rows}: what the page shows, and what its CSV files hold."""
+def tables(result: Mapping[str, Any], stops: Mapping[str, str]) -> dict[str, list[Row]]:
+    """The results of `progress` and `stop_words` as tables, {name: rows}: the page's, and those of its CSV files."""
     return {
-        "actions": [_action_row(result, name, row) for name, row in result["actions"].items()],
+        "actions": [_action_row(result, stops, name, row) for name, row in result["actions"].items()],
         "annotators": [{"annotator": name} | row for name, row in result["annotators"].items()],
         "pace": [{"how": how} | row for how, row in result["pace"].items()],
         "agreement": [{"action": name} | row for name, row in result["agreement"]["actions"].items()],
@@ -97,7 +98,7 @@ def _cell(value: Any) -> Any:
     return "" if value is None else f"'{value}" if is_formula else value
 
 
-def _action_row(result: Mapping[str, Any], name: str, row: Row) -> Row:
+def _action_row(result: Mapping[str, Any], stops: Mapping[str, str], name: str, row: Row) -> Row:
     pure, said = result["purity"]["actions"].get(name, {}), result["agreement"]["actions"].get(name, {})
     shown = ("clips", "decided", "kept", "mistagged", "duplicate", "unusable", "undecided", "retention",
              "seconds_per_clip", "seconds_left")  # fmt: skip
@@ -111,7 +112,7 @@ def _action_row(result: Mapping[str, Any], name: str, row: Row) -> Row:
         "judged_twice": said.get("clips", 0),
         "agreed": said.get("agreed"),
         "kappa": said.get("kappa"),
-        "stop_rule": result["stops"].get(name, ""),
+        "stop_rule": stops.get(name, ""),
     }
 
 

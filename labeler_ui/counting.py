@@ -39,3 +39,9 @@ class Counting:
 def progress_of(connection: Connection) -> Latest[dict]:
     """The progress of a catalog (curate.progress), as of a moment ago, kept beside it."""
     return Latest(lambda: progress.progress(connection.catalog), patience_s=1.0)
+
+
+@functools.lru_cache(maxsize=4)
+def stops_of(connection: Connection) -> Latest[dict[str, str]]:
+    """Which actions may be left, in words, kept beside their catalog."""
+    return Latest(lambda: progress.stop_words(connection.catalog))

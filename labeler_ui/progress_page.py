@@ -10,7 +10,7 @@ import streamlit as st
 from curate.progress import PAPER, csv_text, tables
 from labeler_ui import charts, frame
 from labeler_ui.connection import Connection
-from labeler_ui.counting import progress_of
+from labeler_ui.counting import progress_of, stops_of
 
 SHOWN_DISAGREEMENTS = 500
 COLUMNS = {
@@ -41,7 +41,8 @@ def _progress(connection: Connection, _annotator: str) -> None:
     if not result["totals"]["clips"]:
         st.info("No clips yet. Next: `plusmv crawl --source folder --path DIR`")
         return
-    shown = tables(result)
+    stops = stops_of(connection).value()
+    result, shown = result | {"stops": stops}, tables(result, stops or dict.fromkeys(result["actions"], "looking ..."))
     _numbers(result)
     st.dataframe(
         _by_action(shown["actions"]),
