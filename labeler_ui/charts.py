@@ -7,7 +7,8 @@ import altair as alt
 import pandas as pd
 
 TEAL, AMBER = "#0d9488", "#d97706"
-STEP = 24  # pixels a bar
+STEP = 26  # pixels a bar
+AXES = 70  # pixels
 FEW = 24  # hours that are named one by one
 Rows = Sequence[Mapping[str, Any]]
 
@@ -15,7 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 def retention(rows: Rows, paper: Mapping[str, float]) -> alt.LayerChart:
     """A bar an action, the paper's range as a band and its mean as a line."""
     table = pd.DataFrame([{"action": row["action"], "retention": row["retention"]} for row in rows])
-    axis = alt.Axis(format="%", title="kept of decided; the paper's range and mean behind")
+    axis = alt.Axis(format="%", title="kept / decided; band and line: the paper")
     share = alt.X("retention:Q", scale=alt.Scale(domain=[0, 1]), axis=axis)
     bars = alt.Chart(table).mark_bar(color=TEAL).encode(
         x=share, y=alt.Y("action:N", title=None, axis=alt.Axis(labelLimit=130, labelOverlap=False)),
@@ -24,7 +25,7 @@ def retention(rows: Rows, paper: Mapping[str, float]) -> alt.LayerChart:
     of_paper = pd.DataFrame([paper])
     band = alt.Chart(of_paper).mark_rect(color=AMBER, opacity=0.15).encode(x="lowest:Q", x2="highest:Q")
     mean = alt.Chart(of_paper).mark_rule(color=AMBER, size=2).encode(x="mean:Q")
-    return (band + bars + mean).properties(height=max(120, STEP * len(rows)))
+    return (band + bars + mean).properties(height=AXES + STEP * len(rows))
 
 
 def over_time(rows: Rows) -> alt.Chart:
@@ -42,7 +43,7 @@ def over_time(rows: Rows) -> alt.Chart:
         y=alt.Y("decisions:Q", title=None),
         color=alt.Color("how:N", legend=alt.Legend(orient="bottom", title=None)),
         tooltip=["how", "decisions"],
-    ).properties(height=280)  # fmt: skip
+    ).properties(height=320)  # fmt: skip
 
 
 def pace(rows: Rows, paper_seconds: float) -> alt.LayerChart:
@@ -53,4 +54,4 @@ def pace(rows: Rows, paper_seconds: float) -> alt.LayerChart:
         tooltip=["how", alt.Tooltip("seconds_per_clip", format=".1f"), "timed"],
     )  # fmt: skip
     line = alt.Chart(pd.DataFrame([{"paper": paper_seconds}])).mark_rule(color=AMBER, size=2).encode(x="paper:Q")
-    return (bars + line).properties(height=max(90, STEP * len(rows)))
+    return (bars + line).properties(height=AXES + STEP * len(rows))
