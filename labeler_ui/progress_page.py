@@ -11,6 +11,7 @@ from curate.progress import PAPER, csv_text, tables
 from labeler_ui import charts, frame
 from labeler_ui.connection import Connection
 from labeler_ui.counting import progress_of, stops_of
+from labeler_ui.latest import Latest
 
 SHOWN_DISAGREEMENTS = 500
 COLUMNS = {
@@ -36,28 +37,30 @@ def _progress(connection: Connection, _annotator: str) -> None:
     with connection.reading():  # says what is wrong where the catalog does not answer
         result = progress_of(connection).value()
     if result is None:
-        _wait(connection)
+        _wait(progress_of(connection), "Counting ... a million clips take a few seconds.")
         return
     if not result["totals"]["clips"]:
         st.info("No clips yet. Next: `plusmv crawl --source folder --path DIR`")
         return
     stops = stops_of(connection).value()
-    result, shown = result | {"stops": stops}, tables(result, stops or dict.fromkeys(result["actions"], "looking ..."))
+    result, shown = result | {"stops": stops}, tables(result, stops or dict.fromkeys(result["actions"], "..."))
     _numbers(result)
     st.dataframe(
         _by_action(shown["actions"]),
         hide_index=True,
         column_config={COLUMNS["retention"]: st.column_config.ProgressColumn(format="percent", max_value=1.0)},
     )
+    if stops is None:
+        _wait(stops_of(connection), "Looking which actions may be left ...")
     _charts(result, shown)
     _people(result, shown)
     _downloads(result, shown)
 
 
 @st.fragment(run_every=1.0)
-def _wait(connection: Connection) -> None:
-    st.info("Counting ... a million clips take a few seconds.")
-    if progress_of(connection).value() is not None:
+def _wait(latest: Latest, words: str) -> None:
+    st.info(words)
+    if latest.value() is not None:
         st.rerun()
 
 
