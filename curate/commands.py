@@ -1,4 +1,4 @@
-"""The commands about what the catalog holds: label, decide, report and export."""
+"""The commands about what the catalog holds: decide, report and export."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,27 +18,6 @@ from core.commandline import (
 from core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-@app.command()
-def label(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is served on this machine.")] = 8501,
-    annotator: Annotated[str | None, typer.Option(help="Who decides (default: the login name).")] = None,
-    home: Home = HOME,
-    db: Database = None,
-) -> None:
-    """Review clips in the browser: keep, mis-tagged, duplicate, unusable, undo. Same as `streamlit run labeler_ui`."""
-    import importlib.util
-    import os
-    import subprocess
-    import sys
-
-    environment = os.environ | {"PLUSMV_HOME": str(home.resolve())}
-    environment |= {"PLUSMV_DB": db} if db else {}
-    environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}
-    folder = importlib.util.find_spec("labeler_ui").submodule_search_locations[0]
-    command = [sys.executable, "-m", "streamlit", "run", folder, "--server.port", str(port)]
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @app.command()

@@ -1,5 +1,8 @@
-"""How many clips of each action are decided: counted in the background, as a million of them take a second or two."""
+"""How much is decided: counted in the background, as a million clips take seconds."""
 
+import functools
+
+from curate import progress
 from curate.cards import totals
 from labeler_ui.connection import Connection
 from labeler_ui.latest import Latest
@@ -30,3 +33,15 @@ class Counting:
     def _count(self) -> Counts:
         with self._connection.reading() as session:
             return totals(session)
+
+
+@functools.lru_cache(maxsize=4)
+def progress_of(connection: Connection) -> Latest[dict]:
+    """The progress of a catalog (curate.progress), as of a moment ago, kept beside it."""
+    return Latest(lambda: progress.progress(connection.catalog), patience_s=1.0)
+
+
+@functools.lru_cache(maxsize=4)
+def stops_of(connection: Connection) -> Latest[dict[str, str]]:
+    """Which actions may be left, in words, kept beside their catalog."""
+    return Latest(lambda: progress.stop_words(connection.catalog))

@@ -10,6 +10,7 @@ import streamlit as st
 from sqlalchemy import select
 
 from core.errors import PlusmvError
+from curate.passwords import checked_name, is_password
 from db.models import Action
 from labeler_ui import access
 from labeler_ui.connection import Connection, connect
@@ -91,10 +92,10 @@ def _login(file: Path | None) -> None:
         name = st.text_input("Your name", max_chars=200)
         password = st.text_input("Your password", type="password") if file else ""
         if st.form_submit_button("Begin"):
-            if file and not access.is_password(file, name, password):
+            if file and not is_password(file, name, password):
                 st.error("This name and password do not belong together.")
                 return
-            st.session_state.annotator = access.checked_name(name)
+            st.session_state.annotator = checked_name(name)
             st.session_state.asked_name = False
             st.rerun()
 

@@ -21,7 +21,7 @@ from tests.test_labeler import open_page, workspace  # noqa: F401
 
 @pytest.fixture
 def names(catalog) -> dict[str, int]:
-    """a: Golf and Dunk. b: CliffDiving and Diving, which go together. c (Golf) and d (Dunk) are copies. e: Golf alone."""
+    """a: Golf and Dunk. b: CliffDiving and Diving. c (Golf) and d (Dunk) are copies. e: Golf alone."""
     with catalog.writing() as session:
         made = {"a": a_clip(session, "a", "Golf", "Dunk"), "b": a_clip(session, "b", "CliffDiving", "Diving"),
                 "c": a_clip(session, "c", "Golf"), "d": a_clip(session, "d", "Dunk"),

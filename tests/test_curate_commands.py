@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from core.annotations import read_annotations
 from core.errors import PlusmvError
+from curate.passwords import is_password
 from plusmv import app
 from tests.small_videos import make_video
 
@@ -137,6 +138,50 @@ def test_label_serves_until_it_is_stopped(tmp_path):
     finally:
         if serving.poll() is None:
             os.killpg(serving.pid, signal.SIGKILL)
+
+
+def test_label_listens_on_this_machine_alone_unless_there_are_passwords(tmp_path):
+    file = tmp_path / "passwords"
+    label = ("label", "--address", "0.0.0.0", "--port", 1)
+    refused = plusmv(tmp_path, *label)
+    assert isinstance(refused.exception, PlusmvError) and "--passwords" in str(refused.exception)
+    missing = plusmv(tmp_path, *label, "--passwords", file)
+    assert "--set-password" in str(missing.exception)
+    file.touch(0o600)
+    assert "nobody is in" in str(plusmv(tmp_path, *label, "--passwords", file).exception)
+    file.chmod(0o644)
+    assert "chmod 600" in str(plusmv(tmp_path, *label, "--passwords", file).exception)
+    assert plusmv(tmp_path, "label", "--overlap", 1.5).exit_code == 2
+
+
+def test_a_password_is_asked_for_and_never_shown(tmp_path):
+    file = tmp_path / "passwords"
+    asked = ["label", "--set-password", "ann"]
+    assert "--passwords FILE" in str(CliRunner().invoke(app, asked).exception)
+    told = CliRunner().invoke(app, [*asked, "--passwords", str(file)], input="far away\nfar away\n")
+    assert told.exit_code == 0, told.output
+    assert "far away" not in told.output + file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert is_password(file, "ann", "far away")
+    short = CliRunner().invoke(app, [*asked, "--passwords", str(file)], input="abc\nabc\n")
+    assert "at least 4" in str(short.exception)
+    assert is_password(file, "ann", "far away")
+
+
+def test_previews_are_made_ahead_and_go_on(folder, tmp_path):
+    home = tmp_path / "home"
+    result(home, "crawl", "--path", folder, "--workers", 1)
+    media = sorted((home / "media").rglob("*.mp4"))
+    kept = media[0].read_bytes()
+    media[0].write_bytes(b"damaged since")
+    made = result(home, "previews", "--workers", 1)
+    assert (made["clips"], made["done"], made["skipped"], made["failed"]) == (2, 1, 0, 1)
+    assert [failure["clip"] for failure in made["failures"]] == [media[0].stem] and made["failures"][0]["reason"]
+    media[0].write_bytes(kept)
+    shown = plusmv(home, "previews", "--workers", 1)
+    assert "2 clips = 1 done + 1 skipped + 0 failed" in shown.stdout
+    assert len(list((home / "previews").rglob("*.mp4"))) == 2
+    assert result(home, "previews")["skipped"] == 2
 
 
 def _answers(url: str, seconds: float) -> bool:

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.actions import Action as ActionFacts
 from core.errors import BadInput, Missing, PlusmvError, Refused
 from core.workspace import Workspace, sha256_of
-from curate import cards
+from curate import cards, passwords
 from curate.decisions import decide
 from curate.previews import preview
 from curate.work import Pair
@@ -108,11 +108,11 @@ def test_somebody_else_may_say_who_they_are(workspace):
 
 def test_with_a_password_file_only_those_in_it_get_in(workspace, tmp_path, monkeypatch):
     file = tmp_path / "passwords"
-    access.set_password(file, "ann", "long ago")
-    access.set_password(file, "bob", "far away")
+    passwords.set_password(file, "ann", "long ago")
+    passwords.set_password(file, "bob", "far away")
     assert file.stat().st_mode & 0o777 == 0o600
-    assert access.is_password(file, "ann", "long ago")
-    assert not access.is_password(file, "ann", "far away") and not access.is_password(file, "cat", "")
+    assert passwords.is_password(file, "ann", "long ago")
+    assert not passwords.is_password(file, "ann", "far away") and not passwords.is_password(file, "cat", "")
     monkeypatch.setenv("PLUSMV_PASSWORDS", str(file))
     page = open_page()
     assert "annotator" not in page.session_state
@@ -125,7 +125,7 @@ def test_with_a_password_file_only_those_in_it_get_in(workspace, tmp_path, monke
     assert page.session_state["annotator"] == "ann"
     file.chmod(0o644)
     with pytest.raises(BadInput, match="chmod 600"):
-        access.is_password(file, "ann", "long ago")
+        passwords.is_password(file, "ann", "long ago")
 
 
 def asking(workspace: Workspace, shown: str, by_cookie: bool = False) -> str:
@@ -143,11 +143,11 @@ def test_a_pass_is_good_for_its_own_name_workspace_and_password(workspace, tmp_p
         with pytest.raises(Refused):
             asking(workspace, bad)
     file = tmp_path / "passwords"
-    access.set_password(file, "ann", "long ago")
+    passwords.set_password(file, "ann", "long ago")
     monkeypatch.setenv("PLUSMV_PASSWORDS", str(file))
     before = access.pass_for(workspace, "ann")
     assert asking(workspace, before) == "ann"
-    access.set_password(file, "ann", "long since")
+    passwords.set_password(file, "ann", "long since")
     for old in (before, access.pass_for(workspace, "bob")):
         with pytest.raises(Refused):
             asking(workspace, old)
@@ -156,7 +156,7 @@ def test_a_pass_is_good_for_its_own_name_workspace_and_password(workspace, tmp_p
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
 def test_names_that_decisions_cannot_be_kept_under(name):
     with pytest.raises(BadInput):
-        access.checked_name(name)
+        passwords.checked_name(name)
 
 
 def test_a_catalog_that_is_gone_or_another_takes_nothing(workspace, tmp_path):
