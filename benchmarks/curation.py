@@ -11,7 +11,7 @@ ranked again after every page and stopped by its rule. The curator's seconds and
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from benchmarks.curator import Curator, Person
-from benchmarks.simulated_tags import NAMES, TaggedClips, area_under_curve, tagged_clips
+from benchmarks.simulated_tags import CLIPS, NAMES, TaggedClips, area_under_curve, tagged_clips
+from curate.ranking import GUESS, SAMPLE_OF_OTHERS
 from curate.suspicion import (
     PRIOR_RATE,
     SIGNALS,
@@ -28,6 +29,7 @@ from curate.suspicion import (
     combine,
     expected_good,
     neighbour_suspicion,
+    neighbours,
     normal_scores,
 )
 
@@ -122,16 +124,19 @@ def ranked(
     signals: tuple[str, ...], clips: TaggedClips, own: np.ndarray, wrong: np.ndarray
 ) -> tuple[Combination, np.ndarray]:
     """The combination for an action and its clips' scores, given the decisions so far, as curate.ranking makes them."""
-    others = np.flatnonzero(clips.action != clips.action[own[0]])
-    reference = np.concatenate([own, others])
-    agreement = np.concatenate([np.where(np.isnan(wrong), 1 - PRIOR_RATE, 1 - wrong), np.zeros(len(others))])
+    others = np.flatnonzero(clips.action != clips.action[own[0]])[:: (len(NAMES) - 1) * CLIPS // SAMPLE_OF_OTHERS]
+    guessed = np.isnan(wrong)
+    around = neighbours(
+        np.concatenate([own, others]),
+        clips.pooled[np.concatenate([own, others])],
+        np.concatenate([np.where(guessed, PRIOR_RATE, wrong), np.ones(len(others))]),
+        np.concatenate([np.where(guessed, GUESS, 1.0), np.full(len(others), GUESS)]),
+    )
     found = {
         "kinetics": clips.kinetics[own],
-        "neighbours": neighbour_suspicion(
-            clips.pooled[own], own, clips.pooled[reference], reference, agreement
-        ),
+        "neighbours": neighbour_suspicion(around, clips.pooled[own], own),
         "trainer": clips.trainer[own],
-    }  # fmt: skip
+    }
     names = [name for name in signals if np.isfinite(found[name]).any()]
     scores = normal_scores(np.stack([found[name] for name in names], axis=1))
     return combine(scores, wrong, names), scores
@@ -173,7 +178,7 @@ def rates(clips: TaggedClips) -> list[float]:
 
 
 def areas(worlds: list[TaggedClips]) -> None:
-    """How well each signal, and both combinations, order an action's clips before any decision, and with half decided."""
+    """How well each signal and their combination order an action's clips, before any decision and with half decided."""
 
     def over(suspicion: Callable[[TaggedClips, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> str:
         each = []
