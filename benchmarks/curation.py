@@ -60,9 +60,6 @@ WAYS = (
 PEOPLE = {
     "as assumed": Person(),
     "a glance errs twice as often": Person(glance_error=0.10),
-    "both err twice as often": Person(glance_error=0.10, single_error=0.04),
-    "a glance errs no more than a look": Person(glance_error=0.02, glance_shift=0.45),
-    "errors have nothing to do with the model's": Person(as_model=0.0),
     "clicks of 0.65 s": Person(click_s=0.65),
 }
 

@@ -2,7 +2,8 @@
 
 Seconds: 3.6 for a clip alone is the paper's own pace (2,000 clips in under two hours), 0.6 for a glance at a clip among
 others was set with the task. Marking a tile is pointing and clicking, 1.1 + 2 x 0.1 s, and Enter a key, 0.28 s (the
-keystroke-level model, Card, Moran & Newell 1980); a Shift-click range is two clicks, whatever its length. The next page plays after 1 s.
+keystroke-level model, Card, Moran & Newell 1980); a Shift-click range is two clicks, whatever its length. The next page
+plays after 1 s.
 
 Errors follow signal detection theory (Green & Swets 1966): a clip gives evidence of being wrong, normal with spread 1
 around +-d'/2, and is called wrong above a criterion. Unhurried 2 % of either kind go wrong where both kinds are equally

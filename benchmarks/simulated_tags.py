@@ -2,9 +2,9 @@
 
 Everything here is simulated (wsal.simulation), no video was seen. A clip lasts 6 to 15 s. A good one shows its tag's
 action once or twice. Of the mis-tagged ones 40 % show nothing in particular, 30 % the tag's scenery without the action
-(the golfer talks), 30 % another action. The trainer's scores are those of a real wsal run, trained on simulated videos of
-the same world with THUMOS14's statistics; Kinetics is a linear classifier of RGB means, fitted to 20 trimmed clips of each of 59
-classes, among them our actions as core.actions maps them (Billiards has none, the cricket ones share one).
+(the golfer talks), 30 % another action. The trainer's scores are those of a real wsal run, trained on 200 simulated
+videos of the same world, of THUMOS14's statistics. Kinetics is a linear classifier of RGB means, fitted to 20 trimmed
+clips of each of 58 classes, among them our actions' as core.actions has them (Billiards has none, cricket's are one).
 """
 
 import sys
@@ -33,7 +33,7 @@ CLIPS = 100  # of an action
 RETENTION = 0.15 + 0.74 * np.linspace(0, 1, len(NAMES)) ** 1.5  # 15 to 89 %, mean 45 %, as in the paper
 MISTAGGED = {"nothing": 0.4, "scenery": 0.3, "another": 0.3}
 SHOTS = 20  # clips of a Kinetics class
-STEPS = 2500  # of the trainer
+STEPS = 1200  # of the trainer
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ TOLERANCE = 1e-3  # a probability that moved by less is left as it is
 BATCH = 500  # clips whose features are in memory
 DECIDED_REFERENCE = 1500  # an action's clips are compared with its newest decisions ...
 SAMPLE = 300  # ... some of its clips, decided or not ...
-SAMPLE_OF_OTHERS = 400  # ... and some of all other actions together
+SAMPLE_OF_OTHERS = 200  # ... and some of all other actions together
 GUESS = 0.1  # trust in what nobody has decided, against a decision
 OTHER_KIND = "its features are of another recipe or other streams than most; run plusmv extract again"
 Reference = tuple[Kind | None, Neighbours | None]
@@ -222,7 +222,7 @@ def _reference(
     if not len(there):
         return kind, None
     keys = there.tolist()
-    wrong = [decided[key] if key in decided else PRIOR_RATE if key in own else 1.0 for key in keys]
+    wrong = [decided.get(key, PRIOR_RATE if key in own else 1.0) for key in keys]
     trust = [1.0 if key in decided else GUESS for key in keys]
     return kind, neighbours(there, stacked, np.array(wrong, dtype=float), np.array(trust))
 
