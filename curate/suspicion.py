@@ -120,20 +120,20 @@ def combine(scores: np.ndarray, wrong: np.ndarray, names: Sequence[str]) -> Comb
     return Combination(weights, np.linalg.inv(hessian))
 
 
-def expected_good(combination: Combination, scores: np.ndarray) -> tuple[float, float]:
-    """The expected share of good clips among those given, and the lower 95 % bound of that expectation, (N, S) scores.
+def expected_good(combination: Combination, scores: np.ndarray) -> tuple[float, float, float]:
+    """The expected share of good clips among those given, and that expectation's 90 % interval: (N, S) scores.
 
-    The bound counts how little the decisions so far tell of the regression, not the luck of N clips. None left: 1, 1.
+    Each end is one that the share lies beyond with 5 %. The interval counts how little the decisions so far tell of the
+    regression, not the luck of N clips. None left: 1, 1, 1.
     """
     if not len(scores):
-        return 1.0, 1.0
+        return 1.0, 1.0, 1.0
     p = combination.probability_wrong(scores)
-    share = float(1 - p.mean())
+    share = float(np.clip(1 - p.mean(), 1e-9, 1 - 1e-9))
     slope = (p * (1 - p)) @ _with_one(scores) / len(p)  # of the share, by the weights
-    variance = slope @ combination.covariance @ slope
-    inner = min(max(share, 1e-9), 1 - 1e-9)
-    spread = np.sqrt(variance) / (inner * (1 - inner))  # of its log-odds
-    return share, float(_sigmoid(np.log(inner / (1 - inner)) - ONE_SIDED * spread))
+    spread = np.sqrt(slope @ combination.covariance @ slope) / (share * (1 - share))  # of its log-odds
+    ends = _sigmoid(np.log(share / (1 - share)) + np.array([-1, 1]) * ONE_SIDED * spread)
+    return share, float(ends[0]), float(ends[1])
 
 
 def _with_one(scores: np.ndarray) -> np.ndarray:

@@ -27,3 +27,14 @@ def test_when_to_stop_and_when_to_go_on(catalog, workspace):
     judge(catalog, clips[50:], "GolfSwing", "mistagged")
     with catalog.reading() as session:
         assert stopping(session, golf).words == "every clip is decided"
+
+
+def test_a_rest_that_is_not_worth_a_look(catalog, workspace):
+    clips = fill(catalog, 60, workspace)["GolfSwing"]
+    rank(catalog, workspace)
+    judge(catalog, clips[:50], "GolfSwing", "mistagged")
+    with catalog.reading() as session:
+        stop = stopping(session, action_id(catalog, "GolfSwing"), good=0.8)
+    assert stop.reason == "wrong"
+    assert stop.expected_good < stop.upper < 0.2
+    assert stop.words.startswith("80% of the rest is expected wrong: good are about ")

@@ -110,24 +110,26 @@ def test_choosing_by_suspicion_whom_to_decide_biases_nothing():
     scores, wrong = drawn(6000, 0.4, 1.5)
     decided = scores[:, 0] > 0
     found = combine(scores, np.where(decided, wrong, np.nan), NAMES)
-    share, lower = expected_good(found, scores[~decided])
+    share, lower, upper = expected_good(found, scores[~decided])
     assert share == pytest.approx(1 - wrong[~decided].mean(), abs=0.05)
-    assert lower < share
+    assert lower < share < upper
 
 
-def test_the_bound_holds():
-    """In worlds drawn from the prior itself the share that is good lies below the bound in about 1 of 20."""
-    below = 0
+def test_the_bounds_hold():
+    """In worlds drawn from the prior itself the share that is good lies beyond each bound in about 1 of 20."""
+    below = above = 0
     for seed in range(300):
         draws = np.random.default_rng(seed)
         rate, slope = 1 / (1 + np.exp(-(0.2 + 1.1 * draws.normal()))), 0.6 + 0.5 * draws.normal()
         scores, wrong = drawn(2000, rate, slope, seed)
         scores[:, 1] = 0
         decided = np.arange(2000) < 40
-        _, lower = expected_good(combine(scores, np.where(decided, wrong, np.nan), NAMES), scores[~decided])
+        _, lower, upper = expected_good(combine(scores, np.where(decided, wrong, np.nan), NAMES), scores[~decided])
         below += 1 - wrong[~decided].mean() < lower
+        above += 1 - wrong[~decided].mean() > upper
     assert 3 <= below <= 27
+    assert 3 <= above <= 27
 
 
 def test_nothing_left_is_all_good():
-    assert expected_good(Combination(np.zeros(3), np.eye(3)), np.zeros((0, 2))) == (1.0, 1.0)
+    assert expected_good(Combination(np.zeros(3), np.eye(3)), np.zeros((0, 2))) == (1.0, 1.0, 1.0)
