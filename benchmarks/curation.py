@@ -47,7 +47,7 @@ class Way:
     grid: bool = True
     signals: tuple[str, ...] = ()  # none: as they were crawled
     first: Literal["good", "wrong"] = "good"  # which end of the order comes first
-    stop: bool = False  # by curate.stopping's rule: at a rest that is nearly all wrong, or nearly all good
+    stop: float | None = None  # by curate.stopping's rule: at a rest of which this share is wrong, or good
     doubt: Literal["", "own", "both"] = ""  # looked at alone: where in doubt; only where suspicion disagrees as well
 
 
@@ -56,11 +56,12 @@ WAYS = (
     Way("the paper's way: each alone", grid=False),
     Way("grid only"),
     Way("grid, doubtful tiles alone", doubt="own"),
-    Way("grid + suspicion, no trainer", signals=PRIOR, stop=True, doubt="both"),
-    Way("grid + suspicion", signals=SIGNALS, stop=True, doubt="both"),
-    Way("  without a look at doubtful tiles", signals=SIGNALS, stop=True),
+    Way("grid + suspicion, no trainer", signals=PRIOR, stop=GOOD, doubt="both"),
+    Way("grid + suspicion", signals=SIGNALS, stop=GOOD, doubt="both"),
+    Way("  without a look at doubtful tiles", signals=SIGNALS, stop=GOOD),
     Way("  without the stop rule", signals=SIGNALS, doubt="both"),
-    Way("  most suspicious first", signals=SIGNALS, first="wrong", stop=True, doubt="both"),
+    Way("  stopped at 85 % of the rest", signals=SIGNALS, stop=0.85, doubt="both"),
+    Way("  most suspicious first", signals=SIGNALS, first="wrong", stop=GOOD, doubt="both"),
 )
 PEOPLE = {
     "as assumed": Person(),
@@ -108,8 +109,8 @@ def through_grid(way: Way, clips: TaggedClips, curator: Curator, own: np.ndarray
         if way.signals:
             combination, scores = ranked(way.signals, clips, own, wrong)
             _, lower, upper = expected_good(combination, scores[page])
-            rest = upper <= 1 - GOOD
-            if way.stop and (rest if way.first == "good" else lower >= GOOD):
+            if way.stop is not None and (upper <= 1 - way.stop if way.first == "good" else lower >= way.stop):
+                rest = way.first == "good"  # left, or kept without a look
                 break
             suspicion = combination.probability_wrong(scores)
             page = page[np.argsort(suspicion[page] * (1 if way.first == "good" else -1), kind="stable")]
