@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from statistics import NormalDist
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -29,7 +29,7 @@ def audit_order(sha256: str, action_id: int) -> int:
 def next_to_audit(session: Session, action_id: int, count: int) -> list[int]:
     """Ids of the next clips to audit: they stand as keep under the action, nobody has audited them yet."""
     keeps = Decision.action_id == action_id, Decision.verdict == Verdict.KEEP
-    if session.scalar(select(func.count()).where(*keeps).select_from(Decision)) <= FEW:
+    if session.scalar(select(Decision.id).where(*keeps).offset(FEW).limit(1)) is None:
         kept = select(Clip.id, Clip.sha256).where(Clip.id.in_(select(Decision.clip_id).where(*keeps)), _kept(action_id))
         ordered = sorted(session.execute(kept), key=lambda row: audit_order(row.sha256, action_id))
         return [clip_id for clip_id, _ in ordered[:count]]

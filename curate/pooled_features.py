@@ -1,4 +1,4 @@
-"""One vector a clip for suspicion: its feature file's snippets averaged, and what may be read off them."""
+"""One vector a clip for suspicion: its snippets' mean and spread (an action comes and goes), and what they tell."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ Kind = tuple[str | None, tuple[tuple[str, int], ...]]
 
 @dataclass(frozen=True)
 class Pooled:
-    """The mean over a clip's snippets. Vectors of one kind (recipe, streams, widths) can be compared."""
+    """Over a clip's snippets. Vectors of one kind (recipe, streams, widths) can be compared."""
 
     kind: Kind
-    vector: np.ndarray  # (d,), the streams one after the other
+    vector: np.ndarray  # (d,) means and standard deviations of all streams
     rgb: np.ndarray | None  # (1024,)
     rgb_weights: str | None  # the label of the network that made it
 
@@ -29,8 +29,10 @@ def read_pooled(workspace: Workspace, sha256: str) -> Pooled:
     """Pool a clip's features. Raises Missing where there are none, BadInput for a damaged file."""
     features = read_features([workspace.features], sha256)
     means = {name: features.streams[name].mean(axis=0) for name in sorted(features.streams)}
+    spreads = [features.streams[name].std(axis=0) for name in means]
     kind = (features.recipe, tuple((name, len(mean)) for name, mean in means.items()))
-    return Pooled(kind, np.concatenate(list(means.values())), means.get("rgb"), features.weights.get("rgb"))
+    vector = np.concatenate([*means.values(), *spreads])
+    return Pooled(kind, vector, means.get("rgb"), features.weights.get("rgb"))
 
 
 def commonest_kind(pooled: Iterable[Pooled]) -> Kind | None:

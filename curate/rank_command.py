@@ -23,7 +23,7 @@ def rank(
     ] = None,
     quota: Annotated[int | None, typer.Option(min=1, help="Kept clips wanted of each action.")] = None,
     good: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the rest that must be expected good to stop.")
+        float, typer.Option(min=0, max=1, help="Share of the rest that must be expected good, or wrong, to stop.")
     ] = 0.95,
     actions: Annotated[
         str, typer.Option(help='"thumos14", or a CSV of actions of your own with their Kinetics classes.')
@@ -59,6 +59,7 @@ def _row(ranked: "ActionRank", stop: "Stopping") -> dict:
         "kept": stop.kept,
         "expected_good": stop.expected_good,
         "expected_good_at_least": stop.lower,
+        "expected_good_at_most": stop.upper,
         "stop": stop.reason,
         "words": stop.words,
     }

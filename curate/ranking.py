@@ -23,9 +23,11 @@ from curate.suspicion import (
     PRIOR_RATE,
     SIGNALS,
     Combination,
+    Neighbours,
     combine,
     kinetics_suspicion,
     neighbour_suspicion,
+    neighbours,
     normal_scores,
 )
 from curate.suspicion_rows import (
@@ -43,10 +45,12 @@ from features.classify import KINETICS_CLASSES
 COMBINED = "combined"
 TOLERANCE = 1e-3  # a probability that moved by less is left as it is
 BATCH = 500  # clips whose features are in memory
-DECIDED_REFERENCE = 2000  # an action's newest decisions that neighbours are looked for among ...
-SAMPLE = 300  # ... clips of it that nobody has decided on ...
-SAMPLE_OF_ALL = 6000  # ... and clips of all other actions together
+DECIDED_REFERENCE = 1500  # an action's clips are compared with its newest decisions ...
+SAMPLE = 300  # ... some of its clips, decided or not ...
+SAMPLE_OF_OTHERS = 200  # ... and some of all other actions together
+GUESS = 0.1  # trust in what nobody has decided, against a decision
 OTHER_KIND = "its features are of another recipe or other streams than most; run plusmv extract again"
+Reference = tuple[Kind | None, Neighbours | None]
 Watch = Callable[[Iterable[int], int, str], Iterable[int]]
 GOOD, WRONG = (Verdict.KEEP,), (Verdict.MISTAGGED, Verdict.UNUSABLE)  # a duplicate says nothing of the tag
 
@@ -188,55 +192,49 @@ class _Reader:
         return pooled, failed
 
 
-@dataclass(frozen=True)
-class _Reference:
-    kind: Kind | None
-    ids: np.ndarray
-    vectors: np.ndarray
-    agreement: np.ndarray
+def _samples(reader: _Reader, clips: Mapping[int, np.ndarray]) -> dict[int, Pooled]:
+    """Some clips of every action, the same ones every time."""
+    size = max(1, SAMPLE_OF_OTHERS // max(1, len(clips) - 1))
+    drawn = [clip_id for key in list(clips)[:SAMPLE_OF_OTHERS] for clip_id in _drawn(key, clips[key], size)]
+    pooled: dict[int, Pooled] = {}
+    for batch in batched(drawn, BATCH):
+        pooled |= reader.read(batch)[0]
+    return pooled
 
 
-def _samples(reader: _Reader, clips: Mapping[int, np.ndarray]) -> dict[int, dict[int, Pooled]]:
-    """Some clips of each action, the same ones every time."""
-    size = max(1, min(SAMPLE, SAMPLE_OF_ALL // max(1, len(clips))))
-    found = {}
-    for action_id, ids in clips.items():
-        drawn = np.random.default_rng(action_id).permutation(ids)[:size]
-        found[action_id] = reader.read(drawn.tolist())[0]
-    return found
+def _drawn(action_id: int, ids: np.ndarray, size: int) -> list[int]:
+    return np.random.default_rng(action_id).permutation(ids)[:size].tolist()
 
 
 def _reference(
-    catalog: Catalog, reader: _Reader, action_id: int, ids: np.ndarray, samples: Mapping[int, Mapping[int, Pooled]]
-) -> _Reference:
-    """What neighbours of an action's clips are looked for among."""
+    catalog: Catalog, reader: _Reader, action_id: int, ids: np.ndarray, samples: Mapping[int, Pooled]
+) -> Reference:
+    """What an action's clips are compared with, and which kind of features that is."""
     with catalog.reading() as session:
         verdicts = standing_verdicts(session, action_id)
     decided = {clip_id: _wrong(verdict) for clip_id, verdict in verdicts.items() if verdict != Verdict.DUPLICATE}
-    newest = list(decided)[-DECIDED_REFERENCE:]
-    pooled: dict[int, Pooled] = {}
-    for batch in batched(newest, BATCH):
-        pooled |= reader.read(batch)[0]
     own = set(ids.tolist())
-    for other, sample in samples.items():
-        pooled |= {key: each for key, each in sample.items() if other == action_id or key not in own}
+    pooled = {key: each for key, each in samples.items() if key not in own}
+    for batch in batched([*list(decided)[-DECIDED_REFERENCE:], *_drawn(action_id, ids, SAMPLE)], BATCH):
+        pooled |= reader.read(batch)[0]
     kind = commonest_kind(pooled.values())
     there, stacked = vectors(pooled, kind)
-    agreement = [
-        1 - decided[key] if key in decided else 1 - PRIOR_RATE if key in own else 0.0 for key in there.tolist()
-    ]
-    return _Reference(kind, there, stacked, np.array(agreement, dtype=float))
+    if not len(there):
+        return kind, None
+    keys = there.tolist()
+    wrong = [decided.get(key, PRIOR_RATE if key in own else 1.0) for key in keys]
+    trust = [1.0 if key in decided else GUESS for key in keys]
+    return kind, neighbours(there, stacked, np.array(wrong, dtype=float), np.array(trust))
 
 
 def _signals(
-    pooled: Mapping[int, Pooled], reference: _Reference, classifier: Classifier, classes: Sequence[int]
+    pooled: Mapping[int, Pooled], reference: Reference, classifier: Classifier, classes: Sequence[int]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{signal: (clip ids, scores)} of a batch."""
-    found = {}
-    ids, stacked = vectors(pooled, reference.kind)
-    if len(ids):
-        values = neighbour_suspicion(stacked, ids, reference.vectors, reference.ids, reference.agreement)
-        found["neighbours"] = (ids[np.isfinite(values)], values[np.isfinite(values)])
+    found, (kind, known) = {}, reference
+    ids, stacked = vectors(pooled, kind)
+    if known is not None and len(ids):
+        found["neighbours"] = (ids, neighbour_suspicion(known, stacked, ids))
     if classes:
         ids, logits = classifier.logits(pooled)
         found["kinetics"] = (ids, kinetics_suspicion(logits, classes) if len(ids) else np.zeros(0))

@@ -21,7 +21,7 @@ PRIOR_RATE = 0.55  # of mis-tagged clips: the paper kept 45 % on average ...
 PRIOR_SPREAD = 1.1  # ... and 15 to 89 % of single actions: one sd of the rate's log-odds
 PRIOR_SLOPES = {"kinetics": 0.6, "neighbours": 0.5, "trainer": 0.9}  # together: they err on the same clips
 SLOPE_SPREAD = 0.5
-NEIGHBOURS = 20
+RIDGE = 0.5  # of the neighbours' regression, against similarities of 1
 ONE_SIDED = NormalDist().inv_cdf(0.95)
 
 
@@ -32,32 +32,43 @@ def kinetics_suspicion(logits: np.ndarray, classes: Sequence[int]) -> np.ndarray
     return _log_sum_exp(logits[:, ~ours]) - _log_sum_exp(logits[:, ours])
 
 
-def neighbour_suspicion(
-    features: np.ndarray,
-    ids: np.ndarray,
-    reference: np.ndarray,
-    reference_ids: np.ndarray,
-    agreement: np.ndarray,
-    count: int = NEIGHBOURS,
-) -> np.ndarray:
-    """One minus how far the `count` nearest reference clips agree with the tag, weighted by their nearness -> (N,).
+@dataclass(frozen=True)
+class Neighbours:
+    """What is known around a tag: M reference clips, and how much each pulls at whatever lies near it."""
 
-    features (N, d), reference (M, d): pooled features, compared by cosine around the reference's mean, each dimension
-    by its own spread. agreement (M,) in [0, 1]: 1 kept under the tag, 0 mis-tagged there or found by another tag, the
-    base rate where nobody knows. No clip is its own neighbour: `ids` (N,) and `reference_ids` (M,) tell.
+    ids: np.ndarray  # (M,)
+    middle: np.ndarray  # (d,)
+    spread: np.ndarray  # (d,)
+    directions: np.ndarray  # (M, d)
+    pull: np.ndarray  # (M,)
+    base: float
+    left_out: np.ndarray  # (M,) of each reference clip itself, as told by all others
+
+
+def neighbours(ids: np.ndarray, reference: np.ndarray, wrong: np.ndarray, trust: np.ndarray) -> Neighbours:
+    """Kernel ridge regression by cosine similarity: the nearer a clip, the more it counts, with no number k to choose.
+
+    reference (M, d): pooled features; each dimension is taken around its mean and by its spread. wrong (M,) in [0, 1]:
+    1 mis-tagged, or found by another tag; 0 kept; the base rate where nobody has decided. trust (M,) in (0, 1]: 1 for a
+    decision, less for a guess.
     """
-    if not len(reference):
-        return np.full(len(features), np.nan)
     middle, spread = reference.mean(axis=0), reference.std(axis=0) + 1e-6
-    ours, theirs = _directions((features - middle) / spread), _directions((reference - middle) / spread)
-    nearness = ours @ theirs.T
-    nearness[ids[:, None] == reference_ids] = -np.inf
-    count = min(count, len(reference))
-    nearest = np.argpartition(-nearness, count - 1, axis=1)[:, :count]
-    weight = np.exp(5 * np.take_along_axis(nearness, nearest, axis=1))  # 0 for the clip itself
-    total = weight.sum(axis=1)
-    agreed = (weight * agreement[nearest]).sum(axis=1)
-    return np.where(total > 0, 1 - agreed / np.where(total > 0, total, 1), np.nan)
+    directions = _directions((reference - middle) / spread)
+    base = float((trust * wrong).sum() / trust.sum())
+    inverse = np.linalg.inv(directions @ directions.T + np.diag(RIDGE / trust))
+    pull = inverse @ (wrong - base)
+    return Neighbours(ids, middle, spread, directions, pull, base, wrong - pull / np.diag(inverse))
+
+
+def neighbour_suspicion(found: Neighbours, features: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """How wrong the clips around each one are, itself left out: features (N, d), ids (N,) -> (N,), about 0 to 1."""
+    near = _directions((features - found.middle) / found.spread) @ found.directions.T
+    suspicion = found.base + near @ found.pull
+    place = {clip_id: index for index, clip_id in enumerate(found.ids.tolist())}
+    for index, clip_id in enumerate(ids.tolist()):
+        if clip_id in place:
+            suspicion[index] = found.left_out[place[clip_id]]
+    return suspicion
 
 
 def trainer_suspicion(scores: np.ndarray) -> np.ndarray:
@@ -109,20 +120,20 @@ def combine(scores: np.ndarray, wrong: np.ndarray, names: Sequence[str]) -> Comb
     return Combination(weights, np.linalg.inv(hessian))
 
 
-def expected_good(combination: Combination, scores: np.ndarray) -> tuple[float, float]:
-    """The expected share of good clips among those given, and the lower 95 % bound of that expectation, (N, S) scores.
+def expected_good(combination: Combination, scores: np.ndarray) -> tuple[float, float, float]:
+    """The expected share of good clips among those given, and that expectation's 90 % interval: (N, S) scores.
 
-    The bound counts how little the decisions so far tell of the regression, not the luck of N clips. None left: 1, 1.
+    Each end is one that the share lies beyond with 5 %. The interval counts how little the decisions so far tell of the
+    regression, not the luck of N clips. None left: 1, 1, 1.
     """
     if not len(scores):
-        return 1.0, 1.0
+        return 1.0, 1.0, 1.0
     p = combination.probability_wrong(scores)
-    share = float(1 - p.mean())
+    share = float(np.clip(1 - p.mean(), 1e-9, 1 - 1e-9))
     slope = (p * (1 - p)) @ _with_one(scores) / len(p)  # of the share, by the weights
-    variance = slope @ combination.covariance @ slope
-    inner = min(max(share, 1e-9), 1 - 1e-9)
-    spread = np.sqrt(variance) / (inner * (1 - inner))  # of its log-odds
-    return share, float(_sigmoid(np.log(inner / (1 - inner)) - ONE_SIDED * spread))
+    spread = np.sqrt(slope @ combination.covariance @ slope) / (share * (1 - share))  # of its log-odds
+    ends = _sigmoid(np.log(share / (1 - share)) + np.array([-1, 1]) * ONE_SIDED * spread)
+    return share, float(ends[0]), float(ends[1])
 
 
 def _with_one(scores: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from sqlalchemy import bindparam, delete, exists, func, select, text
+from sqlalchemy import Select, bindparam, delete, exists, func, select, text
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from core.errors import BadInput
 from db.models import Clip, Decision, Post, Sighting, SuspicionScore, UtcDateTime, Verdict, now
@@ -55,26 +56,32 @@ def standing_verdicts(session: Session, action_id: int) -> dict[int, Verdict]:
     columns = (Decision.clip_id, Decision.id, Decision.verdict)
     of_action = live_decisions().where(Decision.action_id == action_id).with_only_columns(*columns)
     of_clip = live_decisions().where(Decision.action_id.is_(None), exists(found)).with_only_columns(*columns)
-    rows = [*session.execute(of_action), *session.execute(of_clip)]
+    rows = [row for found in (of_action, of_clip) for row in zip(*_packed(session, found), strict=True)]
     newest = {clip_id: (decision_id, verdict) for clip_id, decision_id, verdict in sorted(rows, key=lambda row: row[1])}
-    return {clip_id: verdict for clip_id, (_, verdict) in sorted(newest.items(), key=lambda pair: pair[1][0])}
+    in_order = sorted(newest.items(), key=lambda pair: pair[1][0])
+    return {clip_id: Verdict(verdict) for clip_id, (_, verdict) in in_order}
 
 
 def stored_signals(session: Session, action_id: int, signals: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(N,) ids of the clips that have any of these signals, ascending, and (N, S) scores, NaN where one is missing."""
     columns = []
-    # one row of two JSON arrays: a tenth of the time that a row a clip takes
-    together = func.json_agg if session.get_bind().dialect.name == "postgresql" else func.json_group_array
     for signal in signals:
         wanted = (SuspicionScore.action_id == action_id) & (SuspicionScore.signal == signal)
-        packed = select(together(SuspicionScore.clip_id), together(SuspicionScore.score)).where(wanted)
-        row = [json.loads(x) if isinstance(x, str) else x or [] for x in session.execute(packed).one()]
+        row = _packed(session, select(SuspicionScore.clip_id, SuspicionScore.score).where(wanted))
         columns.append((np.array(row[0], dtype=np.int64), np.array(row[1], dtype=float)))
     ids = np.unique(np.concatenate([column[0] for column in columns]))
     scores = np.full((len(ids), len(signals)), np.nan)
     for index, (of_clips, values) in enumerate(columns):
         scores[np.searchsorted(ids, of_clips), index] = values
     return ids, scores
+
+
+def _packed(session: Session, statement: Select) -> list[list]:
+    """A statement's columns as lists, by way of one row of JSON arrays: a tenth of the time that a row a clip takes."""
+    together = func.json_agg if session.get_bind().dialect.name == "postgresql" else func.json_group_array
+    rows = statement.subquery()
+    arrays = session.execute(select(*(together(column, type_=NullType()) for column in rows.c))).one()
+    return [json.loads(array) if isinstance(array, str) else array or [] for array in arrays]
 
 
 def save_scores(session: Session, action_id: int, signal: str, clip_ids: np.ndarray, scores: np.ndarray) -> None:

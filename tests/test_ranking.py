@@ -12,7 +12,6 @@ from core.errors import BadInput
 from core.workspace import Workspace
 from curate.decisions import decide, undo
 from curate.ranking import COMBINED, rank, rerank
-from curate.stopping import stopping
 from curate.suspicion_rows import standing_verdicts
 from db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, SuspicionScore
 from db.queries import save_actions
@@ -208,25 +207,3 @@ def test_kinetics_needs_no_decision(catalog, workspace):
     found = scores(catalog, "kinetics")
     golf_id = action_id(catalog, "GolfSwing")
     assert found[clips[0], golf_id] > found[clips[1], golf_id]
-
-
-def test_stopping(catalog, workspace):
-    clips = fill(catalog, 60, workspace, wrong_every=1)["GolfSwing"]
-    golf = action_id(catalog, "GolfSwing")
-    rank(catalog, workspace)
-    with catalog.reading() as session:
-        before = stopping(session, golf)
-    assert (before.undecided, before.ranked, before.kept, before.reason) == (60, 60, 0, None)
-    assert before.lower < before.expected_good
-    assert before.words.startswith("go on: about ")
-    judge(catalog, clips[:50], "GolfSwing", "keep")
-    with catalog.reading() as session:
-        assert stopping(session, golf, quota=50).words == "quota filled: 50 kept, 50 wanted"
-        assert stopping(session, golf, quota=51).words.endswith("1 more to keep")
-        after = stopping(session, golf, good=0.8)
-        assert (after.reason, after.undecided) == ("good", 10)
-        assert after.lower > 0.8
-        assert stopping(session, golf, good=0.999).reason is None
-    judge(catalog, clips[50:], "GolfSwing", "mistagged")
-    with catalog.reading() as session:
-        assert stopping(session, golf).words == "every clip is decided"
