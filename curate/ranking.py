@@ -91,29 +91,42 @@ def rank(
     if scores is not None:
         save_trainer_scores(catalog, scores, {actions[action_id]: action_id for action_id in clips})
     wanted = [action_id for action_id in actions if action_id in clips and (only is None or action_id in only)]
-    reader = _Reader(catalog, workspace)
+    reader, classifier = _Reader(catalog, workspace), Classifier()
     samples = _samples(reader, clips)
-    classifier = Classifier()
     result = []
     for action_id in wanted:
-        name, ids = actions[action_id], clips[action_id]
-        ranked = ActionRank(name, action_id, len(ids))
-        reference = _reference(catalog, reader, action_id, ids, samples)
-        failures: dict[int, str] = {}
-        for batch in batched(watch(ids.tolist(), len(ids), f"rank {name}"), BATCH):
-            pooled, failed = reader.read(batch)
-            failures |= failed
-            found = _signals(pooled, reference, classifier, known.get(name, ()))
-            with catalog.writing() as session:
-                for signal, (of_clips, values) in found.items():
-                    save_scores(session, action_id, signal, of_clips, values)
-        if not known.get(name):
+        ranked = ActionRank(actions[action_id], action_id, len(clips[action_id]))
+        reference = _reference(catalog, reader, action_id, clips[action_id], samples)
+        classes = known.get(ranked.action, ())
+        failures = _score_clips(reader, ranked, clips[action_id], reference, classifier, classes, watch)
+        if not classes:
             ranked.missing["kinetics"] = "no Kinetics-400 class shows this action"
         elif classifier.label is None:
             ranked.missing["kinetics"] = classifier.why_not
-        _count(ranked, rerank(catalog, action_id), ids, failures)
+        _count(ranked, rerank(catalog, action_id), clips[action_id], failures)
         result.append(ranked)
     return result
+
+
+def _score_clips(
+    reader: "_Reader",
+    ranked: ActionRank,
+    clip_ids: np.ndarray,
+    reference: Reference,
+    classifier: Classifier,
+    classes: Sequence[int],
+    watch: Watch,
+) -> dict[int, str]:
+    """Write the signals of an action's clips that come from features; returns {clip id: why it has none}."""
+    failures: dict[int, str] = {}
+    for batch in batched(watch(clip_ids.tolist(), len(clip_ids), f"rank {ranked.action}"), BATCH):
+        pooled, failed = reader.read(batch)
+        failures |= failed
+        found = _signals(pooled, reference, classifier, classes)
+        with reader.catalog.writing() as session:
+            for signal, (of_clips, values) in found.items():
+                save_scores(session, ranked.action_id, signal, of_clips, values)
+    return failures
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
 from core.errors import BadInput
+from curate.suspicion import trainer_suspicion
 from db.models import Clip, Decision, Post, Sighting, SuspicionScore, UtcDateTime, Verdict, now
 from db.queries import live_decisions
 from db.session import Catalog
@@ -115,7 +116,7 @@ def save_trainer_scores(catalog: Catalog, path: Path, actions: Mapping[str, int]
 
 
 def _save_trainer_batch(session: Session, lines: Iterable[tuple[str, int, float]]) -> int:
-    scores = {(sha256, action_id): -score for sha256, action_id, score in lines}  # higher = more suspicious
+    scores = {(sha256, action_id): score for sha256, action_id, score in lines}
     names = {sha256 for sha256, _ in scores}
     found = (
         select(Clip.sha256, Sighting.action_id, Clip.id)
@@ -130,7 +131,7 @@ def _save_trainer_batch(session: Session, lines: Iterable[tuple[str, int, float]
             by_action.setdefault(action_id, []).append((clip_id, scores[sha256, action_id]))
     for action_id, pairs in by_action.items():
         ids, values = zip(*pairs, strict=True)
-        save_scores(session, action_id, "trainer", np.array(ids), np.array(values))
+        save_scores(session, action_id, "trainer", np.array(ids), trainer_suspicion(np.array(values)))
     return sum(map(len, by_action.values()))
 
 
