@@ -16,7 +16,7 @@ from curate.crawl import Crawl
 from curate.decisions import decide
 from curate.duplicates import find_duplicates
 from curate.export import export_microvideos
-from curate.previews import preview_path
+from curate.previews import preview
 from curate.source_folder import FolderSource
 from curate.takedown import take_down
 from curate.targets import targets_of_tags
@@ -109,7 +109,7 @@ def do_everything(catalog, workspace: Workspace, clips: Path) -> None:
         save_file({"rgb.w": np.zeros(3, np.float32)}, workspace.run(run) / "checkpoint.safetensors", more)
     write_json(workspace.run("mv") / "detections.json", {"results": {content: [], "other": []}})
     with catalog.reading() as session:
-        preview_path(workspace, session.scalar(select(Clip).where(Clip.sha256 == content)))
+        preview(workspace, session.scalar(select(Clip).where(Clip.sha256 == content)))
     assert workspace.preview(content).is_file()
 
 
