@@ -64,11 +64,17 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
     known = _of_request(session, entry.request_id)
     if known:
         return known[0]
-    if entry.undoes is not None:
-        return _undo(session, entry, annotator)
-    if entry.pair is None:
-        raise BadInput("an entry needs a clip, or what it undoes")
-    return _judge(session, entry, entry.pair, annotator, overlap)
+    try:
+        if entry.undoes is not None:
+            return _undo(session, entry, annotator)
+        if entry.pair is None:
+            raise BadInput("an entry needs a clip, or what it undoes")
+        return _judge(session, entry, entry.pair, annotator, overlap)
+    except Refused:
+        known = _of_request(session, entry.request_id)  # sent twice at once, and the other came first (PostgreSQL)
+        if known:
+            return known[0]
+        raise
 
 
 def standing(session: Session, pair: Pair, annotator: str | None = None) -> Decision | None:

@@ -17,6 +17,7 @@ from labeler_ui.connection import Connection, connect
 
 PAGE = 200  # clips of one answer, or entries of one request, at most
 BODY = 1 << 20  # bytes of a request, at most
+LARGEST = 2**63 - 1
 
 
 def json_route(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Request], Response]:
@@ -33,6 +34,8 @@ def json_route(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Req
             return JSONResponse({"error": str(error)}, status_code=403)
         except BadInput as error:
             return JSONResponse({"error": str(error)}, status_code=400)
+        except IntegrityError:  # taken down in the meantime
+            return JSONResponse({"error": "what this is about is not in the catalog any more"}, status_code=409)
         except PlusmvError as error:
             return JSONResponse({"error": str(error)}, status_code=503)
 
@@ -46,12 +49,20 @@ async def _json(request: Request) -> dict[str, Any]:
         if len(body) > BODY:
             raise BadInput("the request is too long")
     try:
-        asked = json.loads(body)
-    except ValueError as error:
+        asked = json.loads(body, parse_int=_whole)
+        json.dumps(asked, ensure_ascii=False, allow_nan=False).encode()  # no catalog takes NaN or half a character
+    except (ValueError, RecursionError) as error:
         raise BadInput("the request is no JSON") from error
     if not isinstance(asked, dict):
         raise BadInput("the request is no JSON object")
     return asked
+
+
+def _whole(digits: str) -> int:
+    number = int(digits)
+    if abs(number) > LARGEST:
+        raise ValueError("a number that no catalog holds")
+    return number
 
 
 def record_each(connection: Connection, asked: dict, record: Callable[[Session, Any], int | None]) -> list[dict]:

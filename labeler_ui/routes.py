@@ -91,9 +91,11 @@ def _asked(connection: Connection, annotator: str, asked: dict) -> Asked:
 
 def _place(sent: Any) -> Place:
     try:
-        return Place(**sent) if sent else Place()
-    except TypeError as error:
-        raise BadInput("not a place that a queue was left at") from error
+        if all(value is None or type(value) in (int, float) for value in (sent or {}).values()):
+            return Place(**sent or {})
+    except (AttributeError, TypeError):
+        pass
+    raise BadInput("not a place that a queue was left at")
 
 
 def _pair(sent: dict) -> Pair:

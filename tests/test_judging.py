@@ -1,6 +1,8 @@
 """Entries from the browser: recorded once, refused where somebody was faster, undone as a whole."""
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -37,6 +39,19 @@ def test_an_entry_sent_twice_is_recorded_once(catalog, pairs):
         with catalog.writing() as session:
             made = record(session, sent, "ann")
             assert (made.verdict, made.seconds, made.how, rows(session)) == ("keep", 1.5, How.GRID, 1)
+
+
+def test_an_entry_sent_twice_at_once_is_not_refused(catalog, pairs):
+    for sent in (first := entry(pairs[0]), entry(undoes=first.request_id)):
+        together = threading.Barrier(4)
+
+        def send(sent=sent, together=together) -> int:
+            together.wait()
+            with catalog.writing() as session:
+                return record(session, sent, "ann").id
+
+        with ThreadPoolExecutor(4) as tabs:
+            assert len({future.result() for future in [tabs.submit(send) for _ in range(4)]}) == 1
 
 
 def test_whoever_comes_second_is_refused(catalog, pairs):

@@ -407,7 +407,13 @@ def test_requests_that_are_none_get_a_reason(workspace):
             answer = get(port, "/labeler/decisions", "POST", body, **shown)
             assert (answer.status, b"error" in answer.read()) == (400, True)
         assert get(port, "/labeler/work", "POST", b"{}" + b" " * (2 << 20), **shown).status == 400
-        assert get(port, "/labeler/work", "POST", b'{"place": {"page": 1}}', **shown).status == 400
+        odd_work = (
+            b'{"place": {"page": 1}}', b'{"place": {"action_id": []}}', b'{"place": {"second_id": "x"}}',
+            b'{"count": NaN}', b'{"count": 1e999}', b'{"action": %d}' % 2**70, b'{"search": "\\ud800"}',
+        )  # fmt: skip
+        for odd in odd_work:
+            assert get(port, "/labeler/work", "POST", odd, **shown).status == 400, odd
+        assert get(port, "/labeler/later", "POST", b'{"clip": 9999, "action": 1}', **shown).status == 409  # taken down
         for odd in (b'{"entries": [1]}', b'{"entries": [{"id": "x"}]}'):
             answer = get(port, "/labeler/decisions", "POST", odd, **shown)
             assert (answer.status, b"refused" in answer.read()) == (200, True)
