@@ -22,7 +22,7 @@ class Review {
     this.feed = new Feed(page, () => this.refresh());
     this.outbox = new Outbox(page, {
       answered: (entry, answer) => this.answered(entry, answer),
-      changed: () => this.tell(),
+      changed: () => this.refresh(),
     });
     const act = (event) => this.key(event);
     act.keys = "kmduszx ";
@@ -31,6 +31,7 @@ class Review {
   }
 
   close() {
+    clearTimeout(this.soon);
     this.unlisten();
     this.clock.close();
     this.feed.closed = this.outbox.closed = true;
@@ -74,30 +75,43 @@ class Review {
   }
 
   refresh() {
+    if (this.card !== this.shown) this.show(this.card);
+    this.soon ??= setTimeout(() => this.settle());
+  }
+
+  show(card) {
+    this.film?.pause();
+    this.shown = card;
+    this.film = card && (this.films.find((film) => film.card?.sha === card.sha) ?? this.fetchNow(card));
+    for (const film of this.films) film.video.classList.toggle("on", film === this.film);
+    this.root.dataset.shown = card?.sha ?? "";
+    this.clock.lap();
+    this.film?.play(this.speed);
+  }
+
+  fetchNow(card) {
+    const film = this.films.find((each) => each !== this.film) ?? this.films[0];
+    film.load(card);
+    return film;
+  }
+
+  // What a key need not wait for: films of the clips after the next one, words, counts.
+  settle() {
+    this.soon = null;
     const cards = this.feed.cards;
     const wanted = cards.slice(0, FILMS);
     const free = this.films.filter((film) => !wanted.some((card) => card.sha === film.card?.sha));
     for (const card of wanted) {
       if (!this.films.some((film) => film.card?.sha === card.sha)) free.shift()?.load(card);
     }
-    if (this.card !== this.shown) this.show(this.card);
     const film = this.film;
     this.why.textContent = !this.card ? "" : film?.note || (film?.video.readyState >= 2 ? "" : "Loading ...");
     this.why.classList.toggle("over", Boolean(film?.note) && !film.failed);
+    this.buttons.forEach((button) => (button.disabled = !this.card));
+    if (this.card && this.card !== this.described) this.describe(this.card);
+    this.described = this.card;
     if (cards.length < FEW) this.feed.fill(AHEAD);
     this.tell();
-  }
-
-  show(card) {
-    this.film?.pause();
-    this.shown = card;
-    this.film = this.films.find((film) => card && film.card?.sha === card.sha);
-    for (const film of this.films) film.video.classList.toggle("on", film === this.film);
-    this.root.dataset.shown = card?.sha ?? "";
-    this.clock.lap();
-    this.film?.play(this.speed);
-    this.buttons.forEach((button) => (button.disabled = !card));
-    if (card) this.describe(card);
   }
 
   describe(card) {
