@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from core.workspace import Workspace
+from db.models import CrawlRun, Post, Sighting
+from db.session import open_catalog
 from labeler_ui import access
 from tests.conftest import ROOT
 from tests.test_labeler import fill_workspace, judged
@@ -192,6 +194,30 @@ def test_the_right_action_is_named_by_typing_and_undone_with_the_rest(browser, w
         page.press("z")
         page.acknowledged()
         assert [verdict for _, verdict in judged(workspace)][3:] == ["undo"] * 3
+        page.tab.close()
+
+
+def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(browser, workspace):
+    with open_catalog(workspace).writing() as session:
+        run, post = CrawlRun(source="folder", tag="dive", action_id=2), session.get_one(Post, 2)
+        session.add(run)
+        session.flush()
+        session.add(Sighting(post_id=post.id, action_id=2, tag="dive", run_id=run.id))
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        twice = page.shown()  # Dive comes first
+        page.press("d")
+        for _ in range(39):
+            page.press("k")
+        page.acknowledged()
+        assert page.shown() == page.text(".toast") == ""
+        rows = decided(workspace)
+        assert (rows[0], len(rows)) == ((twice, "duplicate"), 40)
+        for _ in range(40):
+            page.press("z")
+        for _ in range(40):  # nothing is said of the clip as a whole any more
+            page.press("k")
+        wait_until(lambda: page.shown() == twice, "the clip comes under its other action too")
         page.tab.close()
 
 

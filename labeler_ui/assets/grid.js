@@ -216,6 +216,7 @@ class Grid {
       ask(this.page, "labeler/later", { clip, action }).catch(() => {});
       return null;
     }
+    if (OF_THE_CLIP.includes(tile.mark)) this.feed.drop(clip);
     const how = tile.mark ? "marked in grid" : "accepted in grid";
     return this.outbox.add({ clip, action, verdict: tile.mark ?? "keep", how, seconds });
   }
@@ -229,7 +230,7 @@ class Grid {
     waiting.forEach((tile) => tile.film.clear());
     this.coming = [];
     this.tiles = page.map(({ card, mark }, index) => {
-      this.feed.known.add(keyOf(card));
+      this.feed.hold(card);
       const tile = new Tile(card, index + 1, () => this.tell());
       tile.set(mark);
       return tile;
