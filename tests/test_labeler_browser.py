@@ -399,6 +399,45 @@ def test_grid_only_the_wrong_ones_are_touched(browser, workspace):
         page.tab.close()
 
 
+def test_enter_belongs_to_a_link_that_was_reached_by_tab(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port, "grid")
+        time.sleep(0.8)
+        while page.tab.evaluate("document.activeElement.innerText") != "Review":
+            page.tab.keyboard.press("Tab")
+        page.tab.keyboard.press("Enter")
+        page.tab.get_by_role("button", name="Keep").wait_for()
+        assert judged(workspace) == []
+        page.tab.get_by_role("link", name="Grid").click()  # and keeps the focus of the click
+        page.tab.locator("figure").first.wait_for()
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: len(judged(workspace)) == 24, "the page is accepted")
+        page.tab.close()
+
+
+def test_marks_of_the_page_after_it_outlive_an_undo(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port, "grid")
+        first, wrong = page.page(), page.tab.locator("figure[data-mark=mistagged]")
+        page.tab.keyboard.press("5")
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: page.page() != first, "the next page shows")
+        page.tab.keyboard.press("i")
+        assert wrong.count() == 16
+        page.tab.keyboard.press("z")
+        wait_until(lambda: page.page() == first and wrong.count() == 1, "the first page is back")
+        page.acknowledged()
+        page.tab.reload()
+        page.ready()
+        wait_until(lambda: page.page() == first and wrong.count() == 1, "also after a reload")
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: page.page() != first and wrong.count() == 16, "and so is the second")
+        page.tab.close()
+
+
 def test_files_are_sent_by_content_address_to_the_page_alone_and_only_here(workspace):
     media = next(path for path in (workspace.home / "media").rglob("*.mp4"))
     whole = media.read_bytes()

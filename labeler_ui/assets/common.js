@@ -237,10 +237,15 @@ class Film {
   }
 }
 
-// Keys go to the page unless somebody types into a field; a held key counts once.
+// Keys go to the page unless somebody types into a field; a held key counts once. Enter and space belong to a link or a
+// button that was reached by Tab, not to one that kept the focus of a click.
 function listen(act) {
+  let tabbed = false;
+  const clicked = () => (tabbed = false);
   const heard = (event) => {
     const target = event.composedPath()[0];
+    if (event.key === "Tab") tabbed = true;
+    if (tabbed && ["Enter", " "].includes(event.key) && target.closest?.("a, button")) return;
     const typing = target.isContentEditable || target.matches?.("input, textarea, select, [role=combobox], [role=option]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = event.repeat ? act.keys.includes(event.key) : act(event);
@@ -250,7 +255,11 @@ function listen(act) {
     }
   };
   document.addEventListener("keydown", heard, true);
-  return () => document.removeEventListener("keydown", heard, true);
+  document.addEventListener("pointerdown", clicked, true);
+  return () => {
+    document.removeEventListener("keydown", heard, true);
+    document.removeEventListener("pointerdown", clicked, true);
+  };
 }
 
 const once = (act) => (event) => event.detail > 1 || act(event); // a double click counts once
