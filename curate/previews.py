@@ -75,6 +75,7 @@ def _preview(workspace: Workspace, sha256: str, suffix: str) -> Path:
         media = _media(workspace, sha256, suffix)
         with atomic_path(made) as part:
             _encode(media, part)
+            _media(workspace, sha256, suffix)  # taken down meanwhile: nothing of it may stay
     return made
 
 
