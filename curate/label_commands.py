@@ -48,11 +48,12 @@ def label(
         return
     if address not in LOOPBACK and passwords is None:
         raise Refused(f"whoever reaches {address} could decide: give --passwords FILE, made with --set-password NAME")
-    if passwords is not None:
-        from curate.passwords import people
+    from curate.passwords import checked_name, people
 
-        if not people(passwords):
-            raise BadInput(f"nobody is in {passwords}: add somebody with --set-password NAME")
+    if annotator:
+        annotator = checked_name(annotator)
+    if passwords is not None and not people(passwords):
+        raise BadInput(f"nobody is in {passwords}: add somebody with --set-password NAME")
     environment = os.environ | {"PLUSMV_HOME": str(home.resolve()), "PLUSMV_OVERLAP": str(overlap)}
     environment |= {"PLUSMV_DB": db} if db else {}
     environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}

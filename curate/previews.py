@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from core.errors import BadInput, Missing
 from core.workers import Outcome, map_unordered
-from core.workspace import Workspace, atomic_path
+from core.workspace import Workspace, atomic_path, remove_stale_parts
 from db.models import Clip, FileState
 from db.session import Catalog
 from features.decode import probe, sample_frames
@@ -50,6 +50,7 @@ def still(workspace: Workspace, clip: Clip) -> bytes:
 
 def make_previews(catalog: Catalog, workspace: Workspace, workers: int | None) -> tuple[int, int, Iterator[Outcome]]:
     """Make all that are lacking, ahead of the grid: (how many clips, how many have one, outcomes of the rest)."""
+    remove_stale_parts(workspace.home / "previews")
     with catalog.reading() as session:
         clips = session.execute(select(Clip.sha256, Clip.suffix).where(Clip.state == FileState.DONE)).all()
     tasks = [tuple(clip) for clip in clips if not workspace.preview(clip.sha256).is_file()]
@@ -75,6 +76,7 @@ def _preview(workspace: Workspace, sha256: str, suffix: str) -> Path:
         media = _media(workspace, sha256, suffix)
         with atomic_path(made) as part:
             _encode(media, part)
+            _media(workspace, sha256, suffix)  # taken down meanwhile: nothing of it may stay
     return made
 
 

@@ -13,15 +13,18 @@ from starlette.requests import Request
 
 from core.errors import Refused
 from core.workspace import Workspace
-from curate.passwords import people
+from curate.passwords import checked_name, people
 
 HEADER = "X-Plusmv-Pass"
 
 
 def default_annotator() -> str:
-    """PLUSMV_ANNOTATOR, else the login name."""
+    """PLUSMV_ANNOTATOR, else the login name. Raises BadInput for a name that no decision can be kept under."""
+    named = os.environ.get("PLUSMV_ANNOTATOR")
+    if named:
+        return checked_name(named)
     try:
-        return os.environ.get("PLUSMV_ANNOTATOR") or getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in containers
         return "curator"
 

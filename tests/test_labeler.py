@@ -97,6 +97,13 @@ def test_where_there_is_nothing_to_label_the_page_names_the_next_command(tmp_pat
     assert not (tmp_path / "none").exists()
 
 
+def test_the_annotator_is_called_as_decisions_will_be(workspace, monkeypatch):
+    monkeypatch.setenv("PLUSMV_ANNOTATOR", "  ann ")
+    assert access.default_annotator() == "ann"
+    monkeypatch.setenv("PLUSMV_ANNOTATOR", " ")
+    assert "your name must be" in open_page().error[0].value
+
+
 def test_somebody_else_may_say_who_they_are(workspace):
     page = open_page()
     page.sidebar.button[0].click().run()

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from core.workspace import Workspace
+from db.models import CrawlRun, Post, Sighting
+from db.session import open_catalog
 from labeler_ui import access
 from tests.conftest import ROOT
 from tests.test_labeler import fill_workspace, judged
@@ -195,6 +197,30 @@ def test_the_right_action_is_named_by_typing_and_undone_with_the_rest(browser, w
         page.tab.close()
 
 
+def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(browser, workspace):
+    with open_catalog(workspace).writing() as session:
+        run, post = CrawlRun(source="folder", tag="dive", action_id=2), session.get_one(Post, 2)
+        session.add(run)
+        session.flush()
+        session.add(Sighting(post_id=post.id, action_id=2, tag="dive", run_id=run.id))
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        twice = page.shown()  # Dive comes first
+        page.press("d")
+        for _ in range(39):
+            page.press("k")
+        page.acknowledged()
+        assert page.shown() == page.text(".toast") == ""
+        rows = decided(workspace)
+        assert (rows[0], len(rows)) == ((twice, "duplicate"), 40)
+        for _ in range(40):
+            page.press("z")
+        for _ in range(40):  # nothing is said of the clip as a whole any more
+            page.press("k")
+        wait_until(lambda: page.shown() == twice, "the clip comes under its other action too")
+        page.tab.close()
+
+
 def test_where_one_was_after_a_reload_and_what_was_put_off_comes_last(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
@@ -370,6 +396,45 @@ def test_grid_only_the_wrong_ones_are_touched(browser, workspace):
         page.acknowledged()
         assert [verdict for _, verdict in judged(workspace)][24:] == ["undo"] * 24
         assert page.tab.locator("figure[data-mark=mistagged]").count() == 4
+        page.tab.close()
+
+
+def test_enter_belongs_to_a_link_that_was_reached_by_tab(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port, "grid")
+        time.sleep(0.8)
+        while page.tab.evaluate("document.activeElement.innerText") != "Review":
+            page.tab.keyboard.press("Tab")
+        page.tab.keyboard.press("Enter")
+        page.tab.get_by_role("button", name="Keep").wait_for()
+        assert judged(workspace) == []
+        page.tab.get_by_role("link", name="Grid").click()  # and keeps the focus of the click
+        page.tab.locator("figure").first.wait_for()
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: len(judged(workspace)) == 24, "the page is accepted")
+        page.tab.close()
+
+
+def test_marks_of_the_page_after_it_outlive_an_undo(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port, "grid")
+        first, wrong = page.page(), page.tab.locator("figure[data-mark=mistagged]")
+        page.tab.keyboard.press("5")
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: page.page() != first, "the next page shows")
+        page.tab.keyboard.press("i")
+        assert wrong.count() == 16
+        page.tab.keyboard.press("z")
+        wait_until(lambda: page.page() == first and wrong.count() == 1, "the first page is back")
+        page.acknowledged()
+        page.tab.reload()
+        page.ready()
+        wait_until(lambda: page.page() == first and wrong.count() == 1, "also after a reload")
+        time.sleep(0.8)
+        page.tab.keyboard.press("Enter")
+        wait_until(lambda: page.page() != first and wrong.count() == 16, "and so is the second")
         page.tab.close()
 
 

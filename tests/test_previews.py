@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import BadInput, Missing
 from core.workspace import Workspace, sha256_of
+from curate import previews
 from curate.media import inspect
 from curate.previews import playable
 from db.models import Clip, FileState
@@ -74,3 +75,16 @@ def test_media_that_cannot_be_shown(tmp_path):
     media.unlink()
     with pytest.raises(Missing, match="crawl it again"):
         playable(workspace, clip)
+
+
+def test_nothing_is_made_of_what_is_taken_down_meanwhile(tmp_path, monkeypatch):
+    workspace, clip = stored(tmp_path, make_video(tmp_path / "a.mkv", seconds=1))
+
+    def encode_slowly(media, target, encode=previews._encode):
+        encode(media, target)
+        media.unlink()
+
+    monkeypatch.setattr(previews, "_encode", encode_slowly)
+    with pytest.raises(Missing):
+        previews.preview(workspace, clip)
+    assert list(workspace.preview(clip.sha256).parent.iterdir()) == []

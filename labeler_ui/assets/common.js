@@ -2,6 +2,7 @@
 
 const address = (path) => new URL(path, document.baseURI).href;
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const OF_THE_CLIP = ["duplicate", "unusable"]; // whatever the action
 const keyOf = (card) => `${card.clip}:${card.action}`;
 
 function make(tag, words = {}, ...inside) {
@@ -85,7 +86,8 @@ class Outbox {
 // The clips to come, of what the page's filter asks for. A pair is shown once, whatever the server sends again.
 class Feed {
   constructor(page, changed) {
-    Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), loading: false, ended: false, again: 0 });
+    Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), gone: new Set() });
+    Object.assign(this, { loading: false, ended: false, again: 0 });
     this.progress = this.trouble = null;
     this.recent = [];
     this.references = {}; // of actions: where two pictures are
@@ -99,7 +101,7 @@ class Feed {
       const held = this.page.filter.mode === "audit" ? this.cards.length : 0; // that list begins with what is held
       const body = { ...this.page.filter, count: wanted + held, place: this.place, previews: Boolean(this.page.size) };
       const told = await ask(this.page, "labeler/work", body);
-      const fresh = told.cards.filter((card) => !this.known.has(keyOf(card)));
+      const fresh = told.cards.filter((card) => !this.known.has(keyOf(card)) && !this.gone.has(card.clip));
       fresh.forEach((card) => this.known.add(keyOf(card)));
       this.cards.push(...fresh);
       this.ended = !fresh.length && !this.place;
@@ -120,6 +122,19 @@ class Feed {
   later(milliseconds) {
     this.again = performance.now() + milliseconds;
     setTimeout(() => this.closed || this.changed(), milliseconds + 10);
+  }
+
+  // A verdict on the clip as a whole: under its other actions there is nothing left to ask.
+  drop(clip) {
+    this.gone.add(clip);
+    this.cards.filter((card) => card.clip === clip).forEach((card) => this.known.delete(keyOf(card)));
+    this.cards = this.cards.filter((card) => card.clip !== clip);
+  }
+
+  // Back on screen.
+  hold(card) {
+    this.known.add(keyOf(card));
+    this.gone.delete(card.clip);
   }
 
   giveBack(card) {
@@ -222,10 +237,15 @@ class Film {
   }
 }
 
-// Keys go to the page unless somebody types into a field; a held key counts once.
+// Keys go to the page unless somebody types into a field; a held key counts once. Enter and space belong to a link or a
+// button that was reached by Tab, not to one that kept the focus of a click.
 function listen(act) {
+  let tabbed = false;
+  const clicked = () => (tabbed = false);
   const heard = (event) => {
     const target = event.composedPath()[0];
+    if (event.key === "Tab") tabbed = true;
+    if (tabbed && ["Enter", " "].includes(event.key) && target.closest?.("a, button")) return;
     const typing = target.isContentEditable || target.matches?.("input, textarea, select, [role=combobox], [role=option]");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = event.repeat ? act.keys.includes(event.key) : act(event);
@@ -235,7 +255,11 @@ function listen(act) {
     }
   };
   document.addEventListener("keydown", heard, true);
-  return () => document.removeEventListener("keydown", heard, true);
+  document.addEventListener("pointerdown", clicked, true);
+  return () => {
+    document.removeEventListener("keydown", heard, true);
+    document.removeEventListener("pointerdown", clicked, true);
+  };
 }
 
 const once = (act) => (event) => event.detail > 1 || act(event); // a double click counts once

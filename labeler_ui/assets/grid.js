@@ -4,6 +4,15 @@ const MARKS = { m: "mistagged", d: "duplicate", u: "unusable", s: "later" };
 const LOOK_MS = 700; // a page is not accepted sooner after it appeared: that is a second press of the last Enter
 const TYPING_MS = 700; // between the two digits of a number
 
+// Marks of pages that are not accepted: they outlive a reload, an undo and another choice of clips.
+const keptMarks = () => JSON.parse(sessionStorage.getItem("plusmv marks") ?? "{}");
+
+function keepMarks(marks) {
+  const changed = { ...keptMarks(), ...Object.fromEntries(marks) };
+  const kept = Object.entries(changed).filter(([, mark]) => mark);
+  sessionStorage.setItem("plusmv marks", JSON.stringify(Object.fromEntries(kept)));
+}
+
 class Tile {
   constructor(card, number, changed) {
     Object.assign(this, { card, number, mark: null, seen: false });
@@ -104,7 +113,7 @@ class Grid {
   }
 
   lay() {
-    const kept = JSON.parse(sessionStorage.getItem("plusmv marks") ?? "{}"); // a reload in the middle of a page
+    const kept = keptMarks();
     this.tiles.forEach((tile, index) => {
       tile.number = index + 1;
       tile.element.querySelector("kbd").textContent = index + 1;
@@ -191,8 +200,7 @@ class Grid {
   }
 
   remember() {
-    const marks = this.tiles.filter((tile) => tile.mark).map((tile) => [keyOf(tile.card), tile.mark]);
-    sessionStorage.setItem("plusmv marks", JSON.stringify(Object.fromEntries(marks)));
+    keepMarks(this.tiles.map((tile) => [keyOf(tile.card), tile.mark]));
     this.tell();
   }
 
@@ -204,7 +212,7 @@ class Grid {
     if (performance.now() - this.shownAt < LOOK_MS) return this.note("that press came too quickly: look at this page first");
     const seconds = Math.round((this.clock.lap() / this.tiles.length) * 1000) / 1000;
     this.accepted.push(this.tiles.map((tile) => ({ card: tile.card, mark: tile.mark, id: this.send(tile, seconds) })));
-    sessionStorage.removeItem("plusmv marks");
+    keepMarks(this.tiles.map((tile) => [keyOf(tile.card), null]));
     if (this.feed.progress) this.feed.progress.decided += this.tiles.filter((tile) => tile.mark !== "later").length;
     this.turn();
   }
@@ -216,6 +224,7 @@ class Grid {
       ask(this.page, "labeler/later", { clip, action }).catch(() => {});
       return null;
     }
+    if (OF_THE_CLIP.includes(tile.mark)) this.feed.drop(clip);
     const how = tile.mark ? "marked in grid" : "accepted in grid";
     return this.outbox.add({ clip, action, verdict: tile.mark ?? "keep", how, seconds });
   }
@@ -229,13 +238,14 @@ class Grid {
     waiting.forEach((tile) => tile.film.clear());
     this.coming = [];
     this.tiles = page.map(({ card, mark }, index) => {
-      this.feed.known.add(keyOf(card));
+      this.feed.hold(card);
       const tile = new Tile(card, index + 1, () => this.tell());
       tile.set(mark);
       return tile;
     });
     if (this.feed.progress) this.feed.progress.decided -= page.filter(({ id }) => id).length;
     this.watch.disconnect();
+    this.remember();
     this.lay();
     this.prepare();
   }

@@ -200,6 +200,7 @@ class Review {
     this.made.push({ card, id, verdict });
     this.count(1);
     this.feed.cards.shift();
+    if (OF_THE_CLIP.includes(verdict)) this.feed.drop(clip);
     this.refresh();
   }
 
@@ -210,9 +211,9 @@ class Review {
     this.outbox.add({ undo: row ? row.id : older.decision });
     if (row) this.made.splice(this.made.indexOf(row), 1);
     else older.gone = true;
-    const { clip, action, ...rest } = (row ?? older).card;
-    this.feed.known.add(keyOf({ clip, action }));
-    this.feed.cards.unshift({ ...rest, clip, action, revises: undefined, verdict: undefined });
+    const { card } = row ?? older;
+    this.feed.hold(card);
+    this.feed.cards.unshift({ ...card, revises: undefined, verdict: undefined });
     this.count(-1);
     this.refresh();
   }
