@@ -5,12 +5,36 @@ PLUSMV_HOME names the workspace (default ./plusmv-data), PLUSMV_DB a catalog els
 people judge. Streamlit recognises the `st.App` below and serves its routes beside the pages.
 """
 
+import contextlib
+import importlib
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import streamlit as st
 
+from core.errors import PlusmvError
+from labeler_ui.connection import connect
 from labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
 from labeler_ui.duplicate_routes import DUPLICATE_ROUTES
 from labeler_ui.routes import ROUTES
 
-app = st.App(Path(__file__).with_name("main_page.py"), routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES])
+
+@contextlib.asynccontextmanager
+async def _warm(_app: st.App) -> AsyncIterator[None]:
+    """What the first page needs is loaded before somebody asks for it."""
+    threading.Thread(target=_load, daemon=True).start()
+    yield
+
+
+def _load() -> None:
+    importlib.import_module("labeler_ui.review_page")
+    with contextlib.suppress(PlusmvError):  # the page says it
+        connect()
+
+
+app = st.App(
+    Path(__file__).with_name("main_page.py"),
+    routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES],
+    lifespan=_warm,
+)
