@@ -279,7 +279,7 @@ def test_a_locked_catalog_is_waited_for(browser, workspace):
             writer.execute("BEGIN IMMEDIATE")
             for _ in range(4):
                 page.press("k")
-            assert "4 decisions pending" in page.text(".pending")
+            wait_until(lambda: "4 decisions pending" in page.text(".pending"), "what waits is shown")
             time.sleep(1)
         page.acknowledged()
         assert judged(workspace) == [(clip, "keep") for clip in range(1, 5)]

@@ -247,6 +247,7 @@ function listen(act) {
     if (event.key === "Tab") tabbed = true;
     if (tabbed && ["Enter", " "].includes(event.key) && target.closest?.("a, button")) return;
     const typing = target.isContentEditable || target.matches?.("input, textarea, select, [role=combobox], [role=option]");
+    if (typing && target.getRootNode() instanceof ShadowRoot) event.stopPropagation(); // Streamlit would take r and c
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = event.repeat ? act.keys.includes(event.key) : act(event);
     if (taken) {

@@ -11,6 +11,9 @@ const VERDICTS = [
 ];
 const REASONS = ["broken", "a still picture", "nothing can be made out", "people who should not be in a data set"];
 const SPEEDS = [1, 1.5, 2];
+const OFFERED = 8; // choices shown while somebody types
+
+const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 
 class Review {
   constructor(root, page) {
@@ -265,7 +268,6 @@ class Review {
   }
 
   named(typed) {
-    const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
     const all = Object.entries(this.page.actions).filter(([, action]) => typed && plain(action.name).includes(plain(typed)));
     const first = all.find(([, action]) => plain(action.name) === plain(typed))
       ?? all.find(([, action]) => plain(action.name).startsWith(plain(typed))) ?? all[0];
@@ -282,10 +284,17 @@ class Review {
   type(asked, choices, act) {
     const card = this.card;
     if (!card) return;
-    const list = make("datalist", { id: "plusmv-choices" }, ...choices.map((value) => make("option", { value })));
     const input = make("input", { autocomplete: "off" });
-    input.setAttribute("list", list.id);
-    const form = make("form", {}, make("label", { textContent: asked }, input), list);
+    const matching = make("div", { className: "bar" });
+    const form = make("form", {}, make("label", { textContent: asked }, input), matching);
+    const offer = () => matching.replaceChildren(...choices.filter((choice) => plain(choice).includes(plain(input.value)))
+      .slice(0, OFFERED).map((choice) => {
+        const button = make("button", { type: "button", textContent: choice });
+        button.addEventListener("click", () => { input.value = choice; form.requestSubmit(); });
+        return button;
+      }));
+    input.addEventListener("input", offer);
+    offer();
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (act(card, input.value.trim())) this.box.close();
