@@ -287,6 +287,11 @@ class Review {
     const input = make("input", { autocomplete: "off" });
     const matching = make("div", { className: "bar" });
     const form = make("form", {}, make("label", { textContent: asked }, input), matching);
+    const leave = () => {
+      input.blur(); // a closed dialog keeps the focus for a moment, and with it the next key
+      this.box.close();
+    };
+    this.box.oncancel = () => input.blur();
     const offer = () => matching.replaceChildren(...choices.filter((choice) => plain(choice).includes(plain(input.value)))
       .slice(0, OFFERED).map((choice) => {
         const button = make("button", { type: "button", textContent: choice });
@@ -297,7 +302,7 @@ class Review {
     offer();
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (act(card, input.value.trim())) this.box.close();
+      if (act(card, input.value.trim())) leave();
     });
     this.box.replaceChildren(form);
     this.box.showModal();
