@@ -5,9 +5,9 @@ PLUSMV_HOME names the workspace (default ./plusmv-data), PLUSMV_DB a catalog els
 people judge. Streamlit recognises the `st.App` below and serves its routes beside the pages.
 """
 
+import asyncio
 import contextlib
 import importlib
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from labeler_ui.routes import ROUTES
 
 @contextlib.asynccontextmanager
 async def _warm(_app: st.App) -> AsyncIterator[None]:
-    """What the first page needs is loaded before somebody asks for it."""
-    threading.Thread(target=_load, daemon=True).start()
+    """What the first page needs is loaded before the server answers."""
+    await asyncio.to_thread(_load)
     yield
 
 
