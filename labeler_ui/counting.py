@@ -15,7 +15,7 @@ class Counting:
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self._latest = Latest[Counts](self._count)
+        self._latest = Latest[Counts](self._count, patience_s=0.05)  # a first page waits for no count
 
     def of(self, action_id: int | None) -> tuple[int, int] | None:
         """(clips decided, clips) of an action, or of all; None while they are counted for the first time."""
