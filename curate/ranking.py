@@ -38,11 +38,11 @@ from curate.suspicion_rows import (
     standing_verdicts,
     stored_signals,
 )
+from curate.work import COMBINED
 from db.models import Action, Clip, FeatureFile, FileState, Verdict
 from db.session import Catalog
 from features.classify import KINETICS_CLASSES
 
-COMBINED = "combined"
 TOLERANCE = 1e-3  # a probability that moved by less is left as it is
 BATCH = 500  # clips whose features are in memory
 DECIDED_REFERENCE = 1500  # an action's clips are compared with its newest decisions ...

@@ -265,6 +265,25 @@ function listen(act) {
 
 const once = (act) => (event) => event.detail > 1 || act(event); // a double click counts once
 
+function keyButton(label, key, meaning, act, first = false) {
+  const made = make("button", { title: `${meaning} (${key})`, className: first ? "first" : "" },
+    make("span", { textContent: label }), make("kbd", { textContent: key }));
+  made.addEventListener("click", once((event) => { act(event); made.blur(); }));
+  return made;
+}
+
+// What a page has to say, for a while.
+function makeToast() {
+  const toast = make("div", { className: "toast", role: "status" });
+  let fading;
+  toast.say = (words) => {
+    toast.textContent = words;
+    clearTimeout(fading);
+    fading = setTimeout(() => (toast.textContent = ""), 6000);
+  };
+  return toast;
+}
+
 function letIn(page) {
   document.cookie = `${page.cookie}=${page.pass}; path=/; SameSite=Strict`;
 }

@@ -14,7 +14,7 @@ class Contradictions {
     this.clock = new Clock();
     this.outbox = new Outbox(page, {
       answered: (entry, answer) => {
-        if (answer.state === "refused") this.note(answer.reason);
+        if (answer.state === "refused") this.toast.say(answer.reason);
         if (entry.id === this.older) this.restart();
       },
       changed: () => this.tell(),
@@ -34,29 +34,23 @@ class Contradictions {
 
   draw() {
     const part = (name, ...inside) => (this[name] = make("div", { className: name }, ...inside));
-    const record = this.button("Record", "Enter", "the chosen actions are right, the others wrong", () => this.record());
+    const record = keyButton("Record", "Enter", "the chosen actions are right, the others wrong", () => this.record());
     record.className = "first";
     this.buttons = [record,
-      this.button("All", "a", "all of them are right", () => this.choose(() => true)),
-      this.button("None", "0", "none of them is right", () => this.choose(() => false)),
-      this.button("Unusable", "u", "broken, a still picture, nothing can be made out", () => this.answer({ unusable: true })),
-      this.button("Later", "s", "put it off to the end", () => this.later())];
-    this.undoButton = this.button("Undo", "z", "take back the last answer; again for the one before", () => this.undo());
+      keyButton("All", "a", "all of them are right", () => this.choose(() => true)),
+      keyButton("None", "0", "none of them is right", () => this.choose(() => false)),
+      keyButton("Unusable", "u", "broken, a still picture, nothing can be made out", () => this.answer({ unusable: true })),
+      keyButton("Later", "s", "put it off to the end", () => this.later())];
+    this.undoButton = keyButton("Undo", "z", "take back the last answer; again for the one before", () => this.undo());
     part("why");
     part("stage", this.why);
     part("question");
     part("choices");
     part("bar", ...this.buttons, this.undoButton);
     part("pending").role = "status";
-    part("toast").role = "status";
+    this.toast = makeToast();
     const side = make("div", { className: "side" }, this.question, this.choices);
     this.root.append(make("div", { className: "main" }, this.stage, this.bar, this.pending), side, this.toast);
-  }
-
-  button(label, key, meaning, act) {
-    const made = make("button", { title: `${meaning} (${key})` }, make("span", { textContent: label }), make("kbd", { textContent: key }));
-    made.addEventListener("click", once(() => { act(); made.blur(); }));
-    return made;
   }
 
   // The cases to come
@@ -170,8 +164,8 @@ class Contradictions {
 
   record() {
     if (!this.case) return;
-    if (performance.now() - this.shownAt < LOOK_MS) return this.note("that press came too quickly: look at this clip first");
-    if (!this.touched) return this.note("say with the numbers which are right, or 0 for none");
+    if (performance.now() - this.shownAt < LOOK_MS) return this.toast.say("that press came too quickly: look at this clip first");
+    if (!this.touched) return this.toast.say("say with the numbers which are right, or 0 for none");
     const actions = this.case.choices.map(({ action }) => action);
     this.answer({ right: actions.filter((id) => this.right.has(id)), wrong: actions.filter((id) => !this.right.has(id)) });
   }
@@ -188,7 +182,7 @@ class Contradictions {
   }
 
   later() {
-    if (this.cases.length < 2) return this.note("this is the only one left");
+    if (this.cases.length < 2) return this.toast.say("this is the only one left");
     this.cases.push(this.cases.shift());
     this.show();
   }
@@ -207,12 +201,6 @@ class Contradictions {
     if (!last) return (this.older = undo); // its case comes once that is recorded
     this.cases.unshift(last.answered);
     this.show();
-  }
-
-  note(words) {
-    this.toast.textContent = words;
-    clearTimeout(this.fading);
-    this.fading = setTimeout(() => (this.toast.textContent = ""), 6000);
   }
 }
 

@@ -14,7 +14,7 @@ class Duplicates {
     this.clock = new Clock();
     this.outbox = new Outbox(page, {
       answered: (entry, answer) => {
-        if (answer.state === "refused") this.note(answer.reason);
+        if (answer.state === "refused") this.toast.say(answer.reason);
         if (entry.id === this.older) this.restart();
       },
       changed: () => this.tell(),
@@ -36,25 +36,20 @@ class Duplicates {
   }
 
   draw() {
-    const button = (label, key, meaning, act) => {
-      const made = make("button", { title: `${meaning} (${key})` }, make("span", { textContent: label }), make("kbd", { textContent: key }));
-      made.addEventListener("click", once(() => { act(); made.blur(); }));
-      return made;
-    };
-    const settle = button("Keep 1, remove the rest", "Enter", "the first stays, the others are duplicates", () => this.settle());
+    const settle = keyButton("Keep 1, remove the rest", "Enter", "the first stays, the others are duplicates", () => this.settle());
     settle.className = "first";
     this.actions = [settle,
-      button("None is a copy", "n", "these are different clips: never shown together again", () => this.none()),
-      button("Keep", "k", "the chosen clip is to stay: it becomes the first", () => this.keep()),
-      button("Remove", "d", "the chosen clip alone is a duplicate", () => this.remove()),
-      button("Split off", "x", "the chosen clip is no copy of the first", () => this.split())];
-    this.undoButton = button("Undo", "z", "take back the last thing you did; again for the one before", () => this.undo());
+      keyButton("None is a copy", "n", "these are different clips: never shown together again", () => this.none()),
+      keyButton("Keep", "k", "the chosen clip is to stay: it becomes the first", () => this.keep()),
+      keyButton("Remove", "d", "the chosen clip alone is a duplicate", () => this.remove()),
+      keyButton("Split off", "x", "the chosen clip is no copy of the first", () => this.split())];
+    this.undoButton = keyButton("Undo", "z", "take back the last thing you did; again for the one before", () => this.undo());
     this.title = make("div", { className: "question" });
     this.bar = make("div", { className: "bar" }, ...this.actions, this.undoButton,
-      button("", "←", "the group before", () => this.go(-1)), button("", "→", "the next group", () => this.go(1)));
+      keyButton("", "←", "the group before", () => this.go(-1)), keyButton("", "→", "the next group", () => this.go(1)));
     this.pending = make("div", { className: "pending", role: "status" });
     this.sheet = make("div", { className: "copies" });
-    this.toast = make("div", { className: "toast", role: "status" });
+    this.toast = makeToast();
     this.root.append(this.title, this.bar, this.pending, this.sheet, this.toast);
   }
 
@@ -231,7 +226,7 @@ class Duplicates {
 
   settle() {
     if (this.digits) return this.number();
-    if (performance.now() - this.shownAt < LOOK_MS) return this.note("that press came too quickly: look at this group first");
+    if (performance.now() - this.shownAt < LOOK_MS) return this.toast.say("that press came too quickly: look at this group first");
     const [first, ...rest] = this.open ?? [];
     if (!rest.length) return;
     const remove = rest.map((member) => member.clip);
@@ -248,7 +243,7 @@ class Duplicates {
     const [first] = this.open ?? [];
     const chosen = this.target();
     if (!chosen) return;
-    if (chosen === first) return this.note("the others are split off from the first: choose one of them");
+    if (chosen === first) return this.toast.say("the others are split off from the first: choose one of them");
     this.act({ apart: [first.clip, chosen.clip] }, (states) => states.set(chosen.clip, "no copy"));
   }
 
@@ -323,12 +318,6 @@ class Duplicates {
     this.at = at;
     this.shown = null;
     this.show();
-  }
-
-  note(words) {
-    this.toast.textContent = words;
-    clearTimeout(this.fading);
-    this.fading = setTimeout(() => (this.toast.textContent = ""), 6000);
   }
 }
 

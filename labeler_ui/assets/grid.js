@@ -43,7 +43,7 @@ class Grid {
     this.clock = new Clock();
     this.feed = new Feed(page, () => this.refresh());
     this.outbox = new Outbox(page, {
-      answered: (entry, answer) => answer.state === "refused" && this.note(answer.reason),
+      answered: (entry, answer) => answer.state === "refused" && this.toast.say(answer.reason),
       changed: () => this.tell(),
     });
     const act = (event) => this.key(event);
@@ -61,22 +61,17 @@ class Grid {
   }
 
   draw() {
-    const button = (label, key, meaning, act) => {
-      const made = make("button", { title: `${meaning} (${key})` }, make("span", { textContent: label }), make("kbd", { textContent: key }));
-      made.addEventListener("click", once((event) => { act(event); made.blur(); }));
-      return made;
-    };
-    this.accept = button("Accept the page", "Enter", "what is unmarked is kept", () => this.enter());
+    this.accept = keyButton("Accept the page", "Enter", "what is unmarked is kept", () => this.enter());
     this.accept.className = "first";
     this.marks = Object.entries(MARKS).map(([key, mark]) =>
-      button(`mark ${mark}`, key, `a click or a number marks a clip ${mark}`, () => this.markWith(mark)));
-    this.undoButton = button("Undo", "z", "bring the last page back", () => this.undo());
-    const invert = button("Invert", "i", "mark the unmarked and the other way round", () => this.invert());
+      keyButton(`mark ${mark}`, key, `a click or a number marks a clip ${mark}`, () => this.markWith(mark)));
+    this.undoButton = keyButton("Undo", "z", "bring the last page back", () => this.undo());
+    const invert = keyButton("Invert", "i", "mark the unmarked and the other way round", () => this.invert());
     this.title = make("div", { className: "question" });
     this.sheet = make("div", { className: "sheet" });
     this.bar = make("div", { className: "bar" }, this.accept, ...this.marks, invert, this.undoButton);
     this.pending = make("div", { className: "pending", role: "status" });
-    this.toast = make("div", { className: "toast", role: "status" });
+    this.toast = makeToast();
     this.root.append(this.title, this.bar, this.pending, this.sheet, this.toast);
   }
 
@@ -209,7 +204,7 @@ class Grid {
     if (this.digits) return this.number();
     const unseen = this.tiles.find((tile) => !tile.seen);
     if (unseen) return unseen.element.scrollIntoView({ block: "start", behavior: "smooth" });
-    if (performance.now() - this.shownAt < LOOK_MS) return this.note("that press came too quickly: look at this page first");
+    if (performance.now() - this.shownAt < LOOK_MS) return this.toast.say("that press came too quickly: look at this page first");
     const seconds = Math.round((this.clock.lap() / this.tiles.length) * 1000) / 1000;
     this.accepted.push(this.tiles.map((tile) => ({ card: tile.card, mark: tile.mark, id: this.send(tile, seconds) })));
     keepMarks(this.tiles.map((tile) => [keyOf(tile.card), null]));
@@ -248,12 +243,6 @@ class Grid {
     this.remember();
     this.lay();
     this.prepare();
-  }
-
-  note(words) {
-    this.toast.textContent = words;
-    clearTimeout(this.fading);
-    this.fading = setTimeout(() => (this.toast.textContent = ""), 6000);
   }
 }
 

@@ -44,11 +44,11 @@ class Review {
   draw() {
     const part = (name, ...inside) => (this[name] = make("div", { className: name }, ...inside));
     this.buttons = VERDICTS.map(([verdict, label, key, meaning]) =>
-      this.button(label, key, meaning, () => this.decide(verdict), verdict === "keep"));
-    this.buttons.push(this.button("Later", "s", "put it off to the end", () => this.later()));
-    this.undoButton = this.button("Undo", "z", "take back the last decision; again for the one before", () => this.undo());
-    this.faster = this.button("", "x", "how fast the clip plays", () => this.nextSpeed());
-    const help = this.button("Help", "?", "what the keys do", () => this.help());
+      keyButton(label, key, meaning, () => this.decide(verdict), verdict === "keep"));
+    this.buttons.push(keyButton("Later", "s", "put it off to the end", () => this.later()));
+    this.undoButton = keyButton("Undo", "z", "take back the last decision; again for the one before", () => this.undo());
+    this.faster = keyButton("", "x", "how fast the clip plays", () => this.nextSpeed());
+    const help = keyButton("Help", "?", "what the keys do", () => this.help());
     part("why");
     part("stage", this.why);
     part("question");
@@ -57,18 +57,11 @@ class Review {
     part("facts");
     part("progress");
     part("last");
-    part("toast").role = "status";
+    this.toast = makeToast();
     this.box = make("dialog", { className: "box" });
     const side = make("div", { className: "side" }, this.question, this.facts, this.progress, this.last);
     const main = make("div", { className: "main" }, this.stage, this.bar, this.pending);
     this.root.append(main, side, this.toast, this.box);
-  }
-
-  button(label, key, meaning, act, first = false) {
-    const made = make("button", { title: `${meaning} (${key})`, className: first ? "first" : "" });
-    made.append(make("span", { textContent: label }), make("kbd", { textContent: key }));
-    made.addEventListener("click", once(() => { act(); made.blur(); }));
-    return made;
   }
 
   // What is on screen
@@ -246,13 +239,7 @@ class Review {
   }
 
   answered(entry, answer) {
-    if (answer.state === "refused") this.note(answer.reason);
-  }
-
-  note(words) {
-    this.toast.textContent = words;
-    clearTimeout(this.fading);
-    this.fading = setTimeout(() => (this.toast.textContent = ""), 6000);
+    if (answer.state === "refused") this.toast.say(answer.reason);
   }
 
   // Boxes: naming the right action, saying why, help
@@ -261,7 +248,7 @@ class Review {
     const names = Object.values(this.page.actions).map((action) => action.name);
     this.type("Which action is it? Enter alone: none of these", names, (card, typed) => {
       const found = this.named(typed);
-      if (typed && !found) return this.note(`no action is called ${typed}`), false;
+      if (typed && !found) return this.toast.say(`no action is called ${typed}`), false;
       this.decide("mistagged", found ? { other: Number(found) } : {}, card);
       return true;
     });
