@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from core.errors import BadInput, Refused
 from curate import decisions
 from curate.duplicate_groups import across_actions, duplicate_groups, go_together
-from curate.request_rows import is_recorded, read_ids, read_request_id, read_seconds, request_of, row_ids, rows_of
+from curate.judging import read_seconds
+from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
 from curate.work import Pair, release
 from db.models import Action, Clip, Decision, FileState, How, Post, Sighting, Verdict
 from db.queries import clip_actions, live_decisions

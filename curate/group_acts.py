@@ -16,7 +16,8 @@ from curate import decisions
 from curate.duplicate_groups import Pair, ordered
 from curate.fingerprint import VERSION
 from curate.group_review import settled_clips
-from curate.request_rows import is_recorded, read_ids, read_request_id, read_seconds, request_of, row_ids, rows_of
+from curate.judging import read_seconds
+from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
 from curate.text import bounded_line
 from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from db.queries import live_decisions

@@ -39,7 +39,6 @@ class Entry:
 def read_entry(sent: Mapping[str, Any]) -> Entry:
     """An entry from JSON. Raises BadInput for what is none."""
     try:
-        seconds = sent.get("seconds")
         clip_id, action_id = sent.get("clip"), sent.get("action")
         pair = None if clip_id is None else Pair(int(clip_id), int(action_id))
         revises, other = sent.get("revises"), sent.get("other")
@@ -48,7 +47,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
             request_id=str(uuid.UUID(sent["id"])),
             pair=pair,
             verdict=str(sent.get("verdict", "")),
-            seconds=None if seconds is None or not 0 <= float(seconds) <= AWAY_S else float(seconds),
+            seconds=read_seconds(sent.get("seconds")),
             reason=str(sent.get("reason") or ""),
             other_action=None if other is None else int(other),
             how=How(sent.get("how", How.SINGLE)),
@@ -57,6 +56,11 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"not an entry of the labeler: {error}") from error
+
+
+def read_seconds(sent: Any) -> float | None:
+    """Active seconds; None where nobody knows, or where somebody went away."""
+    return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
 
 
 def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> Decision:

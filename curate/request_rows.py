@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import BadInput
-from curate.judging import AWAY_S
 from db.models import Decision, DuplicateRuling
 
 MOST = 999  # rows of one request: such as a ruling on each pair of the clips of a group, and a decision on each clip
@@ -55,8 +54,3 @@ def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
     if len(found) > most or not all(0 <= id_ < 2**63 for id_ in found):
         raise ValueError(f"it names more than {most} of a kind, or what is none")
     return found
-
-
-def read_seconds(sent: Any) -> float | None:
-    """Active seconds; None where nobody knows, or where somebody went away."""
-    return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
