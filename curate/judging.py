@@ -5,7 +5,7 @@ and a keep there, and one undo takes both back.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadInput, Refused
 from curate import decisions
+from curate.request_rows import request_of, row_ids, rows_of
 from curate.work import Pair, is_judged_twice, release
 from db.models import Action, Clip, Decision, How, Verdict
 from db.queries import live_decisions
@@ -65,19 +66,19 @@ def read_seconds(sent: Any) -> float | None:
 
 def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> Decision:
     """Record an entry, or find it recorded. Raises Refused where it cannot hold any more: somebody else was faster."""
-    known = _of_request(session, entry.request_id)
+    known = _recorded(session, entry.request_id)
     if known:
-        return known[0]
+        return known
     try:
         if entry.undoes is not None:
-            return _undo(session, entry, annotator)
+            return _undo(session, entry, annotator, row_ids(entry.request_id))
         if entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
         return _judge(session, entry, entry.pair, annotator, overlap)
     except Refused:
-        known = _of_request(session, entry.request_id)  # sent twice at once, and the other came first (PostgreSQL)
+        known = _recorded(session, entry.request_id)  # sent twice at once, and the other came first (PostgreSQL)
         if known:
-            return known[0]
+            return known
         raise
 
 
@@ -96,6 +97,7 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
     if sha256 is None:
         raise Refused("this clip is not in the catalog any more")
     _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap))
+    ids = row_ids(entry.request_id)
     made = decisions.decide(
         session,
         pair.clip_id,
@@ -105,10 +107,10 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
         entry.seconds,
         entry.reason,
         entry.how,
-        entry.request_id,
+        next(ids),
     )
     if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
-        _keep_there(session, entry, pair, annotator)
+        _keep_there(session, entry, pair, annotator, next(ids))
     release(session, pair)
     return made
 
@@ -132,7 +134,7 @@ def _judges(session: Session, pair: Pair) -> set[str]:
     return {row.annotator for row in session.scalars(rows)}
 
 
-def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str) -> None:
+def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_id: str) -> None:
     """The clip shows another action: a keep under that one, unless somebody has judged it there already."""
     if session.get(Action, entry.other_action) is None:
         raise Refused("the action that was named is not in the catalog any more")
@@ -145,35 +147,26 @@ def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str) -> N
             annotator,
             there.action_id,
             how=entry.how,
-            request_id=_companion(entry.request_id),
+            request_id=row_id,
         )
         release(session, there)
 
 
-def _undo(session: Session, entry: Entry, annotator: str) -> Decision:
+def _undo(session: Session, entry: Entry, annotator: str, ids: Iterator[str]) -> Decision:
+    """Take back all that stands of what a request recorded."""
     if isinstance(entry.undoes, int):
-        first = session.get(Decision, entry.undoes)
-        targets = [first] if first else []
+        named = session.get(Decision, entry.undoes)
     else:
-        targets = _of_request(session, entry.undoes)
-    if targets and targets[0].request_id:
-        targets = _of_request(session, targets[0].request_id.removesuffix(COMPANION))
-    if not targets or any(target.annotator != annotator for target in targets):
+        named = _recorded(session, str(entry.undoes))
+    made = [named] if named else []
+    if named and named.request_id:
+        made = rows_of(session, request_of(named.request_id), Decision)
+    made = [one for one in made if not one.undone_by]
+    if not made or any(one.annotator != annotator for one in made):
         raise Refused("there is no decision of yours to take back")
-    ids = (entry.request_id, _companion(entry.request_id))
-    undone = [decisions.undo(session, target.id, annotator, id_)
-              for target, id_ in zip(targets, ids, strict=False)]  # fmt: skip
+    undone = [decisions.undo(session, one.id, annotator, row_id) for one, row_id in zip(made, ids, strict=False)]
     return undone[0]
 
 
-COMPANION = ".2"
-
-
-def _companion(request_id: str) -> str:
-    return request_id + COMPANION
-
-
-def _of_request(session: Session, request_id: str) -> list[Decision]:
-    """The decision of a request, and the one that went with it."""
-    ids = (request_id, _companion(request_id))
-    return list(session.scalars(select(Decision).where(Decision.request_id.in_(ids)).order_by(Decision.id)))
+def _recorded(session: Session, request_id: str) -> Decision | None:
+    return session.scalar(select(Decision).where(Decision.request_id == request_id))

@@ -20,6 +20,7 @@ from curate.audit import next_to_audit
 from curate.cards import REFERENCES, Card, cards, pace, references
 from curate.decisions import VERDICTS
 from curate.previews import playable, preview
+from curate.request_rows import request_of
 from curate.work import Asked, Pair, Place
 from db.models import Action, Clip, Decision
 from labeler_ui import clip_files
@@ -158,12 +159,14 @@ def _json_card(card: Card) -> dict:
 
 
 def _recent(session: Session, made: list[Decision]) -> list[dict]:
-    pairs = {one.id: _pair_of(session, one) for one in made}
+    """A card for each request, of the first decision that it made."""
+    firsts = {request_of(one.request_id or str(one.id)): one for one in made}.values()  # made is newest first
+    pairs = {one.id: _pair_of(session, one) for one in firsts}
     by_pair = {card.pair: _json_card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
         {"decision": one.id, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}
-        for one in made
-        if pairs[one.id] in by_pair and not (one.request_id or "").endswith(judging.COMPANION)
+        for one in firsts
+        if pairs[one.id] in by_pair
     ]
 
 

@@ -176,7 +176,10 @@ def test_a_collapsed_attention_is_told_in_words():
     assert "flow attention is near 0" in collapse_warnings([low])[0]
     flat = row | {"attention_mean": 0.5, "attention_q10": 0.49, "attention_q90": 0.51}
     assert "hardly differs" in collapse_warnings([flat])[0]
-    assert collapse_warnings([row, row | {"attention_q10": 0.1, "attention_q90": 0.9}]) == []
+    healthy = row | {"attention_q10": 0.1, "attention_q90": 0.9}
+    assert collapse_warnings([row, healthy]) == collapse_warnings([row, healthy | {"attention_within": 0.3}]) == []
+    by_video = healthy | {"attention_within": 0.01}
+    assert "within a video: near 0.10 in some, near 0.90 in others" in collapse_warnings([by_video])[0]
 
 
 @pytest.mark.parametrize(("height", "settings", "advice"), [

@@ -10,7 +10,7 @@ import numpy as np
 from wsal.settings import Settings
 
 COLUMNS = ("stream", "step", "loss", "fg", "bg", "guide", "cluster", "sparsity",
-           "attention_mean", "attention_q10", "attention_q50", "attention_q90")  # fmt: skip
+           "attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")  # fmt: skip
 
 
 def averages(attention: np.ndarray) -> dict[str, float]:
@@ -34,6 +34,9 @@ def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) ->
             text, advice = "is near 0 everywhere, so few proposals are left", _higher
         elif row["attention_q90"] - row["attention_q10"] < 0.05:
             text, advice = f"hardly differs between snippets (near {row['attention_mean']:.2f})", _further
+        elif row.get("attention_within", 1.0) < 0.02:  # absent in curves of an earlier version
+            low, high = row["attention_q10"], row["attention_q90"]
+            text, advice = f"hardly differs within a video: near {low:.2f} in some, near {high:.2f} in others", _lower
         else:
             continue
         more = f"; try {_pooling(settings) or advice(settings)}" if settings else ""
@@ -63,7 +66,8 @@ def _further(settings: Settings) -> str:
 
 
 def curves_csv(rows: Iterable[dict]) -> str:
-    """The curves as CSV: weighted terms of the loss, averaged since the row before, and lambda's mean and quantiles."""
+    """The curves as CSV: weighted terms of the loss, averaged since the row before, lambda's mean and quantiles, and
+    its standard deviation within a video."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

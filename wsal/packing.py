@@ -43,6 +43,15 @@ class Packed:
         present[: self.count] = self.targets[self.owner] > 0
         return present
 
+    def spread_within(self, signal: Tensor) -> Tensor:
+        """Standard deviation of a signal (M, N) over each video's own snippets, averaged over the videos: (M,)."""
+        own = self.shares[:, : self.count]
+        spreads = []
+        for values in signal[:, : self.count]:  # a model at a time: the same sums whatever is stacked with it
+            apart = values - (own @ values)[self.owner]
+            spreads.append((own @ apart.square()).sqrt().mean())
+        return torch.stack(spreads)
+
     def smooth(self, signal: Tensor, sigma: float) -> Tensor:
         """G(sigma) * signal (..., N), within each video, its ends repeated outwards; sigma in snippets. Any T >= 1."""
         if sigma == 0:

@@ -57,7 +57,7 @@ class Stack:
         losses.backward(torch.ones_like(losses))
         self.optimiser.step()
         self.done += 1
-        self.seen.add({name: term.detach() for name, term in found.items()}, readout, video.count)
+        self.seen.add({name: term.detach() for name, term in found.items()}, readout, video)
 
     def close_row(self, stream: str) -> None:
         """Turn what was seen since the last row into a row of each model's curves.
@@ -65,10 +65,9 @@ class Stack:
         Raises BadInput once a loss is NaN or infinite: nothing that such a run ends in can be used.
         """
         for rows, each, row in zip(self.rows, self.settings, self.seen.rows(), strict=True):
-            kept = {
-                name: value for name, value in row.items() if name not in self.seen.terms or name in each.term_weights()
-            }
-            row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in each.term_weights()), **kept}
+            used = each.term_weights()
+            kept = {name: value for name, value in row.items() if name in used or name.startswith("attention")}
+            row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in used), **kept}
             if not all(math.isfinite(value) for name, value in row.items() if name != "stream"):
                 raise BadInput(
                     "the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights"
@@ -104,13 +103,14 @@ class Stack:
 class Seen:
     """Loss terms and attention of the steps since the last row of the curves."""
 
-    terms: dict[str, list[Tensor]] = field(default_factory=dict)  # name -> (M,) a step
+    terms: dict[str, list[Tensor]] = field(default_factory=dict)  # name, or "attention_within" -> (M,) a step
     attention: list[Tensor] = field(default_factory=list)  # (M, T) a step
 
-    def add(self, found: dict[str, Tensor], readout: Readout, count: int) -> None:
-        for name, term in found.items():
+    def add(self, found: dict[str, Tensor], readout: Readout, video: Packed) -> None:
+        attention = readout.attention.detach()
+        for name, term in (found | {"attention_within": video.spread_within(attention)}).items():
             self.terms.setdefault(name, []).append(term)
-        self.attention.append(readout.attention.detach()[:, :count])
+        self.attention.append(attention[:, : video.count])
 
     def rows(self) -> list[dict[str, float]]:
         """For each model the mean of each term, and the attention's mean and quantiles."""
