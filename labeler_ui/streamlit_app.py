@@ -7,6 +7,7 @@ people judge. Streamlit recognises the `st.App` below and serves its routes besi
 
 import asyncio
 import contextlib
+import gc
 import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,9 +29,11 @@ async def _warm(_app: st.App) -> AsyncIterator[None]:
 
 
 def _load() -> None:
-    importlib.import_module("labeler_ui.review_page")
+    for name in ("labeler_ui.review_page", "pandas"):  # Streamlit asks of what a page tells its piece if it is a table
+        importlib.import_module(name)
     with contextlib.suppress(PlusmvError):  # the page says it
         connect()
+    gc.freeze()  # Streamlit collects garbage after every run of a page, and what is loaded here is none
 
 
 app = st.App(
