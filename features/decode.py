@@ -11,6 +11,7 @@ import errno
 import io
 import math
 import os
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +50,6 @@ class VideoFacts:
     width: int
     height: int
     codec: str
-    rotation: int  # degrees counter-clockwise from the stored to the displayed picture: 0, 90, 180 or 270
 
 
 def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
@@ -58,8 +58,7 @@ def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
         frame = next(_frames(path, stream, limits, _StopWatch()), None)
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
-        rotation = _rotation(frame)
-        width, height = (frame.height, frame.width) if rotation % 180 else (frame.width, frame.height)
+        width, height = _displayed_size(frame)
         return VideoFacts(
             duration=_duration(stream),
             fps=_rate(stream),
@@ -67,7 +66,6 @@ def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
             width=width,
             height=height,
             codec=stream.codec_context.name,
-            rotation=rotation,
         )
 
 
@@ -120,7 +118,7 @@ def upright_rgb(frame: av.VideoFrame, least_side: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a decoder's frame, its shorter side no longer than twice least_side."""
     times = max(min(frame.width, frame.height) // least_side, 1)
     small = frame.reformat(width=max(frame.width // times, 1), height=max(frame.height // times, 1), format="rgb24")
-    return np.ascontiguousarray(np.rot90(small.to_ndarray(), _rotation(frame) // 90))
+    return np.ascontiguousarray(_upright(small.to_ndarray(), frame))
 
 
 def upright_luma(frame: av.VideoFrame, least_side: int) -> np.ndarray:
@@ -132,7 +130,7 @@ def upright_luma(frame: av.VideoFrame, least_side: int) -> np.ndarray:
     while min(luma.shape) >= 2 * least_side:
         size = (luma.shape[1] // 2, luma.shape[0] // 2)
         luma = cv2.resize(luma[: 2 * size[1], : 2 * size[0]], size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(luma, _rotation(frame) // 90))
+    return np.ascontiguousarray(_upright(luma, frame))
 
 
 @contextlib.contextmanager
@@ -265,13 +263,34 @@ def _duration(stream: av.VideoStream) -> float | None:
     return seconds if 0 < seconds < math.inf else None
 
 
-def _rotation(frame: av.VideoFrame) -> int:
-    return round(frame.rotation / 90) * 90 % 360
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether the displayed picture is the stored one transposed, then upside down, then mirrored.
+
+    The file's display matrix takes (x, y), y downwards, to (ax + cy, bx + dy).
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    transposed = abs(b) + abs(c) > abs(a) + abs(d)
+    return (True, b < 0, c < 0) if transposed else (False, d < 0, a < 0)
+
+
+def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """The picture (H, W) or (H, W, 3) of a decoder's frame as it is displayed, as a view."""
+    transposed, upside_down, mirrored = _orientation(frame)
+    picture = picture.swapaxes(0, 1) if transposed else picture
+    return picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
+
+
+def _displayed_size(frame: av.VideoFrame) -> tuple[int, int]:
+    transposed, *_ = _orientation(frame)
+    return (frame.height, frame.width) if transposed else (frame.width, frame.height)
 
 
 def _output_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
     """(width, height) of the upright, resized picture."""
-    width, height = (frame.height, frame.width) if _rotation(frame) % 180 else (frame.width, frame.height)
+    width, height = _displayed_size(frame)
     scale = short_side / min(width, height) if short_side else 1.0
     return round(width * scale), round(height * scale)
 
@@ -286,7 +305,7 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
 
 def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 RGB. Upright first, then resized; cv2 resizes faster than FFmpeg's scaler."""
-    picture = np.rot90(frame.to_ndarray(format="rgb24"), _rotation(frame) // 90)
+    picture = _upright(frame.to_ndarray(format="rgb24"), frame)
     if (picture.shape[1], picture.shape[0]) != size:
         picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(picture)
