@@ -71,6 +71,7 @@ def take_over(
     watch: Watch = lambda ids, total, text: ids,
 ) -> Iterator[Ended]:
     """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown."""
+    remove_stale_parts(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "import"):
         if (folder / f"{video_id}{SUFFIX}").is_file():
@@ -91,6 +92,7 @@ def give_out(
     """Features in one of the field's layouts, float32, for tools that read nothing else."""
     if folder.resolve() == source.resolve():
         raise BadInput("write the export to another folder: --to")
+    remove_stale_parts(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "export"):
         yield _ended(

@@ -1,6 +1,8 @@
 """Features of others become files of ours and the other way round, and the commands count what became of each."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +43,18 @@ def test_every_layout_is_taken_over_and_given_out_again(published, tmp_path):
             for name, array in made().items():
                 np.testing.assert_array_equal(read.streams[name], array)
     assert np.load(tmp_path / "npy" / "apart.npy").shape == (3, 16)
+
+
+def test_what_a_killed_process_left_is_swept(published, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stale = [tmp_path / folder / f".v.npz.{ended.pid}-0badcafe.part.npz" for folder in ("ours", "out")]
+    for part in stale:
+        part.parent.mkdir()
+        part.touch()
+    list(conversion.take_over(published, tmp_path / "ours", fps=30, stride=4))
+    list(conversion.give_out(tmp_path / "ours", tmp_path / "out", "npz"))
+    assert not any(part.exists() for part in stale)
 
 
 def test_what_lacks_a_stream_fails_alone(tmp_path):
