@@ -6,6 +6,7 @@ Files appear by rename after fsync, so that a reader sees a whole file or none, 
 import contextlib
 import errno
 import functools
+import glob
 import hashlib
 import hmac
 import json
@@ -114,10 +115,11 @@ def write_json(path: Path, value: object) -> None:
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def remove_stale_parts(folder: Path) -> int:
-    """Remove the `.part` files that killed processes left anywhere below `folder`. Returns how many."""
+def remove_stale_parts(path: Path) -> int:
+    """Remove the `.part` files that killed processes left below a folder, or beside a file. Returns how many."""
+    beside = f".{glob.escape(path.name[:100])}.*.part*"
     removed = 0
-    for part in folder.rglob(".*.part*") if folder.is_dir() else ():
+    for part in path.rglob(".*.part*") if path.is_dir() else path.parent.glob(beside):
         writer = re.search(r"\.(\d+)-[0-9a-f]{8}\.part", part.name)
         if writer and not _alive(int(writer[1])):
             part.unlink(missing_ok=True)

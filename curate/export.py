@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, write_annotations
 from core.errors import Refused
-from core.workspace import Workspace, sha256_of, write_bytes
+from core.workspace import Workspace, remove_stale_parts, sha256_of, write_bytes
 from curate.leaks import Checked, blocking, checked
 from curate.report import COUNTS
 from db.models import Action, Clip, Export, Verdict
@@ -44,6 +44,7 @@ def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool
         )
     if leaks and not allow_leaks:
         raise Refused(_refusal(leaks, len(videos)))
+    remove_stale_parts(workspace.exports)
     path = workspace.exports / NAME
     write_annotations(path, videos, version="plusmv microvideos 1")
     sha256 = sha256_of(path)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.workspace import atomic_path
+from core.workspace import atomic_path, remove_stale_parts
 from curate.fingerprint import VERSION, Fingerprint
 from curate.group_search import VALUES, Tables
 
@@ -98,6 +98,8 @@ def open_array(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
+        for file in (path, path.with_suffix(".tables")):
+            remove_stale_parts(file)
         wrong = _append_new(path, rows(), load)
         if wrong is not None:
             if path.exists():

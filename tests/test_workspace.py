@@ -87,6 +87,16 @@ def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_p
     assert remove_stale_parts(tmp_path / "absent") == 0
 
 
+def test_parts_of_a_file_are_removed_and_those_beside_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    own, other = (tmp_path / f".{name}.{ended.pid}-0badcafe.part.bin" for name in ("hashes.bin", "other.bin"))
+    own.touch()
+    other.touch()
+    assert remove_stale_parts(tmp_path / "hashes.bin") == 1
+    assert not own.exists() and other.exists()
+
+
 def test_users_files_that_look_like_parts_stay(tmp_path):
     (tmp_path / ".my.part").touch()
     (tmp_path / "notes.part").touch()
