@@ -69,7 +69,7 @@ def stopping(
 def _left(
     expected: float | None, lower: float | None, ranked: int, undecided: int, quota: int | None, kept: int
 ) -> str:
-    told = f"{undecided} clips left, none of them ranked"
+    told = f"{undecided} left, none of them ranked"
     if expected is not None and lower is not None:
         told = _share(expected, lower, ranked)
     return told if quota is None else f"{told}; {quota - kept} more to keep"
