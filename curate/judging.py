@@ -5,7 +5,7 @@ and a keep there, and one undo takes both back.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ AWAY_S = 120.0  # of active time: whoever takes longer went away, and that time 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that a person did. `revises`: the standing decision that this one takes the place of."""
+    """One thing that a person did. `revises`: the standing decision that this one takes the place of, or the
+    request of the undo after which it was made."""
 
     request_id: str
     pair: Pair | None = None  # of a verdict
@@ -33,7 +34,7 @@ class Entry:
     reason: str = ""
     other_action: int | None = None
     how: How = How.SINGLE
-    revises: int | None = None
+    revises: int | str | None = None
     undoes: str | int | None = None  # a request's id, or a decision's
 
 
@@ -52,11 +53,16 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
             reason=str(sent.get("reason") or ""),
             other_action=None if other is None else int(other),
             how=How(sent.get("how", How.SINGLE)),
-            revises=None if revises is None else int(revises),
-            undoes=undoes if undoes is None or isinstance(undoes, int) else str(uuid.UUID(undoes)),
+            revises=_read_row(revises),
+            undoes=_read_row(undoes),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"not an entry of the labeler: {error}") from error
+
+
+def _read_row(sent: Any) -> int | str | None:
+    """A decision's id, or that of a request."""
+    return sent if sent is None or isinstance(sent, int) else str(uuid.UUID(sent))
 
 
 def read_seconds(sent: Any) -> float | None:
@@ -84,11 +90,14 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
 
 def standing(session: Session, pair: Pair, annotator: str | None = None) -> Decision | None:
     """The newest decision that stands for this pair: of the clip under this action, or of the clip as a whole."""
+    return next((row for row in _standing(session, pair) if annotator in (None, row.annotator)), None)
+
+
+def _standing(session: Session, pair: Pair) -> list[Decision]:
+    """All decisions that stand for a pair, newest first."""
     of_pair = or_(Decision.action_id == pair.action_id, Decision.action_id.is_(None))
     newest_first = live_decisions().where(Decision.clip_id == pair.clip_id, of_pair).order_by(Decision.id.desc())
-    if annotator is not None:
-        newest_first = newest_first.where(Decision.annotator == annotator)
-    return session.scalar(newest_first.limit(1))
+    return list(session.scalars(newest_first))
 
 
 def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: float) -> Decision:
@@ -96,8 +105,9 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
     sha256 = session.scalar(lock)
     if sha256 is None:
         raise Refused("this clip is not in the catalog any more")
-    _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap))
     ids = row_ids(entry.request_id)
+    own_id = next(ids)
+    _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
     made = decisions.decide(
         session,
         pair.clip_id,
@@ -107,7 +117,7 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
         entry.seconds,
         entry.reason,
         entry.how,
-        next(ids),
+        own_id,
     )
     if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
         _keep_there(session, entry, pair, annotator, next(ids))
@@ -115,23 +125,38 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
     return made
 
 
-def _make_way(session: Session, entry: Entry, pair: Pair, annotator: str, judged_twice: bool) -> None:
-    """Take back what the entry revises; refuse where a decision stands that it does not know of."""
-    earlier = standing(session, pair)
-    if earlier is None or (entry.how == How.AUDIT and earlier.verdict == Verdict.KEEP):
+def _make_way(
+    session: Session, entry: Entry, pair: Pair, annotator: str, judged_twice: bool, ids: Iterator[str]
+) -> None:
+    """Take back what the entry revises, all of its request; refuse where a decision stands that it does not know of."""
+    rows = _standing(session, pair)
+    if not rows or (entry.how == How.AUDIT and rows[0].verdict == Verdict.KEEP):
         return
-    if entry.revises == earlier.id:
-        decisions.undo(session, earlier.id, annotator)
+    revised = _revised(session, entry, rows, annotator)
+    if revised:
+        requests = [request_of(row.request_id) for row in revised if row.request_id]
+        others = [row for request_id in requests for row in rows_of(session, request_id, Decision)]
+        for row in dict.fromkeys([*revised, *others]):
+            if row.verdict != Verdict.UNDO and not row.undone_by and row.annotator == revised[0].annotator:
+                decisions.undo(session, row.id, annotator, next(ids))
         return
-    second = judged_twice and standing(session, pair, annotator) is None and len(_judges(session, pair)) == 1
-    if not second:
-        raise Refused(f"this clip was decided already: {earlier.verdict} by {earlier.annotator}")
+    judges = {row.annotator for row in rows}
+    if not judged_twice or annotator in judges or len(judges) != 1:
+        raise Refused(f"this clip was decided already: {rows[0].verdict} by {rows[0].annotator}")
 
 
-def _judges(session: Session, pair: Pair) -> set[str]:
-    of_pair = or_(Decision.action_id == pair.action_id, Decision.action_id.is_(None))
-    rows = live_decisions().where(Decision.clip_id == pair.clip_id, of_pair)
-    return {row.annotator for row in session.scalars(rows)}
+def _revised(session: Session, entry: Entry, rows: Sequence[Decision], annotator: str) -> list[Decision]:
+    """Of the decisions that stand for a pair, newest first, those that the entry knows of: all of one person.
+
+    After an undo that is what the person's earlier decisions say, or what the undo itself brought back.
+    """
+    own = [row for row in rows if row.annotator == annotator]
+    if isinstance(entry.revises, str):
+        undo = [row.id for row in rows_of(session, entry.revises, Decision) if row.annotator == annotator]
+        return own if undo and own and own[0].id <= max(undo) else []
+    if own and own[0].id == entry.revises:
+        return own
+    return [row for row in rows if row.annotator == rows[0].annotator] if rows[0].id == entry.revises else []
 
 
 def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_id: str) -> None:
@@ -153,19 +178,37 @@ def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_
 
 
 def _undo(session: Session, entry: Entry, annotator: str, ids: Iterator[str]) -> Decision:
-    """Take back all that stands of what a request recorded."""
+    """Take back all that stands of what a request recorded; what it had revised stands again."""
     if isinstance(entry.undoes, int):
         named = session.get(Decision, entry.undoes)
     else:
         named = _recorded(session, str(entry.undoes))
-    made = [named] if named else []
+    rows = [named] if named else []
     if named and named.request_id:
-        made = rows_of(session, request_of(named.request_id), Decision)
-    made = [one for one in made if not one.undone_by]
-    if not made or any(one.annotator != annotator for one in made):
+        rows = rows_of(session, request_of(named.request_id), Decision)
+    made = [row for row in rows if row.verdict != Verdict.UNDO and not row.undone_by]
+    if not made or any(row.annotator != annotator for row in made):
         raise Refused("there is no decision of yours to take back")
-    undone = [decisions.undo(session, one.id, annotator, row_id) for one, row_id in zip(made, ids, strict=False)]
+    undone = [decisions.undo(session, row.id, annotator, row_id) for row, row_id in zip(made, ids, strict=False)]
+    request_id = request_of(made[0].request_id or "")
+    if any(row.request_id == request_id for row in made):  # its verdict, not an undo, and it stood till now
+        for row in [row.undoes for row in rows if row.verdict == Verdict.UNDO]:
+            _decide_again(session, row, next(ids))
     return undone[0]
+
+
+def _decide_again(session: Session, row: Decision, row_id: str) -> None:
+    """What a person had decided, with that person's name; the time it took is not counted twice."""
+    decisions.decide(
+        session,
+        row.clip_id,
+        row.verdict,
+        row.annotator,
+        row.action_id,
+        reason=row.reason,
+        how=row.how,
+        request_id=row_id,
+    )
 
 
 def _recorded(session: Session, request_id: str) -> Decision | None:

@@ -44,7 +44,8 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
             found = [(pair, None) for pair in pairs]
         else:
             found, place = _again(session, wanted, mode, count, place)
-        shown = _shown(session, [pair for pair, _ in found], {pair: made for pair, made in found if made}, mode)
+        standing = {pair: made for pair, made in reversed(found) if made}  # of two the newest, which comes first
+        shown = _shown(session, list(dict.fromkeys(pair for pair, _ in found)), standing, mode)
         made = work.last_decisions(session, annotator, RECENT)
         recent = _recent(session, made)
         actions = {card["action"]: card for card in [*shown, *(each["card"] for each in recent)]}

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from core.actions import Action as ActionFacts
 from core.errors import BadInput, Refused
+from curate.decisions import decide
 from curate.judging import Entry, read_entry, record, standing
 from curate.work import Asked, Pair, take
 from db.models import ClipLease, Decision, How
@@ -104,6 +105,42 @@ def test_a_revision_takes_the_place_of_the_decision_it_names(catalog, pairs):
         assert standing(session, pairs[0]).verdict == "mistagged"
         with pytest.raises(Refused):
             record(session, entry(pairs[0], "keep", revises=first.id), "ann")
+
+
+def test_a_revision_takes_back_the_companion_and_its_undo_brings_both_back(catalog, pairs):
+    golf, dive = pairs
+    with catalog.writing() as session:
+        first = record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
+        revision = entry(golf, revises=first.id)
+        record(session, revision, "ann")
+        assert (standing(session, golf).verdict, standing(session, dive)) == ("keep", None)
+        undo = entry(undoes=revision.request_id)
+        for _ in range(2):
+            record(session, undo, "ann")
+        assert (standing(session, golf).verdict, standing(session, dive).verdict) == ("mistagged", "keep")
+        record(session, entry(golf, "unusable", revises=undo.request_id), "ann")
+        assert standing(session, golf).verdict == "unusable"
+        with pytest.raises(Refused):
+            record(session, entry(golf, revises=undo.request_id), "ann")  # of another tab
+
+
+def test_after_an_undo_the_decision_that_stands_again_may_be_revised(catalog, pairs):
+    with catalog.writing() as session:
+        record(session, entry(pairs[0]), "ann")
+        removed = decide(session, pairs[0].clip_id, "duplicate", "ann", request_id=str(uuid.uuid4()))
+        undo = entry(undoes=removed.id)
+        record(session, undo, "ann")
+        assert standing(session, pairs[0]).verdict == "keep"
+        record(session, entry(pairs[0], "mistagged", revises=undo.request_id), "ann")
+        assert standing(session, pairs[0]).verdict == "mistagged"
+
+
+def test_each_of_two_judges_revises_the_own_decision(catalog, pairs):
+    with catalog.writing() as session:
+        first = record(session, entry(pairs[0]), "ann", overlap=1)
+        record(session, entry(pairs[0]), "bob", overlap=1)
+        record(session, entry(pairs[0], "mistagged", revises=first.id), "ann", overlap=1)
+        assert [standing(session, pairs[0], name).verdict for name in ("ann", "bob")] == ["mistagged", "keep"]
 
 
 def test_an_audit_looks_again_at_what_was_kept(catalog, pairs):

@@ -91,7 +91,7 @@ class Grid {
 
   prepare() {
     const action = (this.coming[0] ?? this.feed.cards[0])?.card?.action ?? this.feed.cards[0]?.action;
-    while (this.coming.length < this.page.size && this.feed.cards[0]?.action === action) {
+    while (this.coming.length < this.page.size && this.feed.cards.length && this.feed.cards[0].action === action) {
       this.coming.push(new Tile(this.feed.cards.shift(), 0, () => this.tell()));
     }
   }

@@ -204,12 +204,12 @@ class Review {
     const row = [...this.made].reverse()[index];
     const older = row ? null : this.before()[index - this.made.length];
     if (!row && !older) return;
-    this.outbox.add({ undo: row ? row.id : older.decision });
+    const revises = this.outbox.add({ undo: row ? row.id : older.decision }); // whatever stands then
     if (row) this.made.splice(this.made.indexOf(row), 1);
     else older.gone = true;
     const { card } = row ?? older;
     this.feed.hold(card);
-    this.feed.cards.unshift({ ...card, revises: undefined, verdict: undefined });
+    this.feed.cards.unshift({ ...card, revises, verdict: undefined });
     this.count(-1);
     this.refresh();
   }
@@ -255,7 +255,7 @@ class Review {
   }
 
   named(typed) {
-    const all = Object.entries(this.page.actions).filter(([, action]) => typed && plain(action.name).includes(plain(typed)));
+    const all = Object.entries(this.page.actions).filter(([, action]) => plain(typed) && plain(action.name).includes(plain(typed)));
     const first = all.find(([, action]) => plain(action.name) === plain(typed))
       ?? all.find(([, action]) => plain(action.name).startsWith(plain(typed))) ?? all[0];
     return first?.[0];
