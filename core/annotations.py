@@ -8,6 +8,7 @@ Segments are in seconds and may be strings. `duration` and `fps` may be missing 
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def detections_json(detections: Mapping[str, Iterable[Instance]], **external_dat
 
 def _load(path: Path) -> dict:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -113,6 +114,15 @@ def _load(path: Path) -> dict:
     if not isinstance(content, dict):
         raise BadInput(f"{path} is not an ActivityNet file: its top level is no object")
     return content
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON, whose names differ: of two that are the same Python would drop the first in silence."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.60} stands twice in one object")
+    return made
 
 
 def _instances(entries: object, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
@@ -129,8 +139,8 @@ def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instanc
     except (TypeError, KeyError, ValueError) as error:
         wanted = "label, score and segment [start, end]" if scored else "label and segment [start, end]"
         raise BadInput(f"{path}: an instance of video {video_id!r} lacks {wanted}") from error
-    if not isinstance(label, str):
-        raise BadInput(f"{path}: a label of video {video_id!r} is not text")
+    if not isinstance(label, str) or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in label):
+        raise BadInput(f"{path}: a label of video {video_id!r} is not a line of text: {label!r:.60}")
     return Instance(
         label,
         _number(start, path, video_id, "segment"),

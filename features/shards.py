@@ -50,9 +50,13 @@ def pack(folder: Path, entries: Iterable[tuple[str, Entry]], clips: int = CLIPS)
     """
     remove_stale_parts(folder / FOLDER)
     small = [path for path in _shards(folder) if len(_ids(path)) < clips // 2]
+    places = _places(folder)  # a later shard may hold newer features of a video
     fresh: dict[str, Entry] = {}
     number = max((int(path.stem) for path in _shards(folder)), default=0)
-    for source in (((video_id, _entry(path, video_id)) for path in small for video_id in _ids(path)), entries):
+    again = (
+        (video_id, _entry(path, video_id)) for path in small for video_id in _ids(path) if places[video_id] == path
+    )
+    for source in (again, entries):
         for video_id, entry in source:
             fresh[video_id] = entry
             if len(fresh) == clips:

@@ -83,7 +83,7 @@ def test_all_of_thumos14_is_read(shared):
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, math.nan]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, 10**400]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, True]}]}}}, "finite"),
-        ({"database": {"a": {**VIDEO, "annotations": [{"label": 1, "segment": [0, 1]}]}}}, "is not text"),
+        ({"database": {"a": {**VIDEO, "annotations": [{"label": 1, "segment": [0, 1]}]}}}, "not a line of text"),
         ({"database": {"a": {**VIDEO, "annotations": "none"}}}, "not a list"),
     ],
 )
@@ -127,3 +127,13 @@ def test_detections_that_cannot_be_used(tmp_path, content, words):
 
 def test_a_published_detectors_output_is_read(shared):
     assert sum(map(len, read_detections(shared / "thumos14" / "stpn_results.json").values())) > 1000
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    ('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}', "'a' stands twice"),
+    ('{"database": {"a": {"annotations": [{"label": "\\ud800", "segment": [0, 1]}]}}}', "not a line of text"),
+    ('{"database": {"a": {"annotations": [{"label": "\\u001b[31m", "segment": [0, 1]}]}}}', "not a line of text"),
+])  # fmt: skip
+def test_what_would_be_dropped_or_printed_raw_is_named(tmp_path, content, told):
+    with pytest.raises(BadInput, match=told):
+        read_annotations(written(tmp_path, content))

@@ -53,6 +53,18 @@ def test_a_loose_file_is_newer_and_small_shards_are_filled_up(tmp_path):
     assert len(packed(tmp_path)) == 2
 
 
+def test_old_features_in_a_small_shard_do_not_come_back(tmp_path):
+    fill(tmp_path, ["a", "b", "c", "d"])
+    list(conversion.compact(tmp_path, clips=4))
+    fill(tmp_path, ["a", *"efghijk"], value=100)
+    list(conversion.compact(tmp_path, clips=8))
+    fill(tmp_path, ["z"])
+    before = values(tmp_path)
+    list(conversion.compact(tmp_path, clips=10))
+    assert values(tmp_path) == before
+    assert before["a"] == 100
+
+
 def test_killed_between_the_shard_and_the_removal_nothing_is_lost_or_twice(tmp_path):
     fill(tmp_path, [f"v{index}" for index in range(10)])
     before = values(tmp_path)

@@ -99,7 +99,7 @@ def read_ambiguous(path: Path) -> dict[str, tuple[Instance, ...]]:
     found = defaultdict(list)
     for line, words in _lines(path, 3):
         start, end = _numbers(path, line, words[1:])
-        found[words[0]].append(Instance(AMBIGUOUS, start, end))
+        found[words[0].removesuffix(".mp4")].append(Instance(AMBIGUOUS, start, end))
     return {video: tuple(instances) for video, instances in found.items()}
 
 

@@ -116,9 +116,13 @@ def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, 
     from wsal.datasets import read_ambiguous, read_dataset
 
     truth = read_dataset(path, subset)
-    for video, more in (read_ambiguous(ambiguous) if ambiguous else {}).items():
-        if video in truth:
-            truth[video] = replace(truth[video], instances=(*truth[video].instances, *more))
+    unsure = read_ambiguous(ambiguous) if ambiguous else {}
+    if unsure and not unsure.keys() & truth.keys():
+        raise BadInput(f"{ambiguous} names no video of {path}, but such as {next(iter(unsure))}")
+    for video in unsure.keys() & truth.keys():
+        instances = truth[video].instances
+        more = (instance for instance in unsure[video] if instance not in instances)  # the text folder may hold it
+        truth[video] = replace(truth[video], instances=(*instances, *more))
     return truth
 
 

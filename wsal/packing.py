@@ -43,13 +43,19 @@ class Packed:
         present[: self.count] = self.targets[self.owner] > 0
         return present
 
-    def spread_within(self, signal: Tensor) -> Tensor:
-        """Standard deviation of a signal (M, N) over each video's own snippets, averaged over the videos: (M,)."""
+    def spread_within(self, signal: Tensor) -> Tensor | None:
+        """Standard deviation of a signal (M, N) over each video's own snippets, averaged over the videos: (M,).
+
+        Videos of one snippet have none; None where there are no others.
+        """
+        several = torch.tensor(self.lengths) > 1
+        if not several.any():
+            return None
         own = self.shares[:, : self.count]
         spreads = []
         for values in signal[:, : self.count]:  # a model at a time: the same sums whatever is stacked with it
             apart = values - (own @ values)[self.owner]
-            spreads.append((own @ apart.square()).sqrt().mean())
+            spreads.append((own @ apart.square())[several].sqrt().mean())
         return torch.stack(spreads)
 
     def smooth(self, signal: Tensor, sigma: float) -> Tensor:

@@ -108,7 +108,8 @@ class Seen:
 
     def add(self, found: dict[str, Tensor], readout: Readout, video: Packed) -> None:
         attention = readout.attention.detach()
-        for name, term in (found | {"attention_within": video.spread_within(attention)}).items():
+        within = video.spread_within(attention)
+        for name, term in (found if within is None else found | {"attention_within": within}).items():
             self.terms.setdefault(name, []).append(term)
         self.attention.append(attention[:, : video.count])
 

@@ -166,8 +166,8 @@ def _stacks(runs: Mapping[str, Settings]) -> list[list[str]]:
 
 def _finished(folder: Path, runs: Mapping[str, Settings], fingerprints: Mapping[str, str]) -> dict[str, Checkpoint]:
     found = {}
+    remove_stale_parts(folder)
     for name, settings in runs.items():
-        remove_stale_parts(folder / name)
         with contextlib.suppress(Missing):
             found[name] = load_checkpoint(folder / name / CHECKPOINT)
             if found[name].fingerprint != fingerprints[name]:
