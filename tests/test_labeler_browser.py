@@ -399,6 +399,24 @@ def test_grid_only_the_wrong_ones_are_touched(browser, workspace):
         page.tab.close()
 
 
+def test_a_grid_that_is_done_says_so_and_undo_brings_its_last_page_back(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page, errors = Page(browser, port, "grid"), []
+        page.tab.on("pageerror", lambda error: errors.append(error))
+        for count in (24, 40):
+            time.sleep(0.8)
+            page.tab.keyboard.press("Enter")
+            wait_until(lambda count=count: len(judged(workspace)) == count, "the page is accepted")
+        wait_until(lambda: "Nothing is left" in page.text(".question"), "the grid says that it is done")
+        page.tab.keyboard.press("Enter")
+        page.tab.keyboard.press("z")
+        wait_until(lambda: len(page.page()) == 16, "the last page is back")
+        page.acknowledged()
+        assert [verdict for _, verdict in judged(workspace)][40:] == ["undo"] * 16
+        assert errors == []
+        page.tab.close()
+
+
 def test_enter_belongs_to_a_link_that_was_reached_by_tab(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port, "grid")
