@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ EGRESS = Path(tempfile.mkdtemp(prefix="plusmv-egress-")) / "log"
 
 def pytest_configure() -> None:
     """No process of the suite may talk to another host (tests/guard): this one, and those that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would what it starts
     EGRESS.touch()
     os.environ["PLUSMV_TEST_EGRESS"] = str(EGRESS)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(GUARD), os.environ.get("PYTHONPATH"))))
