@@ -18,6 +18,7 @@ from curate import decisions
 from curate.duplicate_groups import across_actions, duplicate_groups, go_together
 from curate.judging import read_seconds
 from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
+from curate.undoing import take_back
 from curate.work import Pair, release
 from db.models import Action, Clip, Decision, FileState, How, Post, Sighting, Verdict
 from db.queries import clip_actions, live_decisions
@@ -123,7 +124,7 @@ def record(session: Session, answer: Answer, annotator: str) -> None:
         return
     ids = row_ids(answer.request_id)
     if answer.undoes is not None:
-        return _undo(session, answer.undoes, annotator, ids)
+        return take_back(session, rows_of(session, answer.undoes), annotator, ids)
     lock = select(Clip).where(Clip.id.in_(answer.clips)).order_by(Clip.id).with_for_update()
     clips = {clip.id: clip for clip in session.scalars(lock)}
     there = [clips[clip_id] for clip_id in answer.clips if clip_id in clips]
@@ -166,15 +167,6 @@ def _refuse_if_decided(session: Session, answer: Answer, annotator: str) -> None
     other = session.scalar(newer.limit(1))
     if other is not None:
         raise Refused(f"this was decided meanwhile: {other.verdict} by {other.annotator}")
-
-
-def _undo(session: Session, undone: str, annotator: str, ids: Iterator[str]) -> None:
-    rows = rows_of(session, undone, Decision)
-    if not rows or any(row.annotator != annotator for row in rows):
-        raise Refused("there is nothing of yours to take back")
-    for row in rows:
-        if row.verdict != Verdict.UNDO and not row.undone_by:
-            decisions.undo(session, row.id, annotator, next(ids))
 
 
 def _standing(session: Session, clip_ids: Sequence[int]) -> Standing:

@@ -77,16 +77,16 @@ def undo(session: Session, decision_id: int, annotator: str, request_id: str | N
         raise Missing(f"the catalog has no decision {decision_id}")
     if taken_back.verdict == Verdict.UNDO:
         raise Refused("an undo cannot be undone; decide again instead")
-    row = Decision(
-        clip_id=taken_back.clip_id,
-        action_id=taken_back.action_id,
-        verdict=Verdict.UNDO,
-        annotator=_annotator(annotator),
-        undoes_id=decision_id,
-        request_id=request_id,
-    )
     try:
         with session.begin_nested():  # the database itself sees to it that of two undos at once one wins
+            row = Decision(
+                clip_id=taken_back.clip_id,
+                action_id=taken_back.action_id,
+                verdict=Verdict.UNDO,
+                annotator=_annotator(annotator),
+                undoes=taken_back,
+                request_id=request_id,
+            )
             session.add(row)
     except IntegrityError as error:
         raise Refused(f"decision {decision_id} is undone already") from error

@@ -58,18 +58,18 @@ def dedup(
     """
     import getpass
 
-    from curate.duplicate_groups import rule
     from curate.duplicates import find_duplicates
+    from curate.rulings import rule
     from db.models import RulingKind
     from db.session import open_catalog
 
     workspace = Workspace(home)
     catalog = open_catalog(workspace, db)
     asked = {RulingKind.NOT_DUPLICATE: not_duplicate, RulingKind.DUPLICATE: duplicate}
-    asked[RulingKind.KEEP_THIS] = (keep_this,) if keep_this else None
+    asked[RulingKind.KEEP_THIS] = None if keep_this is None else (keep_this,)
     with catalog.writing() as session:
         for kind, names in asked.items():
-            if names:
+            if names is not None:
                 rule(session, kind, names, annotator or getpass.getuser())
     result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
     columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")

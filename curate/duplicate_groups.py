@@ -1,4 +1,4 @@
-"""Groups of copies, what a person ruled about them, and copies that stand under different actions. Nothing is removed.
+"""Groups of copies, as people ruled about them, and copies that stand under different actions. Nothing is removed.
 
 A group is a star: every member is a copy of its representative, so a compilation never chains two clips. Only sure
 copies are grouped by themselves; parts, unsure copies and other moments of a scene are for a person.
@@ -11,13 +11,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
-from core.errors import BadInput, Missing
 from curate.alignment import is_sure
 from curate.fingerprint import VERSION, Fingerprint
-from curate.text import bounded_line
-from db.models import Action, Clip, DuplicateEdge, DuplicateRuling, RulingKind
+from curate.rulings import Pair, kept_by_hand, ordered, rulings
+from db.models import Action, Clip, DuplicateEdge, RulingKind
 from db.models import Fingerprint as FingerprintRow
-from db.queries import clip_actions, clips_by_name
+from db.queries import clip_actions
 
 COMPATIBLE = (
     frozenset(("CliffDiving", "Diving")),
@@ -25,7 +24,6 @@ COMPATIBLE = (
 )  # THUMOS14's own pairs
 AT_ONCE = 500  # clips of one query
 ARRAYS_AT_ONCE = 50  # fingerprints, about 80 kB each
-Pair = tuple[int, int]
 
 
 def edges(session: Session, versions: Sequence[str] = (VERSION,)) -> list[DuplicateEdge]:
@@ -51,7 +49,7 @@ def duplicate_groups(
         clips += session.scalars(select(Clip).where(Clip.id.in_(some)).options(selectinload(Clip.posts)))
     bare = {} if shares is None else shares
     bare.update(_shares_without_border(session, [clip_id for clip_id in near if clip_id not in bare]))
-    wanted = _kept_by_hand(session)
+    wanted = kept_by_hand(session)
     clips.sort(key=lambda clip: _preference(clip, wanted, bare.get(clip.id, 1.0), sum(near[clip.id].values())))
     groups, taken, place = [], set(), {clip.id: (number, clip) for number, clip in enumerate(clips)}
     for clip in clips:
@@ -92,52 +90,6 @@ def _shares_without_border(session: Session, clip_ids: Sequence[int]) -> dict[in
             left, top, right, bottom = Fingerprint.from_bytes(arrays).box.tolist()
             shares[clip_id] = (right - left) * (bottom - top)
     return shares
-
-
-def rulings(session: Session) -> dict[Pair, RulingKind]:
-    """{(lesser clip id, greater): the newest ruling, where it was not withdrawn}."""
-    rows = session.execute(
-        select(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind)
-        .where(DuplicateRuling.b_id.is_not(None))
-        .order_by(DuplicateRuling.id)
-    )
-    newest = {(a_id, b_id): kind for a_id, b_id, kind in rows}
-    return {pair: kind for pair, kind in newest.items() if kind != RulingKind.WITHDRAWN}
-
-
-def _kept_by_hand(session: Session) -> dict[int, int]:
-    """{clip: number of the newest ruling that it stands for its group}."""
-    of_one = select(DuplicateRuling).where(DuplicateRuling.b_id.is_(None)).order_by(DuplicateRuling.id)
-    newest = {row.a_id: row for row in session.scalars(of_one)}
-    return {clip_id: row.id for clip_id, row in newest.items() if row.kind == RulingKind.KEEP_THIS}
-
-
-def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: str) -> DuplicateRuling:
-    """Record a ruling of two clips, or KEEP_THIS of one, named by sha256 or post id. A new row, nothing is changed.
-
-    Raises Missing for a name of no clip, BadInput for one of several clips or the same clip twice.
-    """
-    found = sorted((_named(session, name) for name in names), key=lambda clip: clip.id)
-    if len({clip.id for clip in found}) != (1 if kind == RulingKind.KEEP_THIS else 2):
-        raise BadInput(f"{' and '.join(names)} are one clip: posts of the same content are no pair")
-    row = DuplicateRuling(
-        kind=kind,
-        a_id=found[0].id,
-        b_id=found[1].id if len(found) > 1 else None,
-        annotator=bounded_line(annotator, 200),
-    )
-    session.add(row)
-    session.flush()
-    return row
-
-
-def _named(session: Session, name: str) -> Clip:
-    found = clips_by_name(session, name)
-    if not found:
-        raise Missing(f"the catalog has no clip {name!r}; name it by its sha256 or a post's id")
-    if len(found) > 1:
-        raise BadInput(f"{name!r} may be {len(found)} clips; name it by its sha256")
-    return found[0]
 
 
 def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[dict[str, Any]]:
@@ -188,8 +140,3 @@ def _action_names(session: Session, clip_ids: Sequence[int]) -> dict[int, set[st
 def _some_at_once(clip_ids: Sequence[int]) -> Iterator[Sequence[int]]:
     """The ids in parts: a query takes only so many."""
     return (clip_ids[first : first + AT_ONCE] for first in range(0, len(clip_ids), AT_ONCE))
-
-
-def ordered(a_id: int, b_id: int) -> Pair:
-    """The key of a pair in `rulings`."""
-    return (a_id, b_id) if a_id < b_id else (b_id, a_id)

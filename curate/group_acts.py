@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadInput, Refused
 from curate import decisions
-from curate.duplicate_groups import Pair, ordered
 from curate.fingerprint import VERSION
 from curate.group_review import settled_clips
 from curate.judging import read_seconds
 from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
-from curate.text import bounded_line
+from curate.rulings import Pair, ordered, rule_on, standing_ruling
+from curate.undoing import take_back
 from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from db.queries import live_decisions
 
@@ -72,14 +72,14 @@ def record(session: Session, act: Act, annotator: str) -> None:
         return
     ids = row_ids(act.request_id)
     if act.undoes is not None:
-        return _undo(session, act.undoes, annotator, ids)
+        return take_back(session, rows_of(session, act.undoes), annotator, ids)
     _lock(session, {*act.remove, *act.apart, *act.same} | ({act.keep} if act.keep else set()))
     if act.same:
-        _rule(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, ids)
+        rule_on(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, next(ids))
     if act.stands:
-        _rule(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, ids)
+        rule_on(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, next(ids))
     for pair in _edges_among(session, act.apart):
-        _rule(session, RulingKind.NOT_DUPLICATE, pair, annotator, ids)
+        rule_on(session, RulingKind.NOT_DUPLICATE, pair, annotator, next(ids))
     _remove(session, act, annotator, ids)
 
 
@@ -91,7 +91,7 @@ def recent(session: Session, annotator: str) -> list[str]:
         DuplicateRuling.annotator == annotator, DuplicateRuling.kind != RulingKind.WITHDRAWN
     )
     for row in _newest(session, ruled, DuplicateRuling):
-        if _standing(session, (row.a_id, row.b_id)) is row:
+        if standing_ruling(session, (row.a_id, row.b_id)) is row:
             rows.append((row.ruled_at, row.id, row.request_id))
     found = [request_of(request_id) for *_, request_id in sorted(rows, reverse=True) if request_id]
     return list(dict.fromkeys(found))[:RECENT]
@@ -114,42 +114,6 @@ def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> N
             request_id=next(ids),
         )
     session.execute(delete(ClipLease).where(ClipLease.clip_id.in_(going)))
-
-
-def _undo(session: Session, undone: str, annotator: str, ids: Iterator[str]) -> None:
-    rows = rows_of(session, undone)
-    if not rows or any(row.annotator != annotator for row in rows):
-        raise Refused("there is nothing of yours to take back")
-    for row in rows:
-        if isinstance(row, DuplicateRuling):
-            _withdraw(session, row, annotator, ids)
-        elif row.verdict != Verdict.UNDO and not row.undone_by:
-            decisions.undo(session, row.id, annotator, next(ids))
-
-
-def _withdraw(session: Session, row: DuplicateRuling, annotator: str, ids: Iterator[str]) -> None:
-    """Back to what stood before; left alone where somebody has ruled anew since."""
-    pair = (row.a_id, row.b_id)
-    if _standing(session, pair) is row:
-        before = _standing(session, pair, before=row.id)
-        _rule(session, before.kind if before else RulingKind.WITHDRAWN, pair, annotator, ids)
-
-
-def _standing(session: Session, pair: tuple[int, int | None], before: int | None = None) -> DuplicateRuling | None:
-    of_pair = select(DuplicateRuling).where(DuplicateRuling.a_id == pair[0])
-    of_pair = of_pair.where(DuplicateRuling.b_id.is_(None) if pair[1] is None else DuplicateRuling.b_id == pair[1])
-    if before is not None:
-        of_pair = of_pair.where(DuplicateRuling.id < before)
-    return session.scalar(of_pair.order_by(DuplicateRuling.id.desc()).limit(1))
-
-
-def _rule(session: Session, kind: RulingKind, pair: tuple[int, int | None], annotator: str, ids: Iterator[str]) -> None:
-    session.add(
-        DuplicateRuling(
-            kind=kind, a_id=pair[0], b_id=pair[1], annotator=bounded_line(annotator, 200), request_id=next(ids)
-        )
-    )
-    session.flush()
 
 
 def _edges_among(session: Session, clip_ids: Sequence[int]) -> list[Pair]:

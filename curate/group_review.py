@@ -13,9 +13,10 @@ from typing import NamedTuple
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from curate.duplicate_groups import duplicate_groups, edges, is_grouped, ordered, rulings
+from curate.duplicate_groups import duplicate_groups, edges, is_grouped
 from curate.fingerprint import VERSION
 from curate.request_rows import MOST_CLIPS
+from curate.rulings import ordered, rulings
 from db.models import Action, Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, Sighting
 from db.queries import live_decisions
 

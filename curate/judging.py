@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadInput, Refused
 from curate import decisions
-from curate.request_rows import request_of, row_ids, rows_of
+from curate.request_rows import is_recorded, request_of, row_ids, rows_of
+from curate.undoing import take_back
 from curate.work import Pair, is_judged_twice, release
 from db.models import Action, Clip, Decision, How, Verdict
 from db.queries import live_decisions
@@ -70,22 +71,20 @@ def read_seconds(sent: Any) -> float | None:
     return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
 
 
-def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> Decision:
+def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> None:
     """Record an entry, or find it recorded. Raises Refused where it cannot hold any more: somebody else was faster."""
-    known = _recorded(session, entry.request_id)
-    if known:
-        return known
+    if is_recorded(session, entry.request_id):
+        return
     try:
         if entry.undoes is not None:
-            return _undo(session, entry, annotator, row_ids(entry.request_id))
-        if entry.pair is None:
+            take_back(session, _rows_beside(session, entry.undoes), annotator, row_ids(entry.request_id))
+        elif entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
-        return _judge(session, entry, entry.pair, annotator, overlap)
+        else:
+            _judge(session, entry, entry.pair, annotator, overlap)
     except Refused:
-        known = _recorded(session, entry.request_id)  # sent twice at once, and the other came first (PostgreSQL)
-        if known:
-            return known
-        raise
+        if not is_recorded(session, entry.request_id):  # else sent twice at once, and the other came first (PostgreSQL)
+            raise
 
 
 def standing(session: Session, pair: Pair, annotator: str | None = None) -> Decision | None:
@@ -100,7 +99,7 @@ def _standing(session: Session, pair: Pair) -> list[Decision]:
     return list(session.scalars(newest_first))
 
 
-def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: float) -> Decision:
+def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: float) -> None:
     lock = select(Clip.sha256).where(Clip.id == pair.clip_id).with_for_update()  # one at a time on PostgreSQL
     sha256 = session.scalar(lock)
     if sha256 is None:
@@ -108,7 +107,7 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
     ids = row_ids(entry.request_id)
     own_id = next(ids)
     _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
-    made = decisions.decide(
+    decisions.decide(
         session,
         pair.clip_id,
         entry.verdict,
@@ -122,22 +121,25 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
     if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
         _keep_there(session, entry, pair, annotator, next(ids))
     release(session, pair)
-    return made
 
 
 def _make_way(
     session: Session, entry: Entry, pair: Pair, annotator: str, judged_twice: bool, ids: Iterator[str]
 ) -> None:
-    """Take back what the entry revises, all of its request; refuse where a decision stands that it does not know of."""
+    """Take back what the entry revises, and what was said of the clip with it.
+
+    Raises Refused where a decision stands that the entry does not know of.
+    """
     rows = _standing(session, pair)
     if not rows or (entry.how == How.AUDIT and rows[0].verdict == Verdict.KEEP):
         return
     revised = _revised(session, entry, rows, annotator)
     if revised:
         requests = [request_of(row.request_id) for row in revised if row.request_id]
-        others = [row for request_id in requests for row in rows_of(session, request_id, Decision)]
-        for row in dict.fromkeys([*revised, *others]):
-            if row.verdict != Verdict.UNDO and not row.undone_by and row.annotator == revised[0].annotator:
+        beside = [row for request_id in requests for row in rows_of(session, request_id, Decision)]
+        of_clip = [row for row in beside if row.clip_id == pair.clip_id and row.annotator == revised[0].annotator]
+        for row in dict.fromkeys([*revised, *of_clip]):
+            if row.verdict != Verdict.UNDO and not row.undone_by:
                 decisions.undo(session, row.id, annotator, next(ids))
         return
     judges = {row.annotator for row in rows}
@@ -177,39 +179,11 @@ def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_
         release(session, there)
 
 
-def _undo(session: Session, entry: Entry, annotator: str, ids: Iterator[str]) -> Decision:
-    """Take back all that stands of what a request recorded; what it had revised stands again."""
-    if isinstance(entry.undoes, int):
-        named = session.get(Decision, entry.undoes)
-    else:
-        named = _recorded(session, str(entry.undoes))
-    rows = [named] if named else []
-    if named and named.request_id:
-        rows = rows_of(session, request_of(named.request_id), Decision)
-    made = [row for row in rows if row.verdict != Verdict.UNDO and not row.undone_by]
-    if not made or any(row.annotator != annotator for row in made):
-        raise Refused("there is no decision of yours to take back")
-    undone = [decisions.undo(session, row.id, annotator, row_id) for row, row_id in zip(made, ids, strict=False)]
-    request_id = request_of(made[0].request_id or "")
-    if any(row.request_id == request_id for row in made):  # its verdict, not an undo, and it stood till now
-        for row in [row.undoes for row in rows if row.verdict == Verdict.UNDO]:
-            _decide_again(session, row, next(ids))
-    return undone[0]
-
-
-def _decide_again(session: Session, row: Decision, row_id: str) -> None:
-    """What a person had decided, with that person's name; the time it took is not counted twice."""
-    decisions.decide(
-        session,
-        row.clip_id,
-        row.verdict,
-        row.annotator,
-        row.action_id,
-        reason=row.reason,
-        how=row.how,
-        request_id=row_id,
-    )
-
-
-def _recorded(session: Session, request_id: str) -> Decision | None:
-    return session.scalar(select(Decision).where(Decision.request_id == request_id))
+def _rows_beside(session: Session, undone: str | int) -> list[Any]:
+    """The rows of a request, or of that which a decision came of."""
+    if isinstance(undone, str):
+        return rows_of(session, undone)
+    named = session.get(Decision, undone)
+    if named is None or named.request_id is None:
+        return [named] if named else []
+    return rows_of(session, request_of(named.request_id))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from core.errors import BadInput, PlusmvError, Refused
@@ -44,10 +44,13 @@ def json_route(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Req
 
 async def _json(request: Request) -> dict[str, Any]:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY:
-            raise BadInput("the request is too long")
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY:
+                raise BadInput("the request is too long")
+    except ClientDisconnect as error:  # there is nobody to be told
+        raise BadInput("the page was closed before it had sent its request") from error
     try:
         asked = json.loads(body, parse_int=_whole)
         json.dumps(asked, ensure_ascii=False, allow_nan=False).encode()  # no catalog takes NaN or half a character
@@ -65,10 +68,10 @@ def _whole(digits: str) -> int:
     return number
 
 
-def record_each(connection: Connection, asked: dict, record: Callable[[Session, Any], int | None]) -> list[dict]:
+def record_each(connection: Connection, asked: dict, record: Callable[[Session, Any], None]) -> list[dict]:
     """[{"id", "state": recorded | refused, "reason"}] in the order of the entries, once the catalog has them.
 
-    record: returns the id of the decision that was made, if it is one. What it raises refuses its entry alone.
+    What `record` raises refuses its entry alone.
     """
     entries = asked.get("entries")
     if not isinstance(entries, list) or len(entries) > PAGE:
@@ -83,11 +86,11 @@ def record_each(connection: Connection, asked: dict, record: Callable[[Session, 
     return []
 
 
-def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], int | None]) -> dict:
+def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], None]) -> dict:
     id_ = sent.get("id") if isinstance(sent, dict) else None
     try:
         with session.begin_nested():
-            decision = record(session, sent)
-        return {"id": id_, "state": "recorded", "decision": decision}
+            record(session, sent)
+        return {"id": id_, "state": "recorded"}
     except PlusmvError as error:
         return {"id": id_, "state": "refused", "reason": str(error)}

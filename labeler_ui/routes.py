@@ -66,8 +66,8 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
 def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"answers": [{"id", "state": recorded | refused, "reason"}]} in the order of the entries."""
 
-    def record(session: Session, sent: Any) -> int:
-        return judging.record(session, judging.read_entry(sent), annotator, connection.overlap).id
+    def record(session: Session, sent: Any) -> None:
+        judging.record(session, judging.read_entry(sent), annotator, connection.overlap)
 
     answers = record_each(connection, asked, record)
     recorded = [answer["state"] == "recorded" for answer in answers]
@@ -160,13 +160,13 @@ def _json_card(card: Card) -> dict:
 
 
 def _recent(session: Session, made: list[Decision]) -> list[dict]:
-    """A card for each request, of the first decision that it made."""
-    firsts = {request_of(one.request_id or str(one.id)): one for one in made}.values()  # made is newest first
-    pairs = {one.id: _pair_of(session, one) for one in firsts}
+    """A card for each request, of the first decision that it made; one that came of no request goes by its own id."""
+    firsts = {request_of(one.request_id) if one.request_id else one.id: one for one in made}  # made is newest first
+    pairs = {one.id: _pair_of(session, one) for one in firsts.values()}
     by_pair = {card.pair: _json_card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
-        {"decision": one.id, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}
-        for one in firsts
+        {"request": request, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}
+        for request, one in firsts.items()
         if pairs[one.id] in by_pair
     ]
 

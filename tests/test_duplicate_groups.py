@@ -7,8 +7,9 @@ from sqlalchemy import delete, func, select
 
 from core.errors import BadInput, Missing
 from curate.alignment import SURE, SURE_CORRELATION
-from curate.duplicate_groups import across_actions, duplicate_groups, edges, rule
+from curate.duplicate_groups import across_actions, duplicate_groups, edges
 from curate.fingerprint import VERSION
+from curate.rulings import rule
 from db.models import Clip, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, RulingKind
 from tests.test_decisions import a_clip
 

@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from core.errors import BadInput, Missing
 from core.workspace import Workspace, sha256_of
-from curate.duplicate_groups import rule
 from curate.duplicates import find_duplicates
 from curate.feature_neighbours import near
 from curate.fingerprint import VERSION, fingerprint_video
+from curate.rulings import rule
 from db.models import Clip, DuplicateEdge, FeatureFile, FileState, RulingKind
 from db.session import open_catalog
 from features.feature_files import VideoFeatures, write_features

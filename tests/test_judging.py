@@ -9,10 +9,13 @@ from sqlalchemy import func, select
 
 from core.actions import Action as ActionFacts
 from core.errors import BadInput, Refused
+from curate import group_acts
 from curate.decisions import decide
+from curate.group_acts import Act
 from curate.judging import Entry, read_entry, record, standing
+from curate.rulings import rulings
 from curate.work import Asked, Pair, take
-from db.models import ClipLease, Decision, How
+from db.models import Action, ClipLease, Decision, How, RulingKind
 from db.queries import save_actions
 from tests.test_labeler import add_clip
 
@@ -38,7 +41,8 @@ def test_an_entry_sent_twice_is_recorded_once(catalog, pairs):
     sent = entry(pairs[0], seconds=1.5, how=How.GRID)
     for _ in range(2):
         with catalog.writing() as session:
-            made = record(session, sent, "ann")
+            record(session, sent, "ann")
+            made = standing(session, pairs[0])
             assert (made.verdict, made.seconds, made.how, rows(session)) == ("keep", 1.5, How.GRID, 1)
 
 
@@ -46,13 +50,16 @@ def test_an_entry_sent_twice_at_once_is_not_refused(catalog, pairs):
     for sent in (first := entry(pairs[0]), entry(undoes=first.request_id)):
         together = threading.Barrier(4)
 
-        def send(sent=sent, together=together) -> int:
+        def send(sent=sent, together=together) -> None:
             together.wait()
             with catalog.writing() as session:
-                return record(session, sent, "ann").id
+                record(session, sent, "ann")
 
         with ThreadPoolExecutor(4) as tabs:
-            assert len({future.result() for future in [tabs.submit(send) for _ in range(4)]}) == 1
+            for tab in [tabs.submit(send) for _ in range(4)]:
+                tab.result()
+    with catalog.reading() as session:
+        assert rows(session) == 2
 
 
 def test_whoever_comes_second_is_refused(catalog, pairs):
@@ -89,8 +96,9 @@ def test_the_right_action_is_kept_there_and_undone_with_it(catalog, pairs):
 def test_undo_by_number_takes_the_companion_along_and_only_ones_own(catalog, pairs):
     golf, dive = pairs
     with catalog.writing() as session:
-        made = record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
-        with pytest.raises(Refused, match="no decision of yours"):
+        record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
+        made = standing(session, golf)
+        with pytest.raises(Refused, match="nothing of yours"):
             record(session, entry(undoes=made.id), "bob")
         record(session, entry(undoes=made.id), "ann")
         assert standing(session, dive) is None
@@ -100,7 +108,8 @@ def test_undo_by_number_takes_the_companion_along_and_only_ones_own(catalog, pai
 
 def test_a_revision_takes_the_place_of_the_decision_it_names(catalog, pairs):
     with catalog.writing() as session:
-        first = record(session, entry(pairs[0]), "ann")
+        record(session, entry(pairs[0]), "ann")
+        first = standing(session, pairs[0])
         record(session, entry(pairs[0], "mistagged", revises=first.id), "ann")
         assert standing(session, pairs[0]).verdict == "mistagged"
         with pytest.raises(Refused):
@@ -110,7 +119,8 @@ def test_a_revision_takes_the_place_of_the_decision_it_names(catalog, pairs):
 def test_a_revision_takes_back_the_companion_and_its_undo_brings_both_back(catalog, pairs):
     golf, dive = pairs
     with catalog.writing() as session:
-        first = record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
+        record(session, entry(golf, "mistagged", other_action=dive.action_id), "ann")
+        first = standing(session, golf)
         revision = entry(golf, revises=first.id)
         record(session, revision, "ann")
         assert (standing(session, golf).verdict, standing(session, dive)) == ("keep", None)
@@ -135,9 +145,48 @@ def test_after_an_undo_the_decision_that_stands_again_may_be_revised(catalog, pa
         assert standing(session, pairs[0]).verdict == "mistagged"
 
 
+def test_undo_upon_undo_goes_through_a_chain_of_revisions(catalog, pairs):
+    with catalog.writing() as session:
+        sent = [entry(pairs[0])]
+        record(session, sent[0], "ann")
+        for verdict in ("mistagged", "unusable"):
+            sent.append(entry(pairs[0], verdict, revises=standing(session, pairs[0]).id))
+            record(session, sent[-1], "ann")
+        stood = []
+        for one in reversed(sent):
+            stood.append(standing(session, pairs[0]).verdict)
+            record(session, entry(undoes=one.request_id), "ann")
+        assert (stood, standing(session, pairs[0])) == (["unusable", "mistagged", "keep"], None)
+        for one in sent:
+            with pytest.raises(Refused):
+                record(session, entry(undoes=one.request_id), "ann")
+
+
+def test_a_revision_leaves_the_other_clips_of_a_request_alone(catalog, pairs):
+    with catalog.writing() as session:
+        other = add_clip(session, session.get(Action, pairs[0].action_id), "1" * 64)
+        request_id = str(uuid.uuid4())
+        first = decide(session, pairs[0].clip_id, "duplicate", "ann", request_id=request_id)
+        second = decide(session, other.id, "duplicate", "ann", request_id=f"{request_id}.2")
+        record(session, entry(pairs[0], revises=first.id), "ann")
+        assert standing(session, pairs[0]).verdict == "keep"
+        assert standing(session, Pair(other.id, pairs[0].action_id)) is second
+
+
+def test_a_ruling_goes_with_the_decision_of_its_request(catalog, pairs):
+    with catalog.writing() as session:
+        other = add_clip(session, session.get(Action, pairs[0].action_id), "1" * 64)
+        act = Act(str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), same=(pairs[0].clip_id, other.id))
+        group_acts.record(session, act, "ann")
+        assert set(rulings(session).values()) == {RulingKind.DUPLICATE}
+        record(session, entry(undoes=standing(session, pairs[0]).id), "ann")
+        assert (standing(session, pairs[0]), rulings(session), group_acts.recent(session, "ann")) == (None, {}, [])
+
+
 def test_each_of_two_judges_revises_the_own_decision(catalog, pairs):
     with catalog.writing() as session:
-        first = record(session, entry(pairs[0]), "ann", overlap=1)
+        record(session, entry(pairs[0]), "ann", overlap=1)
+        first = standing(session, pairs[0])
         record(session, entry(pairs[0]), "bob", overlap=1)
         record(session, entry(pairs[0], "mistagged", revises=first.id), "ann", overlap=1)
         assert [standing(session, pairs[0], name).verdict for name in ("ann", "bob")] == ["mistagged", "keep"]

@@ -85,9 +85,9 @@ class Outbox {
 
 // The clips to come, of what the page's filter asks for. A pair is shown once, whatever the server sends again.
 class Feed {
-  constructor(page, changed) {
-    Object.assign(this, { page, changed, cards: [], place: null, known: new Set(), gone: new Set() });
-    Object.assign(this, { loading: false, ended: false, again: 0 });
+  constructor(page, outbox, changed) {
+    Object.assign(this, { page, outbox, changed, cards: [], place: null, known: new Set(), gone: new Set() });
+    Object.assign(this, { begun: false, loading: false, ended: false, again: 0 });
     this.progress = this.trouble = null;
     this.recent = [];
     this.references = {}; // of actions: where two pictures are
@@ -96,7 +96,8 @@ class Feed {
   async fill(wanted) {
     if (this.loading || this.closed || this.cards.length >= wanted || (this.ended && this.cards.length)) return;
     if (performance.now() < this.again) return;
-    this.loading = true;
+    if (!this.begun && this.outbox.pending.length) return; // decided before a reload: the catalog would give it out again
+    this.begun = this.loading = true;
     try {
       const held = this.page.filter.mode === "audit" ? this.cards.length : 0; // that list begins with what is held
       const body = { ...this.page.filter, count: wanted + held, place: this.place, previews: Boolean(this.page.size) };
@@ -124,17 +125,23 @@ class Feed {
     setTimeout(() => this.closed || this.changed(), milliseconds + 10);
   }
 
-  // A verdict on the clip as a whole: under its other actions there is nothing left to ask.
-  drop(clip) {
-    this.gone.add(clip);
-    this.cards.filter((card) => card.clip === clip).forEach((card) => this.known.delete(keyOf(card)));
-    this.cards = this.cards.filter((card) => card.clip !== clip);
+  // Decided. After a verdict on the clip as a whole there is nothing left to ask under its other actions, nor under the one
+  // that a mis-tagged clip was said to show.
+  pass({ clip, action, verdict, other }) {
+    const whole = OF_THE_CLIP.includes(verdict);
+    const also = this.cards.filter((card) => card.clip === clip && (whole || card.action === other));
+    if (whole) this.gone.add(clip);
+    else if (other) this.known.add(keyOf({ clip, action: other }));
+    this.cards = this.cards.filter((card) => !also.includes(card) && keyOf(card) !== keyOf({ clip, action }));
+    if (whole) also.forEach((card) => this.known.delete(keyOf(card)));
   }
 
-  // Back on screen.
-  hold(card) {
-    this.known.add(keyOf(card));
+  // Taken back: on screen again, and to come under the action that had been named.
+  hold(card, other) {
     this.gone.delete(card.clip);
+    this.cards = this.cards.filter((each) => keyOf(each) !== keyOf(card));
+    if (other) this.giveBack({ clip: card.clip, action: other });
+    this.known.add(keyOf(card));
   }
 
   giveBack(card) {

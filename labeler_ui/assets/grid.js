@@ -41,11 +41,11 @@ class Grid {
     this.draw();
     this.watch = new IntersectionObserver((entries) => entries.forEach((entry) => this.look(entry)), { threshold: 0.5 });
     this.clock = new Clock();
-    this.feed = new Feed(page, () => this.refresh());
     this.outbox = new Outbox(page, {
       answered: (entry, answer) => answer.state === "refused" && this.toast.say(answer.reason),
-      changed: () => this.tell(),
+      changed: () => this.refresh(),
     });
+    this.feed = new Feed(page, this.outbox, () => this.refresh());
     const act = (event) => this.key(event);
     act.keys = ["Enter", "z", "i", ...Object.keys(MARKS)];
     this.unlisten = listen(act);
@@ -219,9 +219,10 @@ class Grid {
       ask(this.page, "labeler/later", { clip, action }).catch(() => {});
       return null;
     }
-    if (OF_THE_CLIP.includes(tile.mark)) this.feed.drop(clip);
     const how = tile.mark ? "marked in grid" : "accepted in grid";
-    return this.outbox.add({ clip, action, verdict: tile.mark ?? "keep", how, seconds });
+    const entry = { clip, action, verdict: tile.mark ?? "keep", how, seconds };
+    this.feed.pass(entry);
+    return this.outbox.add(entry);
   }
 
   undo() {

@@ -22,11 +22,12 @@ class Review {
     this.films = Array.from({ length: FILMS }, () => new Film("clips", () => this.refresh()));
     this.stage.prepend(...this.films.map((film) => film.video));
     this.clock = new Clock();
-    this.feed = new Feed(page, () => this.refresh());
+    this.undone = new Set(); // requests, that the catalog may still call the last ones
     this.outbox = new Outbox(page, {
       answered: (entry, answer) => this.answered(entry, answer),
       changed: () => this.refresh(),
     });
+    this.feed = new Feed(page, this.outbox, () => this.refresh());
     const act = (event) => this.key(event);
     act.keys = "kmduszx ";
     this.unlisten = listen(act);
@@ -161,7 +162,7 @@ class Review {
 
   before() {
     const mine = new Set(this.made.map(({ card }) => keyOf(card)));
-    return (this.feed.recent ?? []).filter((each) => !each.gone && !mine.has(keyOf(each.card)) && !this.feed.cards.some((card) => keyOf(card) === keyOf(each.card)));
+    return (this.feed.recent ?? []).filter((each) => !this.undone.has(each.request) && !mine.has(keyOf(each.card)));
   }
 
   end() {
@@ -192,24 +193,21 @@ class Review {
     if (!card || card !== this.card) return;
     const { clip, action, revises, mode } = card;
     const how = mode === "audit" ? "audit" : "single";
-    const id = this.outbox.add({ clip, action, verdict, revises, how, seconds: this.clock.lap(), ...more });
-    this.made.push({ card, id, verdict });
+    const entry = { clip, action, verdict, revises, how, seconds: this.clock.lap(), ...more };
+    this.made.push({ card, verdict, other: entry.other, request: this.outbox.add(entry) });
     this.count(1);
-    this.feed.cards.shift();
-    if (OF_THE_CLIP.includes(verdict)) this.feed.drop(clip);
+    this.feed.pass(entry);
     this.refresh();
   }
 
   undo(index = 0) {
-    const row = [...this.made].reverse()[index];
-    const older = row ? null : this.before()[index - this.made.length];
-    if (!row && !older) return;
-    const revises = this.outbox.add({ undo: row ? row.id : older.decision }); // whatever stands then
-    if (row) this.made.splice(this.made.indexOf(row), 1);
-    else older.gone = true;
-    const { card } = row ?? older;
-    this.feed.hold(card);
-    this.feed.cards.unshift({ ...card, revises, verdict: undefined });
+    const row = [...this.made].reverse()[index] ?? this.before()[index - this.made.length];
+    if (!row) return;
+    const revises = this.outbox.add({ undo: row.request }); // whatever stands then
+    this.made = this.made.filter((each) => each !== row);
+    this.undone.add(row.request);
+    this.feed.hold(row.card, row.other);
+    this.feed.cards.unshift({ ...row.card, revises, verdict: undefined });
     this.count(-1);
     this.refresh();
   }

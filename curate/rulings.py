@@ -1,0 +1,86 @@
+"""Rulings of people on two clips (copies, or none) or on one (it stands for its group). Rows are only ever added."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import BadInput, Missing
+from curate.text import bounded_line
+from db.models import Clip, DuplicateRuling, RulingKind
+from db.queries import clips_by_name
+
+Pair = tuple[int, int]  # ids of clips, the lesser first
+Ruled = Pair | tuple[int, None]  # None beside the one clip of a KEEP_THIS
+
+
+def ordered(a_id: int, b_id: int) -> Pair:
+    """The key of a pair in `rulings`."""
+    return (a_id, b_id) if a_id < b_id else (b_id, a_id)
+
+
+def rulings(session: Session) -> dict[Pair, RulingKind]:
+    """{(lesser clip id, greater): the newest ruling, where it was not withdrawn}."""
+    rows = session.execute(
+        select(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind)
+        .where(DuplicateRuling.b_id.is_not(None))
+        .order_by(DuplicateRuling.id)
+    )
+    newest = {(a_id, b_id): kind for a_id, b_id, kind in rows}
+    return {pair: kind for pair, kind in newest.items() if kind != RulingKind.WITHDRAWN}
+
+
+def kept_by_hand(session: Session) -> dict[int, int]:
+    """{clip: number of the newest ruling that it stands for its group}."""
+    of_one = select(DuplicateRuling).where(DuplicateRuling.b_id.is_(None)).order_by(DuplicateRuling.id)
+    newest = {row.a_id: row for row in session.scalars(of_one)}
+    return {clip_id: row.id for clip_id, row in newest.items() if row.kind == RulingKind.KEEP_THIS}
+
+
+def rule_on(
+    session: Session, kind: RulingKind, of: Ruled, annotator: str, request_id: str | None = None
+) -> DuplicateRuling:
+    """Add a ruling; of those on the same clips the newest counts."""
+    row = DuplicateRuling(
+        kind=kind, a_id=of[0], b_id=of[1], annotator=bounded_line(annotator, 200), request_id=request_id
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def standing_ruling(session: Session, of: Ruled, before: int | None = None) -> DuplicateRuling | None:
+    """The newest ruling on these clips, or the newest before a row's id."""
+    other = DuplicateRuling.b_id.is_(None) if of[1] is None else DuplicateRuling.b_id == of[1]
+    newest_first = select(DuplicateRuling).where(DuplicateRuling.a_id == of[0], other)
+    if before is not None:
+        newest_first = newest_first.where(DuplicateRuling.id < before)
+    return session.scalar(newest_first.order_by(DuplicateRuling.id.desc()).limit(1))
+
+
+def withdraw(session: Session, row: DuplicateRuling, annotator: str, request_id: str | None = None) -> None:
+    """Back to what stood before a ruling."""
+    of = (row.a_id, row.b_id)
+    before = standing_ruling(session, of, before=row.id)
+    rule_on(session, before.kind if before else RulingKind.WITHDRAWN, of, annotator, request_id)
+
+
+def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: str) -> DuplicateRuling:
+    """Record a ruling of two clips, or KEEP_THIS of one, named by sha256 or post id.
+
+    Raises Missing for a name of no clip, BadInput for one of several clips or the same clip twice.
+    """
+    found = sorted((_named(session, name) for name in names), key=lambda clip: clip.id)
+    if len({clip.id for clip in found}) != (1 if kind == RulingKind.KEEP_THIS else 2):
+        raise BadInput(f"{' and '.join(names)} are one clip: posts of the same content are no pair")
+    of = (found[0].id, found[1].id if len(found) > 1 else None)
+    return rule_on(session, kind, of, annotator)
+
+
+def _named(session: Session, name: str) -> Clip:
+    found = clips_by_name(session, name)
+    if not found:
+        raise Missing(f"the catalog has no clip {name!r}; name it by its sha256 or a post's id")
+    if len(found) > 1:
+        raise BadInput(f"{name!r} may be {len(found)} clips; name it by its sha256")
+    return found[0]
