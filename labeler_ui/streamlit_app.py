@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,8 +25,20 @@ from labeler_ui.routes import ROUTES
 @contextlib.asynccontextmanager
 async def _warm(_app: st.App) -> AsyncIterator[None]:
     """What the first page needs is loaded before the server answers."""
+    _send_at_once()
     await asyncio.to_thread(_load)
     yield
+
+
+def _send_at_once() -> None:
+    """No waiting for acknowledgements between the parts of an answer: 40 ms each on a connection that is kept.
+
+    asyncio sees to that where it knows a socket for TCP, and Streamlit binds one that does not say so (uvicorn #3149).
+    """
+    for held in gc.get_objects():
+        if isinstance(held, socket.socket) and held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            with contextlib.suppress(OSError):  # of another family
+                held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _load() -> None:

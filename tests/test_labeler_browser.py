@@ -11,12 +11,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from core.workspace import Workspace
+from curate import group_acts, judging
+from curate.rulings import rulings
+from curate.work import Pair
 from db.models import CrawlRun, Post, Sighting
 from db.session import open_catalog
 from labeler_ui import access
@@ -197,12 +201,69 @@ def test_the_right_action_is_named_by_typing_and_undone_with_the_rest(browser, w
         page.tab.close()
 
 
-def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(browser, workspace):
+def tag_again(workspace: Workspace, clip: int) -> None:
+    """The clip was found by a tag of Dive too, and comes first, as that action's."""
     with open_catalog(workspace).writing() as session:
-        run, post = CrawlRun(source="folder", tag="dive", action_id=2), session.get_one(Post, 2)
+        run, post = CrawlRun(source="folder", tag="dive", action_id=2), session.get_one(Post, clip)
         session.add(run)
         session.flush()
         session.add(Sighting(post_id=post.id, action_id=2, tag="dive", run_id=run.id))
+
+
+def test_a_clip_is_not_asked_about_under_the_action_that_it_was_said_to_show(browser, workspace):
+    tag_again(workspace, 2)
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        for keys in ("M", *"golf"):
+            page.tab.keyboard.press(keys)
+        page.press("Enter")
+        for _ in range(38):
+            page.press("k")
+        page.tab.keyboard.press("k")
+        page.acknowledged()
+        assert page.shown() == page.text(".toast") == ""
+        assert judged(workspace) == [
+            (2, "mistagged"),
+            (2, "keep"),
+            *((clip, "keep") for clip in range(1, 41) if clip != 2),
+        ]
+        for _ in range(40):
+            page.tab.keyboard.press("z")
+        page.acknowledged()
+        assert [verdict for _, verdict in judged(workspace)][41:] == ["undo"] * 41
+        assert decided(workspace)[0][0] == page.shown()
+        page.tab.close()
+
+
+def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(browser, workspace):
+    request_id = str(uuid.uuid4())
+    with open_catalog(workspace).writing() as session:
+        for clip_id in (1, 2):
+            judging.record(session, judging.Entry(str(uuid.uuid4()), Pair(clip_id, 1), "keep"), "ann")
+        act = group_acts.Act(request_id, keep=1, remove=(2,), same=(1, 2))
+        group_acts.record(session, act, "ann")
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        page.press("z")
+        removed = page.shown()
+        page.tab.keyboard.press("z")  # the keep of the same clip
+        page.press("z")
+        page.acknowledged()
+        assert page.text(".toast") == ""
+        assert removed != page.shown()
+        rows = [(1, "keep"), (2, "keep"), (2, "duplicate"), (2, "undo"), (2, "undo"), (1, "undo")]
+        assert judged(workspace) == rows
+        with open_catalog(workspace).reading() as session:
+            assert rulings(session) == {}
+        for _ in range(2):
+            page.press("m")
+        page.acknowledged()
+        assert judged(workspace)[6:] == [(1, "mistagged"), (2, "mistagged")]
+        page.tab.close()
+
+
+def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(browser, workspace):
+    tag_again(workspace, 2)
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
         twice = page.shown()  # Dive comes first
@@ -269,6 +330,28 @@ def test_pending_decisions_outlive_a_reload(browser, workspace):
         page.ready()
         wait_until(lambda: len(judged(workspace)) == 2, "the decisions are recorded")
         assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
+        page.tab.close()
+
+
+def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            for _ in range(3):
+                page.press("k")
+            page.tab.reload()
+            wait_until(lambda: "3 decisions pending" in page.text(".pending"), "what waits is shown")
+            page.tab.keyboard.press("m")
+            writer.execute("ROLLBACK")
+        page.ready()
+        page.press("m")
+        page.press("z")
+        page.press("z")  # the newest of before the reload
+        page.acknowledged()
+        assert page.text(".toast") == ""
+        said = [(1, "keep"), (2, "keep"), (3, "keep"), (4, "mistagged"), (4, "undo"), (3, "undo")]
+        assert judged(workspace) == said
         page.tab.close()
 
 

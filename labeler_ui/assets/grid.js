@@ -49,7 +49,7 @@ class Grid {
     const act = (event) => this.key(event);
     act.keys = ["Enter", "z", "i", ...Object.keys(MARKS)];
     this.unlisten = listen(act);
-    this.feed.fill(2 * page.size);
+    this.refresh();
   }
 
   close() {

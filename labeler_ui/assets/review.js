@@ -31,7 +31,7 @@ class Review {
     const act = (event) => this.key(event);
     act.keys = "kmduszx ";
     this.unlisten = listen(act);
-    this.feed.fill(AHEAD);
+    this.settle();
   }
 
   close() {
