@@ -34,7 +34,7 @@ from db.queries import live_decisions
 LEASE = timedelta(minutes=15)  # renewed with every page of work
 COMBINED = "combined"  # the signal that queues are ordered by
 SECOND_SHARE = 4  # at most one in four clips of a page is a second opinion
-FIRST, SECOND = 0, 1  # slots of leases
+FIRST, SECOND, GROUP = 0, 1, 2  # slots of leases
 
 
 class Pair(NamedTuple):
@@ -75,19 +75,26 @@ def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> 
 
     From the start (no place) the pairs that this annotator holds already come again: where one was before a reload.
     """
-    _change(session, delete(ClipLease).where(ClipLease.until <= now(), ~ClipLease.put_off))
-    mine = ClipLease.annotator == asked.annotator
-    _change(session, update(ClipLease).where(mine, ClipLease.until > now()).values(until=now() + LEASE))
+    _renew(session, asked.annotator)
     pairs, place = _second_opinions(session, asked, count // SECOND_SHARE, place)
-    pairs = _leased(session, asked, pairs, SECOND)
+    pairs = _leased(session, asked.annotator, pairs, SECOND)
     found = _undecided(session, asked, count - len(pairs), place)
     fresh = [pair for pair, _ in found]
-    pairs += _leased(session, asked, fresh, FIRST)
+    pairs += _leased(session, asked.annotator, fresh, FIRST)
     if found:
         place = replace(found[-1][1], second_id=place.second_id)
     if not pairs:
-        pairs = _leased(session, asked, _put_off(session, asked, count), FIRST)
+        pairs = _leased(session, asked.annotator, _put_off(session, asked, count), FIRST)
     return pairs, place
+
+
+def hold(session: Session, clip_ids: Sequence[int], annotator: str) -> set[int]:
+    """Of clips that stand for groups of copies: those whose groups nobody else has been given. They are leased."""
+    _renew(session, annotator)
+    actions = {clip_id: action_found_for(session, clip_id) for clip_id in clip_ids}
+    pairs = [Pair(clip_id, action_id) for clip_id, action_id in actions.items() if action_id is not None]
+    free = {clip_id for clip_id, action_id in actions.items() if action_id is None}
+    return free | {pair.clip_id for pair in _leased(session, annotator, pairs, GROUP)}
 
 
 def put_off(session: Session, pair: Pair, annotator: str) -> None:
@@ -118,7 +125,7 @@ def last_decisions(session: Session, annotator: str, count: int) -> list[Decisio
     return list(session.scalars(newest_first.limit(count)))
 
 
-def action_found_for(session: Session, clip_id: int) -> int:
+def action_found_for(session: Session, clip_id: int) -> int | None:
     """An action under which the clip was found: what a verdict on the clip as a whole is shown under."""
     return session.scalar(select(_an_action_of(clip_id)))
 
@@ -257,11 +264,18 @@ def _put_off(session: Session, asked: Asked, count: int) -> list[Pair]:
     return [Pair(*row) for row in session.execute(wanted.order_by(ClipLease.until).limit(count))]
 
 
-def _leased(session: Session, asked: Asked, pairs: Sequence[Pair], slot: int) -> list[Pair]:
+def _renew(session: Session, annotator: str) -> None:
+    """This annotator's leases run from now; others' that have run out are given up."""
+    _change(session, delete(ClipLease).where(ClipLease.until <= now(), ~ClipLease.put_off))
+    mine = and_(ClipLease.annotator == annotator, ClipLease.until > now())
+    _change(session, update(ClipLease).where(mine).values(until=now() + LEASE))
+
+
+def _leased(session: Session, annotator: str, pairs: Sequence[Pair], slot: int) -> list[Pair]:
     """Those of the pairs that this annotator now holds; another may have been faster."""
     if not pairs:
         return []
-    given = session.execute(_upsert(session, pairs, asked.annotator, slot, until=now() + LEASE, put_off=False))
+    given = session.execute(_upsert(session, pairs, annotator, slot, until=now() + LEASE, put_off=False))
     got = {Pair(*row) for row in given}
     return [pair for pair in pairs if pair in got]
 

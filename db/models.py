@@ -357,7 +357,10 @@ class Decision(Base):
 
 
 class ClipLease(Base):
-    """A clip under an action that one annotator has been given, until then. Slot 0 is the first look, 1 the second."""
+    """A clip under an action that one annotator has been given, until then.
+
+    Slot 0 is the first look, 1 the second, 2 that at its copies.
+    """
 
     __tablename__ = "clip_leases"
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True)

@@ -1,6 +1,7 @@
 """What the duplicates page asks: the open groups of copies, and that what a person does to them be recorded."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -8,8 +9,8 @@ from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from core.errors import BadInput
-from curate import group_acts, group_review
-from curate.group_review import Listing
+from curate import group_acts, group_review, work
+from curate.group_review import Listing, Star
 from curate.previews import playable
 from db.models import Clip
 from labeler_ui import clip_files
@@ -50,7 +51,7 @@ def groups_of(connection: Connection) -> Groups:
 
 @json_route
 def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"groups", "total", "recent", "reading"}: open groups after a place; total counts settled ones too."""
+    """{"groups", "total", "recent", "reading"}: open groups after a place, leased; total counts settled ones too."""
     kind, after = asked.get("list", "groups"), _place(asked.get("after"))
     if kind not in LISTS:
         raise BadInput(f"there is no list of {str(kind)[:40]!r}")
@@ -58,12 +59,28 @@ def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
         listing = groups_of(connection).now(session, FRESH_S if asked.get("fresh") else 0.0)
         if listing is None:
             return {"groups": [], "total": 0, "recent": [], "reading": True}
-        stars = listing.groups if kind == "groups" else listing.pairs
-        shown = group_review.show(session, group_review.open_stars(session, stars, after, AT_ONCE))
+    stars = listing.groups if kind == "groups" else listing.pairs
+    free = _free(connection, stars, after, annotator)
+    with connection.reading() as session:
+        shown = group_review.show(session, free)
         recent = group_acts.recent(session, annotator)
         clips = [session.get_one(Clip, each.clip) for group in shown for each in group.members if not each.error]
     clip_files.films(connection.workspace).prepare(clips, playable)
     return {"groups": [asdict(group) for group in shown], "total": len(stars), "recent": recent, "reading": False}
+
+
+def _free(connection: Connection, stars: Sequence[Star], after: tuple[float, ...] | None, annotator: str) -> list[Star]:
+    """Open groups that nobody else has been given."""
+    found: list[Star] = []
+    with connection.writing() as session:
+        while len(found) < AT_ONCE:
+            some = group_review.open_stars(session, stars, after, AT_ONCE - len(found))
+            if not some:
+                break
+            held = work.hold(session, [star.clip_ids[0] for star in some], annotator)
+            found += [star for star in some if star.clip_ids[0] in held]
+            after = some[-1].place
+    return found
 
 
 @json_route

@@ -5,7 +5,7 @@ import json
 import uuid
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from core.errors import BadInput, Refused
 from curate import group_acts, group_review
@@ -15,7 +15,8 @@ from curate.fingerprint import VERSION
 from curate.group_acts import read_act
 from curate.group_review import Edit, Listing
 from curate.rulings import rulings
-from db.models import Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How
+from curate.work import Asked, hold, take
+from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
 from labeler_ui.connection import connect
 from labeler_ui.duplicate_routes import Groups
 from tests.test_decisions import a_clip
@@ -223,3 +224,15 @@ def test_undoing_a_decision_on_the_review_page_opens_its_group(catalog, clips):
     with catalog.writing() as session:
         undo(session, session.scalar(select(func.max(Decision.id))), "ann")
     assert open_groups(catalog) == ["cab", "de"]
+
+
+def test_a_group_is_given_to_one_person_until_the_lease_runs_out(catalog, clips):
+    firsts = [star.clip_ids[0] for star in listed(catalog).groups]
+    with catalog.writing() as session:
+        assert hold(session, firsts[:1], "ann") == set(firsts[:1])
+        for _ in range(2):
+            assert hold(session, firsts, "bob") == set(firsts[1:])
+        assert hold(session, firsts, "ann") == set(firsts[:1])
+        session.execute(update(ClipLease).values(until=now()))
+        assert hold(session, firsts, "bob") == set(firsts)
+        assert len(take(session, Asked("ann"), 50)[0]) == len(clips)  # a look at copies keeps no clip from the review

@@ -165,7 +165,7 @@ class Duplicates {
     const group = this.group;
     const pairs = this.page.list === "pairs";
     const heading = group ? (pairs ? "Are these two copies of each other?" : `${group.members.length} copies of one clip: which one stays?`)
-      : this.ended ? "Nothing is left to settle here." : "Loading ...";
+      : this.ended ? "Nothing is left here that is not settled or in somebody else's hands." : "Loading ...";
     const counted = group ? `${pairs ? "Pair" : "Group"} ${this.at + 1} of ${this.total}` : this.ended
       ? "plusmv dedup finds copies among new clips." : "";
     const more = group?.more ? `; ${group.more} more copies come once these are settled` : "";
