@@ -5,6 +5,7 @@ Files appear by rename after fsync, so that a reader sees a whole file or none, 
 
 import contextlib
 import errno
+import fcntl
 import functools
 import glob
 import hashlib
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, Refused
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -113,6 +114,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON by rename after fsync; floats keep full precision, NaN is a programmer's mistake."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time in a folder, which is made; Refused for the second. A killed process holds nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Refused(
+            f"another process is at work in {folder}; wait until it has ended, or choose another folder"
+        ) from error
+    finally:
+        os.close(handle)
 
 
 def remove_stale_parts(path: Path) -> int:

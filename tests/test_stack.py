@@ -57,6 +57,8 @@ def test_what_was_kept_of_other_runs_is_refused(videos, tmp_path):
     assert train_stack(videos, RUNS[:1], NAMES[:1], tmp_path / "p", tick=lambda done: done == 3) is None
     with pytest.raises(Refused, match=r"an unfinished run with other settings \(sigma was 1\.0, now 2\.0\)"):
         train_stack(videos, [replace(QUICK, sigma=2.0)], ["other"], tmp_path / "p")
+    with pytest.raises(Refused, match="an unfinished training of other runs, 1 and not 2; finish it first"):
+        train_stack(videos, RUNS[:2], NAMES[:2], tmp_path / "p")
 
 
 def test_a_run_that_diverges_ends_in_words(videos, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from core.errors import BadInput, Missing, Refused
+from core.workspace import alone_in
 from tests.conftest import ROOT
 from tests.simulated import simulated_videos, write_simulated
 from wsal.checkpoints import load_checkpoint, read_tensors, save_checkpoint
@@ -197,11 +198,17 @@ def test_a_collapse_is_answered_by_what_the_run_does_not_do_already(height, sett
     assert collapse_warnings([row], settings)[0].partition("; try ")[2] == advice
 
 
+def test_two_at_once_in_one_folder_are_refused(training, tmp_path):
+    with alone_in(tmp_path / "run"), pytest.raises(Refused, match="another process is at work in"):
+        train(training, QUICK, tmp_path / "run")
+    train(training, QUICK, tmp_path / "run")
+
+
 def test_what_is_no_checkpoint_is_refused(training, tmp_path):
     with pytest.raises(Missing, match="no checkpoint"):
         load_checkpoint(tmp_path / CHECKPOINT)
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(BadInput, match="cannot read the checkpoint"):
+    with pytest.raises(BadInput, match=r"cannot read .*remove it"):
         load_checkpoint(tmp_path / "text")
     trained = train(training, Settings(steps=2), tmp_path / "run")
     save_checkpoint(tmp_path / "other", replace(trained, classes=("One", "Two")))

@@ -71,7 +71,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["plusmv"])  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise BadInput(f"cannot read the checkpoint {path}: {error}; train again") from error
+        raise BadInput(f"cannot read {path}: {one_line(error)}; remove it, and train again") from error
 
 
 def _model(stream: str, tensors: Mapping[str, Tensor], classes: int, settings: Settings) -> StreamModel:

@@ -75,16 +75,19 @@ def read_found(path: Path) -> dict[str, tuple[Instance, ...]]:
     return {video: tuple(instances) for video, instances in found.items()}
 
 
+def thumos_number(label: str) -> int:
+    """A class's number in the THUMOS text format. Raises BadInput for a label that is no THUMOS14 class."""
+    if label not in CLASS_NUMBERS:
+        raise BadInput(f"{label!r} is no THUMOS14 class, so the THUMOS text format has no number for it")
+    return CLASS_NUMBERS[label]
+
+
 def thumos_text(detections: Mapping[str, Iterable[Instance]]) -> str:
     """Detections as the THUMOS toolkit reads them. Raises BadInput for a label that is no THUMOS14 class."""
     lines = []
     for video, instances in detections.items():
         for instance in instances:
-            if instance.label not in CLASS_NUMBERS:
-                raise BadInput(
-                    f"{instance.label!r} is no THUMOS14 class, so the THUMOS text format has no number for it"
-                )
-            number = CLASS_NUMBERS[instance.label]
+            number = thumos_number(instance.label)
             lines.append(f"{video} {instance.start:.3f} {instance.end:.3f} {number} {instance.score!r}\n")
     return "".join(lines)
 

@@ -65,7 +65,7 @@ def detect(
 
     from wsal import detection_runs as runs
     from wsal.checkpoints import load_checkpoint
-    from wsal.datasets import read_dataset
+    from wsal.datasets import read_dataset, thumos_number
     from wsal.detect import DetectionSettings
     from wsal.feature_source import summary
     from wsal.proposals import parse_steps
@@ -85,6 +85,9 @@ def detect(
     path = checkpoint_path(workspace, run, checkpoint)
     torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
     trained = load_checkpoint(path)
+    if text:
+        for label in trained.classes:
+            thumos_number(label)  # refused before the work, not after
     if video:
         found = runs.detect_in_video(trained, video, settings, allow_mixed_recipes)
         _report_video(found, truth, workspace, video, out, plot, as_json)

@@ -89,7 +89,7 @@ def diagnose(
         "impact": {error: float(np.mean(gain)) if gain else 0.0 for error, gain in gains.items()},
         "false_negatives": _false_negatives(ground_truth, missed, bins),
         "missed": float(np.mean([share for *_, share in missed])) if missed else 0.0,
-        "notes": _notes(ground_truth, truth, found),
+        "notes": _notes(ground_truth, detections, truth, found),
     }
 
 
@@ -159,13 +159,18 @@ def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> l
     return groups
 
 
-def _notes(ground_truth: Mapping[str, AnnotatedVideo], truth: Mapping, found: Mapping) -> list[str]:
+def _notes(
+    ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping, truth: Mapping, found: Mapping
+) -> list[str]:
     instances = [(ground_truth[video], instance) for pairs in truth.values() for video, instance in pairs]
     flat = sum(instance.end <= instance.start for _, instance in instances)
     past = sum(0 < video.duration < instance.end - instance.start for video, instance in instances)
     silent = sum(video.duration <= 0 for video, _ in instances)
     unknown = sorted(set(found) - set(truth))
+    foreign = [video for video in detections if video not in ground_truth and detections[video]]
     notes = [
+        (foreign, f"{sum(len(detections[v]) for v in foreign)} detections lie in {len(foreign)} videos without ground"
+                  " truth and are taken for background"),
         (flat, f"{flat} true instances have no extent and are in no group of lengths"),
         (past, f"{past} true instances are longer than their video and are in no group of coverage"),
         (silent, f"{silent} true instances lie in videos of unknown duration and are in no group of coverage"),

@@ -243,7 +243,13 @@ def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
     if not progress.exists():
         return
     tensors, facts = read_tensors(progress)
-    if not set(fingerprints) <= set(facts["runs"]):
+    known = set(fingerprints) & set(facts["runs"])
+    if known and len(known) < len(fingerprints):
+        raise Refused(
+            f"{progress.parent} holds an unfinished training of other runs, {len(facts['runs'])} and not {len(fingerprints)}; "
+            "finish it first as it was asked for, choose another --run, or remove that folder"
+        )
+    if not known:
         then = Settings.from_json(facts["settings"][0])
         raise Refused(other_run(progress.parent, then, stack.settings[0], "an unfinished run"))
     places = [facts["runs"].index(fingerprint) for fingerprint in fingerprints]

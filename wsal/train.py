@@ -20,7 +20,7 @@ import torch
 
 from core.errors import Missing, PlusmvError, Refused
 from core.workers import map_unordered
-from core.workspace import remove_stale_parts, write_bytes
+from core.workspace import alone_in, remove_stale_parts, write_bytes
 from wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from wsal.curves import curves_csv
 from wsal.model import StreamModel
@@ -76,10 +76,14 @@ def train_together(
     """Train many runs in as few passes over the features as their settings allow; each into folder / name.
 
     A finished run with the same settings and data is taken as it is. Raises Refused where a folder holds a run with
-    others, KeyboardInterrupt or SystemExit after a signal, once everything done is on disk. workers: processes; 1
-    trains in this one.
+    others or where another process trains in it, KeyboardInterrupt or SystemExit after a signal, once everything done
+    is on disk. workers: processes; 1 trains in this one.
     """
-    watch = watch or Watch()
+    with alone_in(folder):
+        return _train_together(training, runs, folder, workers, watch or Watch(), keep_seconds)
+
+
+def _train_together(training, runs, folder, workers, watch, keep_seconds) -> dict[str, Checkpoint]:
     digest = training.digest()
     fingerprints = {name: _fingerprint(digest, settings) for name, settings in runs.items()}
     finished = _finished(folder, runs, fingerprints)
