@@ -245,8 +245,9 @@ def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
     tensors, facts = read_tensors(progress)
     known = set(fingerprints) & set(facts["runs"])
     if known and len(known) < len(fingerprints):
+        counts = f"{len(facts['runs'])} and not {len(fingerprints)}"
         raise Refused(
-            f"{progress.parent} holds an unfinished training of other runs, {len(facts['runs'])} and not {len(fingerprints)}; "
+            f"{progress.parent} holds an unfinished training of other runs, {counts}; "
             "finish it first as it was asked for, choose another --run, or remove that folder"
         )
     if not known:
