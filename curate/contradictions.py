@@ -124,7 +124,8 @@ def record(session: Session, answer: Answer, annotator: str) -> None:
         return
     ids = row_ids(answer.request_id)
     if answer.undoes is not None:
-        return take_back(session, rows_of(session, answer.undoes), annotator, ids)
+        take_back(session, rows_of(session, answer.undoes), annotator, ids)
+        return
     lock = select(Clip).where(Clip.id.in_(answer.clips)).order_by(Clip.id).with_for_update()
     clips = {clip.id: clip for clip in session.scalars(lock)}
     there = [clips[clip_id] for clip_id in answer.clips if clip_id in clips]

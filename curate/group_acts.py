@@ -17,7 +17,7 @@ from curate.fingerprint import VERSION
 from curate.group_review import settled_clips
 from curate.judging import read_seconds
 from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
-from curate.rulings import Pair, ordered, rule_on, standing_ruling
+from curate.rulings import Pair, live_rulings, ordered, rule_on
 from curate.undoing import take_back
 from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from db.queries import live_decisions
@@ -72,14 +72,15 @@ def record(session: Session, act: Act, annotator: str) -> None:
         return
     ids = row_ids(act.request_id)
     if act.undoes is not None:
-        return take_back(session, rows_of(session, act.undoes), annotator, ids)
+        take_back(session, rows_of(session, act.undoes), annotator, ids)
+        return
     _lock(session, {*act.remove, *act.apart, *act.same} | ({act.keep} if act.keep else set()))
     if act.same:
-        rule_on(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, next(ids))
+        rule_on(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, request_id=next(ids))
     if act.stands:
-        rule_on(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, next(ids))
+        rule_on(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, request_id=next(ids))
     for pair in _edges_among(session, act.apart):
-        rule_on(session, RulingKind.NOT_DUPLICATE, pair, annotator, next(ids))
+        rule_on(session, RulingKind.NOT_DUPLICATE, pair, annotator, request_id=next(ids))
     _remove(session, act, annotator, ids)
 
 
@@ -87,12 +88,9 @@ def recent(session: Session, annotator: str) -> list[str]:
     """The annotator's newest requests that stand, newest first: what "undo" takes back, also after a reload."""
     made = live_decisions().where(Decision.annotator == annotator, Decision.how == How.DUPLICATES)
     rows = [(row.decided_at, row.id, row.request_id) for row in _newest(session, made, Decision)]
-    ruled = select(DuplicateRuling).where(
-        DuplicateRuling.annotator == annotator, DuplicateRuling.kind != RulingKind.WITHDRAWN
-    )
-    for row in _newest(session, ruled, DuplicateRuling):
-        if standing_ruling(session, (row.a_id, row.b_id)) is row:
-            rows.append((row.ruled_at, row.id, row.request_id))
+    mine = (DuplicateRuling.annotator == annotator) & (DuplicateRuling.kind != RulingKind.WITHDRAWN)
+    ruled = live_rulings().order_by(None).where(mine)
+    rows += [(row.ruled_at, row.id, row.request_id) for row in _newest(session, ruled, DuplicateRuling)]
     found = [request_of(request_id) for *_, request_id in sorted(rows, reverse=True) if request_id]
     return list(dict.fromkeys(found))[:RECENT]
 

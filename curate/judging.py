@@ -16,7 +16,7 @@ from core.errors import BadInput, Refused
 from curate import decisions
 from curate.request_rows import is_recorded, request_of, row_ids, rows_of
 from curate.undoing import take_back
-from curate.work import Pair, is_judged_twice, release
+from curate.work import Pair, is_judged_twice, lease_again, release
 from db.models import Action, Clip, Decision, How, Verdict
 from db.queries import live_decisions
 
@@ -77,7 +77,8 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
         return
     try:
         if entry.undoes is not None:
-            take_back(session, _rows_beside(session, entry.undoes), annotator, row_ids(entry.request_id))
+            undone = take_back(session, _rows_beside(session, entry.undoes), annotator, row_ids(entry.request_id))
+            lease_again(session, undone, annotator)
         elif entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
         else:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, aliased
 
 from core.errors import BadInput, Missing
 from curate.text import bounded_line
@@ -19,50 +19,39 @@ def ordered(a_id: int, b_id: int) -> Pair:
     return (a_id, b_id) if a_id < b_id else (b_id, a_id)
 
 
+def live_rulings() -> Select:
+    """Rulings that stand, in order: neither withdrawn nor a withdrawal."""
+    later = aliased(DuplicateRuling)
+    undone = select(later.id).where(later.undoes_id == DuplicateRuling.id).exists()
+    own = DuplicateRuling.undoes_id.is_(None)
+    return select(DuplicateRuling).where(own, ~undone).order_by(DuplicateRuling.id)
+
+
 def rulings(session: Session) -> dict[Pair, RulingKind]:
-    """{(lesser clip id, greater): the newest ruling, where it was not withdrawn}."""
-    rows = session.execute(
-        select(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind)
-        .where(DuplicateRuling.b_id.is_not(None))
-        .order_by(DuplicateRuling.id)
-    )
+    """{(lesser clip id, greater): the newest ruling that stands}."""
+    of_two = live_rulings().where(DuplicateRuling.b_id.is_not(None))
+    rows = session.execute(of_two.with_only_columns(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind))
     newest = {(a_id, b_id): kind for a_id, b_id, kind in rows}
     return {pair: kind for pair, kind in newest.items() if kind != RulingKind.WITHDRAWN}
 
 
 def kept_by_hand(session: Session) -> dict[int, int]:
     """{clip: number of the newest ruling that it stands for its group}."""
-    of_one = select(DuplicateRuling).where(DuplicateRuling.b_id.is_(None)).order_by(DuplicateRuling.id)
-    newest = {row.a_id: row for row in session.scalars(of_one)}
+    newest = {row.a_id: row for row in session.scalars(live_rulings().where(DuplicateRuling.b_id.is_(None)))}
     return {clip_id: row.id for clip_id, row in newest.items() if row.kind == RulingKind.KEEP_THIS}
 
 
-def rule_on(
-    session: Session, kind: RulingKind, of: Ruled, annotator: str, request_id: str | None = None
-) -> DuplicateRuling:
-    """Add a ruling; of those on the same clips the newest counts."""
-    row = DuplicateRuling(
-        kind=kind, a_id=of[0], b_id=of[1], annotator=bounded_line(annotator, 200), request_id=request_id
-    )
+def rule_on(session: Session, kind: RulingKind, of: Ruled, annotator: str, **more: object) -> DuplicateRuling:
+    """Add a ruling; of those on the same clips the newest counts. more: request_id and undoes, as of db.models."""
+    row = DuplicateRuling(kind=kind, a_id=of[0], b_id=of[1], annotator=bounded_line(annotator, 200), **more)
     session.add(row)
     session.flush()
     return row
 
 
-def standing_ruling(session: Session, of: Ruled, before: int | None = None) -> DuplicateRuling | None:
-    """The newest ruling on these clips, or the newest before a row's id."""
-    other = DuplicateRuling.b_id.is_(None) if of[1] is None else DuplicateRuling.b_id == of[1]
-    newest_first = select(DuplicateRuling).where(DuplicateRuling.a_id == of[0], other)
-    if before is not None:
-        newest_first = newest_first.where(DuplicateRuling.id < before)
-    return session.scalar(newest_first.order_by(DuplicateRuling.id.desc()).limit(1))
-
-
 def withdraw(session: Session, row: DuplicateRuling, annotator: str, request_id: str | None = None) -> None:
-    """Back to what stood before a ruling."""
-    of = (row.a_id, row.b_id)
-    before = standing_ruling(session, of, before=row.id)
-    rule_on(session, before.kind if before else RulingKind.WITHDRAWN, of, annotator, request_id)
+    """What stood before a ruling stands again."""
+    rule_on(session, RulingKind.WITHDRAWN, (row.a_id, row.b_id), annotator, undoes=row, request_id=request_id)
 
 
 def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: str) -> DuplicateRuling:

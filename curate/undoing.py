@@ -1,5 +1,7 @@
 """Taking back what a request of the labeler recorded, whichever page it came from and whichever takes it back."""
 
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy.orm import Session
@@ -7,81 +9,84 @@ from sqlalchemy.orm import Session
 from core.errors import Refused
 from curate import decisions
 from curate.request_rows import request_of, rows_of
-from curate.rulings import standing_ruling, withdraw
+from curate.rulings import withdraw
 from db.models import Decision, DuplicateRuling, Verdict
 
 Row = Decision | DuplicateRuling
 
 
-def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterator[str]) -> None:
+def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterator[str]) -> list[Decision]:
     """Undo the decisions of a request and withdraw its rulings, as far as they stand; what it had revised stands again.
 
     A revision that was taken back brought new rows: they stand for those that were revised, however long the chain.
-    rows: of curate.request_rows.rows_of. ids: what the new rows are called. Raises Refused where nothing of it stands,
-    or it is somebody else's.
+    rows: of curate.request_rows.rows_of. ids: what the new rows are called. Returns the decisions that were undone.
+    Raises Refused where nothing of it stands, or it is somebody else's.
     """
-    rows = _first_made(session, rows)
-    standing = [row for row in dict.fromkeys([*rows, *_brought_back(session, rows)]) if _stands(session, row)]
+    rows = list(dict.fromkeys(first for row in rows for first in _beside(session, _first_made(session, row))))
+    standing = [row for row in map(functools.partial(_as_it_is, session), rows) if _stands(row)]
     if not standing or any(row.annotator != annotator for row in standing):
         raise Refused("there is nothing of yours to take back")
+    undone = [row for row in standing if isinstance(row, Decision)]
+    for row in undone:
+        decisions.undo(session, row.id, annotator, next(ids))
     for row in standing:
-        if isinstance(row, Decision):
-            decisions.undo(session, row.id, annotator, next(ids))
-        else:
+        if isinstance(row, DuplicateRuling):
             withdraw(session, row, annotator, next(ids))
     for row in _undone_by(rows):
         _decide_again(session, row, next(ids))
+    return undone
 
 
-def _first_made(session: Session, rows: Sequence[Row]) -> Sequence[Row]:
-    """Of what an undo brought back: the rows of the request that had said so first."""
-    if not _verdicts(rows) or not _is_undo(rows):
-        return rows
-    revision = _first_made(session, _beside(session, _undone_by(rows)[0]))
-    return _first_made(session, _beside(session, _undone_by(revision)[0]))
+def _first_made(session: Session, row: Row) -> Row:
+    """Of what an undo brought back: the decision that said so first."""
+    beside = _beside(session, row)
+    if not _is_verdict(row) or _own_verdict(beside) or not _undone_by(beside):
+        return row
+    for revision in _undone_by(beside):
+        for revised in _undone_by(_beside(session, _first_made(session, revision))):
+            if _is_same(revised, row):
+                return _first_made(session, revised)
+    return row
 
 
-def _brought_back(session: Session, rows: Sequence[Row]) -> Sequence[Row]:
-    """What says now what these rows said: themselves, or what came back when their revision was taken back."""
-    said = _verdicts(rows)
-    if not said or said[0].undone_by is None:
-        return rows
-    revision = _beside(session, said[0].undone_by)
-    if _is_undo(revision):
-        return rows
-    last = _verdicts(_brought_back(session, revision))[0]
-    undo = _beside(session, last.undone_by) if last.undone_by else []
-    return _brought_back(session, undo) if undo and _is_undo(undo) else rows
+def _as_it_is(session: Session, row: Row) -> Row:
+    """What says now what a row said: itself, or what came back when its revision was taken back."""
+    if not _is_verdict(row) or row.undone_by is None:
+        return row
+    revision = _own_verdict(_beside(session, row.undone_by))
+    last = _as_it_is(session, revision) if revision else None
+    if last is None or last.undone_by is None or _own_verdict(undo := _beside(session, last.undone_by)):
+        return row
+    again = next((each for each in undo if _is_verdict(each) and _is_same(each, row)), None)
+    return _as_it_is(session, again) if again else row
 
 
-def _beside(session: Session, row: Decision) -> Sequence[Row]:
-    """The rows of the request that a decision came of; itself alone where it came of a file."""
+def _beside(session: Session, row: Row) -> list[Row]:
+    """The rows of the request that a row came of; itself alone where it came of none."""
     return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
 
 
-def _is_undo(rows: Sequence[Row]) -> bool:
-    """Whether the request was to take something back: its first row is an undo then, and of a verdict's a later one."""
-    ids = [row.request_id or "" for row in rows if _takes_back(row)]
-    return any(id_ == request_of(id_) for id_ in ids)
-
-
-def _takes_back(row: Row) -> bool:
-    return isinstance(row, Decision) and row.verdict == Verdict.UNDO
-
-
-def _verdicts(rows: Sequence[Row]) -> list[Decision]:
-    return [row for row in rows if isinstance(row, Decision) and row.verdict != Verdict.UNDO]
+def _own_verdict(rows: Sequence[Row]) -> Decision | None:
+    """The verdict that a request was sent for; None where it was to take something back, or is an act on a group."""
+    return next((row for row in rows if _is_verdict(row) and row.request_id == request_of(row.request_id or "")), None)
 
 
 def _undone_by(rows: Sequence[Row]) -> list[Decision]:
     """The decisions that these rows took back."""
-    return [row.undoes for row in rows if _takes_back(row)]
+    return [row.undoes for row in rows if isinstance(row, Decision) and row.undoes]
 
 
-def _stands(session: Session, row: Row) -> bool:
-    if isinstance(row, Decision):
-        return row.verdict != Verdict.UNDO and row.undone_by is None
-    return standing_ruling(session, (row.a_id, row.b_id)) is row
+def _is_verdict(row: Row) -> bool:
+    return isinstance(row, Decision) and row.verdict != Verdict.UNDO
+
+
+def _is_same(one: Decision, other: Decision) -> bool:
+    said = operator.attrgetter("clip_id", "action_id", "verdict", "annotator")
+    return said(one) == said(other)
+
+
+def _stands(row: Row) -> bool:
+    return row.undoes is None and row.undone_by is None
 
 
 def _decide_again(session: Session, row: Decision, row_id: str) -> None:

@@ -109,9 +109,22 @@ def release(session: Session, pair: Pair) -> None:
     _change(session, delete(ClipLease).where(_of(pair)))
 
 
+def lease_again(session: Session, undone: Sequence[Decision], annotator: str) -> None:
+    """What was taken back is on this annotator's screen again, and nobody else's meanwhile."""
+    pairs = [Pair(one.clip_id, one.action_id or action_found_for(session, one.clip_id)) for one in undone]
+    _leased(session, annotator, [pair for pair in dict.fromkeys(pairs) if pair.action_id is not None], FIRST)
+
+
 def to_revisit(session: Session, asked: Asked, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
-    """This annotator's standing decisions of one verdict, newest first, `before` a decision's id."""
+    """This annotator's standing decisions of one verdict, newest first, `before` a decision's id.
+
+    Left out is what a newer one of theirs has overruled.
+    """
     wanted = live_decisions().where(Decision.annotator == asked.annotator, Decision.verdict == verdict)
+    newer = live_decisions().subquery()
+    of_pair = or_(newer.c.action_id == Decision.action_id, newer.c.action_id.is_(None), Decision.action_id.is_(None))
+    own = and_(newer.c.annotator == asked.annotator, newer.c.clip_id == Decision.clip_id, newer.c.id > Decision.id)
+    wanted = wanted.where(~exists().where(own, of_pair))
     if asked.action_id is not None:
         wanted = wanted.where(or_(Decision.action_id == asked.action_id, Decision.action_id.is_(None)))
     if before:

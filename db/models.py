@@ -287,7 +287,10 @@ class DuplicateEdge(Base):
 
 
 class DuplicateRuling(Base):
-    """What a person ruled of two clips (a has the lesser id), or KEEP_THIS of one; never changed, the newest counts."""
+    """What a person ruled of two clips (a has the lesser id), or KEEP_THIS of one; never changed, the newest counts.
+
+    WITHDRAWN names the ruling that it takes back.
+    """
 
     __tablename__ = "duplicate_rulings"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -297,6 +300,9 @@ class DuplicateRuling(Base):
     annotator: Mapped[str] = mapped_column(String(200))
     request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
     ruled_at: Mapped[datetime] = mapped_column(default=now)
+    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("duplicate_rulings.id", ondelete="CASCADE"), unique=True)
+    undone_by: Mapped["DuplicateRuling | None"] = relationship(back_populates="undoes", uselist=False)
+    undoes: Mapped["DuplicateRuling | None"] = relationship(back_populates="undone_by", remote_side=[id])
 
 
 class BenchmarkVideo(Base):

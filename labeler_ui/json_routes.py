@@ -2,10 +2,11 @@
 
 import functools
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +19,7 @@ from labeler_ui.connection import Connection, connect
 PAGE = 200  # clips of one answer, or entries of one request, at most
 BODY = 1 << 20  # bytes of a request, at most
 LARGEST = 2**63 - 1
+LOG = logging.getLogger(__name__)
 
 
 def json_route(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Request], Response]:
@@ -94,3 +96,8 @@ def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], None
         return {"id": id_, "state": "recorded"}
     except PlusmvError as error:
         return {"id": id_, "state": "refused", "reason": str(error)}
+    except SQLAlchemyError:
+        raise  # the catalog's trouble: the page sends all of them again
+    except Exception:  # ours: what comes after this entry must not wait for ever
+        LOG.exception("an entry of the labeler failed")
+        return {"id": id_, "state": "refused", "reason": "the labeler failed at this; its log says why"}

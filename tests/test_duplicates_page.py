@@ -140,9 +140,22 @@ def test_undo_goes_back_to_what_was_ruled_before_and_leaves_newer_rulings_alone(
     act(catalog, undo=second)
     assert open_groups(catalog) == ["cab", "dge"]
     act(catalog, apart=pair)
+    act(catalog, undo=first)
+    assert open_groups(catalog) == ["cab", "de"]
     with pytest.raises(Refused, match="nothing of yours"):
         act(catalog, undo=first)
-    assert open_groups(catalog) == ["cab", "de"]
+
+
+def test_undo_upon_undo_of_the_clip_that_is_to_stay(catalog, clips):
+    a, b = clips["a"], clips["b"]
+    sent, led = [], []
+    for keep in (b, a, b):
+        sent.append(act(catalog, keep=keep, stands=True))
+        led.append(open_groups(catalog)[0][0])
+    assert led == ["b", "a", "b"]
+    for one, leads in zip(reversed(sent), "abc", strict=True):
+        act(catalog, undo=one)
+        assert open_groups(catalog)[0][0] == leads
 
 
 def test_what_is_shown_of_a_clip(catalog, clips):

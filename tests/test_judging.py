@@ -14,7 +14,7 @@ from curate.decisions import decide
 from curate.group_acts import Act
 from curate.judging import Entry, read_entry, record, standing
 from curate.rulings import rulings
-from curate.work import Asked, Pair, take
+from curate.work import Asked, Pair, take, to_revisit
 from db.models import Action, ClipLease, Decision, How, RulingKind
 from db.queries import save_actions
 from tests.test_labeler import add_clip
@@ -181,6 +181,55 @@ def test_a_ruling_goes_with_the_decision_of_its_request(catalog, pairs):
         assert set(rulings(session).values()) == {RulingKind.DUPLICATE}
         record(session, entry(undoes=standing(session, pairs[0]).id), "ann")
         assert (standing(session, pairs[0]), rulings(session), group_acts.recent(session, "ann")) == (None, {}, [])
+
+
+def test_a_request_is_taken_back_though_one_of_its_clips_was_revised_and_restored(catalog, pairs):
+    with catalog.writing() as session:
+        golf = session.get(Action, pairs[0].action_id)
+        others = [add_clip(session, golf, digit * 64) for digit in "12"]
+        act = Act(str(uuid.uuid4()), keep=pairs[0].clip_id, remove=tuple(clip.id for clip in others))
+        group_acts.record(session, act, "ann")
+        for clip in reversed(others):
+            pair = Pair(clip.id, golf.id)
+            revision = entry(pair, "mistagged", revises=standing(session, pair).id)
+            record(session, revision, "ann")
+            record(session, entry(undoes=revision.request_id), "ann")
+            assert standing(session, pair).verdict == "duplicate"
+        group_acts.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
+        assert [standing(session, Pair(clip.id, golf.id)) for clip in others] == [None, None]
+
+
+def test_what_was_taken_back_twice_is_refused_whichever_page_asks(catalog, pairs):
+    with catalog.writing() as session:
+        other = add_clip(session, session.get(Action, pairs[0].action_id), "1" * 64)
+        act = Act(str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), same=(pairs[0].clip_id, other.id))
+        group_acts.record(session, act, "ann")
+        removed = standing(session, pairs[0])
+        group_acts.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
+        for undoes in (removed.id, act.request_id):
+            with pytest.raises(Refused, match="nothing of yours"):
+                record(session, entry(undoes=undoes), "ann")
+        with pytest.raises(Refused, match="nothing of yours"):
+            group_acts.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
+
+
+def test_what_was_taken_back_is_given_to_nobody_else(catalog, pairs):
+    with catalog.writing() as session:
+        sent = entry(pairs[0])
+        record(session, sent, "ann")
+        record(session, entry(undoes=sent.request_id), "ann")
+        assert take(session, Asked("bob"), 5)[0] == []
+        assert take(session, Asked("ann"), 5)[0] == [pairs[0]]
+
+
+def test_ones_own_decision_that_a_newer_one_overruled_is_not_shown_again(catalog, pairs):
+    with catalog.writing() as session:
+        record(session, entry(pairs[0]), "ann")
+        assert len(to_revisit(session, Asked("ann"), "keep", 5)) == 1
+        decide(session, pairs[0].clip_id, "duplicate", "bob")
+        assert len(to_revisit(session, Asked("ann"), "keep", 5)) == 1
+        decide(session, pairs[0].clip_id, "duplicate", "ann")
+        assert to_revisit(session, Asked("ann"), "keep", 5) == []
 
 
 def test_each_of_two_judges_revises_the_own_decision(catalog, pairs):

@@ -90,7 +90,8 @@ class Page:
     """A page of the labeler in a tab, and the addresses it asked for."""
 
     def __init__(self, browser, port: int, path: str = ""):
-        self.tab = browser.new_page(viewport={"width": 1280, "height": 720})
+        self.tab = browser.new_page()
+        self.tab.set_viewport_size({"width": 1280, "height": 720})
         self.asked: list[str] = []
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("websocket", lambda channel: self.asked.append(channel.url))
@@ -353,6 +354,49 @@ def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(browse
         said = [(1, "keep"), (2, "keep"), (3, "keep"), (4, "mistagged"), (4, "undo"), (3, "undo")]
         assert judged(workspace) == said
         page.tab.close()
+
+
+def test_one_entry_that_cannot_be_recorded_holds_nothing_up(browser, workspace):
+    with serving(workspace.home) as (_, port):
+        page = Page(browser, port)
+        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            for _ in range(3):
+                page.press("k")
+            page.tab.evaluate("""() => {
+              const [key] = Object.keys(localStorage).filter((key) => /\\d{17}$/.test(key)).sort().slice(1);
+              localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage[key]), reason: "x".repeat(2e6) }));
+            }""")
+            page.tab.reload()
+        page.root.wait_for()
+        page.acknowledged()
+        assert judged(workspace) == [(1, "keep"), (3, "keep")]
+        page.tab.close()
+
+
+def test_what_is_pending_waits_for_its_own_annotator(browser, workspace):
+    def pending(page: Page) -> int:
+        return page.tab.evaluate("Object.keys(localStorage).filter((key) => /\\d{17}$/.test(key)).length")
+
+    context = browser.new_context()  # one browser's storage for all its tabs
+    with serving(workspace.home, "ann lee") as (server, port):
+        page = Page(context, port)
+        server.kill()
+        page.press("m")
+        page.tab.close()
+    with serving(workspace.home, "ann", port=port):
+        page = Page(context, port)
+        page.press("k")
+        page.acknowledged()
+        assert (pending(page), decided(workspace, "verdict, annotator")) == (1, [("keep", "ann")])
+        page.tab.close()
+    with serving(workspace.home, "ann lee", port=port):
+        page = Page(context, port)
+        wait_until(lambda: len(judged(workspace)) == 2, "the other annotator's decision is recorded")
+        page.acknowledged()
+        assert decided(workspace, "verdict, annotator")[1:] == [("mistagged", "ann lee")]
+        assert pending(page) == 0
+    context.close()
 
 
 def test_a_locked_catalog_is_waited_for(browser, workspace):

@@ -33,8 +33,10 @@ class Outbox {
   constructor(page, { answered, changed }) {
     Object.assign(this, { page, answered, changed, trouble: null, sending: false, last: 0 });
     this.prefix = `plusmv ${page.workspace} ${page.annotator} `;
-    this.pending = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort()
+    const isOurs = (key) => key.startsWith(this.prefix) && /^\d+$/.test(key.slice(this.prefix.length)); // no longer name's
+    this.pending = Object.keys(localStorage).filter(isOurs).sort()
       .map((key) => ({ key, entry: JSON.parse(localStorage.getItem(key)) }));
+    this.earlier = this.pending.length; // of before a reload: the catalog must have them before it says what is next
     this.send();
   }
 
@@ -54,18 +56,23 @@ class Outbox {
   async send() {
     if (this.sending) return;
     this.sending = true;
-    for (let wait = 250; this.pending.length && !this.closed; ) {
+    for (let [wait, most] = [250, 50]; this.pending.length && !this.closed; ) {
       const { to } = this.pending[0].entry; // where other pages' entries go, also when they are sent from this one
       const other = this.pending.findIndex(({ entry }) => entry.to !== to);
-      const batch = this.pending.slice(0, other < 0 ? 50 : Math.min(50, other));
+      const batch = this.pending.slice(0, other < 0 ? most : Math.min(most, other));
       try {
         const entries = batch.map((each) => each.entry);
-        const { answers } = await ask(this.page, to ?? "labeler/decisions", { entries });
+        const { answers } = await ask(this.page, to ?? "labeler/decisions", { entries }).catch((error) => {
+          if (error.status !== 400 || batch.length > 1) throw error;
+          return { answers: [{ state: "refused", reason: error.message }] }; // never to be had, however often it is sent
+        });
         batch.forEach(({ key }) => localStorage.removeItem(key));
         this.pending = this.pending.slice(batch.length);
-        [this.trouble, wait] = [null, 250];
+        this.earlier = Math.max(this.earlier - batch.length, 0);
+        [this.trouble, wait, most] = [null, 250, 50];
         batch.forEach(({ entry }, index) => this.answered(entry, answers[index]));
       } catch (error) {
+        if (error.status === 400) most = 1; // one of them is at fault
         this.trouble = error.status ? error.message : "the server does not answer";
         this.changed();
         await pause(wait);
@@ -87,7 +94,7 @@ class Outbox {
 class Feed {
   constructor(page, outbox, changed) {
     Object.assign(this, { page, outbox, changed, cards: [], place: null, known: new Set(), gone: new Set() });
-    Object.assign(this, { begun: false, loading: false, ended: false, again: 0 });
+    Object.assign(this, { loading: false, ended: false, again: 0 });
     this.progress = this.trouble = null;
     this.recent = [];
     this.references = {}; // of actions: where two pictures are
@@ -96,8 +103,8 @@ class Feed {
   async fill(wanted) {
     if (this.loading || this.closed || this.cards.length >= wanted || (this.ended && this.cards.length)) return;
     if (performance.now() < this.again) return;
-    if (!this.begun && this.outbox.pending.length) return; // decided before a reload: the catalog would give it out again
-    this.begun = this.loading = true;
+    if (this.outbox.earlier) return;
+    this.loading = true;
     try {
       const held = this.page.filter.mode === "audit" ? this.cards.length : 0; // that list begins with what is held
       const body = { ...this.page.filter, count: wanted + held, place: this.place, previews: Boolean(this.page.size) };

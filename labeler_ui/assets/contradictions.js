@@ -17,12 +17,16 @@ class Contradictions {
         if (answer.state === "refused") this.toast.say(answer.reason);
         if (entry.id === this.older) this.restart();
       },
-      changed: () => this.tell(),
+      changed: () => {
+        this.fill();
+        this.tell();
+      },
     });
     const act = (event) => this.key(event);
     act.keys = ["Enter", ..."0123456789ausz"];
     this.unlisten = listen(act);
     this.fill();
+    this.tell();
   }
 
   close() {
@@ -56,7 +60,7 @@ class Contradictions {
   // The cases to come
 
   async fill() {
-    if (this.loading || this.closed || this.ended || this.cases.length > AHEAD) return;
+    if (this.loading || this.closed || this.ended || this.outbox.earlier || this.cases.length > AHEAD) return;
     this.loading = true;
     try {
       const told = await ask(this.page, "labeler/contradictions", { list: this.page.list, after: this.after });

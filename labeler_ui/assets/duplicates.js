@@ -17,13 +17,17 @@ class Duplicates {
         if (answer.state === "refused") this.toast.say(answer.reason);
         if (entry.id === this.older) this.restart();
       },
-      changed: () => this.tell(),
+      changed: () => {
+        this.fill();
+        this.tell();
+      },
     });
     const act = (event) => this.key(event);
     act.keys = ["Enter", "z", "n", "x", "k", "d", "ArrowLeft", "ArrowRight"];
     this.unlisten = listen(act);
     this.stepping = setInterval(() => this.step(), STEP_MS);
     this.fill();
+    this.tell();
   }
 
   close() {
@@ -56,7 +60,7 @@ class Duplicates {
   // The groups to come
 
   async fill() {
-    if (this.loading || this.closed || this.ended || this.groups.length - this.at > AHEAD) return;
+    if (this.loading || this.closed || this.ended || this.outbox.earlier || this.groups.length - this.at > AHEAD) return;
     this.loading = true;
     try {
       const told = await ask(this.page, "labeler/groups", { list: this.page.list, after: this.after, fresh: !this.groups.length });

@@ -269,7 +269,7 @@ class Review {
   type(asked, choices, act) {
     const card = this.card;
     if (!card) return;
-    const input = make("input", { autocomplete: "off" });
+    const input = make("input", { autocomplete: "off", maxLength: 2000 });
     const matching = make("div", { className: "bar" });
     const form = make("form", {}, make("label", { textContent: asked }, input), matching);
     const leave = () => {

@@ -1,0 +1,27 @@
+"""a ruling that is withdrawn is named by the row that does it, so that the ones before it stand again in their order"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("duplicate_rulings") as batch_op:
+        batch_op.add_column(sa.Column("undoes_id", ID, nullable=True))
+        batch_op.create_foreign_key(
+            op.f("fk_duplicate_rulings_undoes_id"), "duplicate_rulings", ["undoes_id"], ["id"], ondelete="CASCADE"
+        )
+        batch_op.create_unique_constraint(op.f("uq_duplicate_rulings_undoes_id"), ["undoes_id"])
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("duplicate_rulings") as batch_op:
+        batch_op.drop_constraint(op.f("uq_duplicate_rulings_undoes_id"), type_="unique")
+        batch_op.drop_constraint(op.f("fk_duplicate_rulings_undoes_id"), type_="foreignkey")
+        batch_op.drop_column("undoes_id")
