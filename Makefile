@@ -13,7 +13,7 @@ demo: .venv/.stamp
 	.venv/bin/plusmv demo
 
 test: .venv/.stamp
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.stamp
 	.venv/bin/ruff check .
