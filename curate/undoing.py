@@ -1,6 +1,5 @@
 """Taking back what a request of the labeler recorded, whichever page it came from and whichever takes it back."""
 
-import functools
 import operator
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +14,23 @@ from db.models import Decision, DuplicateRuling, Verdict
 Row = Decision | DuplicateRuling
 
 
+class _Requests:
+    """The rows of requests, each read once."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._rows: dict[str, list[Row]] = {}
+
+    def beside(self, row: Row) -> list[Row]:
+        """The rows of the request that a row came of; itself alone where it came of none."""
+        if not row.request_id:
+            return [row]
+        request_id = request_of(row.request_id)
+        if request_id not in self._rows:
+            self._rows[request_id] = rows_of(self._session, request_id)
+        return self._rows[request_id]
+
+
 def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterator[str]) -> list[Decision]:
     """Undo the decisions of a request and withdraw its rulings, as far as they stand; what it had revised stands again.
 
@@ -22,8 +38,9 @@ def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterat
     rows: of curate.request_rows.rows_of. ids: what the new rows are called. Returns the decisions that were undone.
     Raises Refused where nothing of it stands, or it is somebody else's.
     """
-    rows = list(dict.fromkeys(first for row in rows for first in _beside(session, _first_made(session, row))))
-    standing = [row for row in map(functools.partial(_as_it_is, session), rows) if _stands(row)]
+    requests = _Requests(session)
+    rows = list(dict.fromkeys(first for row in rows for first in requests.beside(_first_made(requests, row))))
+    standing = [now for row in rows if _stands(now := _as_it_is(requests, row))]
     if not standing or any(row.annotator != annotator for row in standing):
         raise Refused("there is nothing of yours to take back")
     undone = [row for row in standing if isinstance(row, Decision)]
@@ -37,33 +54,28 @@ def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterat
     return undone
 
 
-def _first_made(session: Session, row: Row) -> Row:
+def _first_made(requests: _Requests, row: Row) -> Row:
     """Of what an undo brought back: the decision that said so first."""
-    beside = _beside(session, row)
+    beside = requests.beside(row)
     if not _is_verdict(row) or _own_verdict(beside) or not _undone_by(beside):
         return row
     for revision in _undone_by(beside):
-        for revised in _undone_by(_beside(session, _first_made(session, revision))):
+        for revised in _undone_by(requests.beside(_first_made(requests, revision))):
             if _is_same(revised, row):
-                return _first_made(session, revised)
+                return _first_made(requests, revised)
     return row
 
 
-def _as_it_is(session: Session, row: Row) -> Row:
+def _as_it_is(requests: _Requests, row: Row) -> Row:
     """What says now what a row said: itself, or what came back when its revision was taken back."""
     if not _is_verdict(row) or row.undone_by is None:
         return row
-    revision = _own_verdict(_beside(session, row.undone_by))
-    last = _as_it_is(session, revision) if revision else None
-    if last is None or last.undone_by is None or _own_verdict(undo := _beside(session, last.undone_by)):
+    revision = _own_verdict(requests.beside(row.undone_by))
+    last = _as_it_is(requests, revision) if revision else None
+    if last is None or last.undone_by is None or _own_verdict(undo := requests.beside(last.undone_by)):
         return row
     again = next((each for each in undo if _is_verdict(each) and _is_same(each, row)), None)
-    return _as_it_is(session, again) if again else row
-
-
-def _beside(session: Session, row: Row) -> list[Row]:
-    """The rows of the request that a row came of; itself alone where it came of none."""
-    return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
+    return _as_it_is(requests, again) if again else row
 
 
 def _own_verdict(rows: Sequence[Row]) -> Decision | None:
