@@ -33,7 +33,8 @@ def main() -> None:
     frame.show(_progress)
 
 
-def _progress(connection: Connection, _annotator: str) -> None:
+def _progress(connection: Connection, annotator: str) -> None:
+    frame.piece("outbox", connection, annotator)
     with connection.reading():  # says what is wrong where the catalog does not answer
         result = progress_of(connection).value()
     if result is None:

@@ -399,6 +399,19 @@ def test_what_is_pending_waits_for_its_own_annotator(browser, workspace):
     context.close()
 
 
+def test_the_progress_page_sends_what_is_pending(browser, workspace):
+    context = browser.new_context()
+    with serving(workspace.home) as (server, port):
+        page = Page(context, port)
+        server.kill()
+        page.press("k")
+        page.tab.close()
+    with serving(workspace.home, port=port):
+        context.new_page().goto(f"http://127.0.0.1:{port}/progress")
+        wait_until(lambda: judged(workspace) == [(1, "keep")], "the decision is recorded")
+    context.close()
+
+
 def test_a_locked_catalog_is_waited_for(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
