@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import BadInput, Refused
@@ -19,7 +19,8 @@ from curate.judging import read_seconds
 from curate.request_rows import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
 from curate.rulings import Pair, live_rulings, ordered, rule_on
 from curate.undoing import take_back
-from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
+from curate.work import release_clips
+from db.models import Clip, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from db.queries import live_decisions
 
 RECENT = 50
@@ -100,6 +101,8 @@ def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> N
     if act.remove and act.keep in out:
         raise Refused("the clip that was to stay has been removed meanwhile")
     going = [clip_id for clip_id in act.remove if clip_id not in out]
+    if act.remove and not going:
+        raise Refused("these clips have been removed meanwhile")
     seconds = None if act.seconds is None else round(act.seconds / max(len(going), 1), 3)
     for clip_id in going:
         decisions.decide(
@@ -111,7 +114,7 @@ def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> N
             how=How.DUPLICATES,
             request_id=next(ids),
         )
-    session.execute(delete(ClipLease).where(ClipLease.clip_id.in_(going)))
+    release_clips(session, going)
 
 
 def _edges_among(session: Session, clip_ids: Sequence[int]) -> list[Pair]:

@@ -139,7 +139,7 @@ def _make_way(
         requests = [request_of(row.request_id) for row in revised if row.request_id]
         beside = [row for request_id in requests for row in rows_of(session, request_id, Decision)]
         of_clip = [row for row in beside if row.clip_id == pair.clip_id and row.annotator == revised[0].annotator]
-        for row in dict.fromkeys([*revised, *of_clip]):
+        for row in sorted({*revised, *of_clip}, key=lambda row: row.id):  # as they are decided again if this is undone
             if row.verdict != Verdict.UNDO and not row.undone_by:
                 decisions.undo(session, row.id, annotator, next(ids))
         return

@@ -39,7 +39,8 @@ def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterat
     Raises Refused where nothing of it stands, or it is somebody else's.
     """
     requests = _Requests(session)
-    rows = list(dict.fromkeys(first for row in rows for first in requests.beside(_first_made(requests, row))))
+    said = [_first_made(requests, row) for row in rows if row.undoes is None]
+    rows = list(dict.fromkeys(beside for row in said for beside in requests.beside(row)))
     standing = [now for row in rows if _stands(now := _as_it_is(requests, row))]
     if not standing or any(row.annotator != annotator for row in standing):
         raise Refused("there is nothing of yours to take back")

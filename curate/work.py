@@ -5,10 +5,10 @@ next page costs the same among a million clips as among a thousand; within an ac
 then, in the order they were found, those that no `plusmv rank` has seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -35,6 +35,7 @@ LEASE = timedelta(minutes=15)  # renewed with every page of work
 COMBINED = "combined"  # the signal that queues are ordered by
 SECOND_SHARE = 4  # at most one in four clips of a page is a second opinion
 FIRST, SECOND, GROUP = 0, 1, 2  # slots of leases
+Group = TypeVar("Group")
 
 
 class Pair(NamedTuple):
@@ -88,13 +89,39 @@ def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> 
     return pairs, place
 
 
-def hold(session: Session, clip_ids: Sequence[int], annotator: str) -> set[int]:
-    """Of clips that stand for groups of copies: those whose groups nobody else has been given. They are leased."""
+def take_groups(
+    session: Session,
+    after: Any,
+    count: int,
+    annotator: str,
+    more: Callable[[Any, int], Sequence[Group]],
+    clips_of: Callable[[Group], Sequence[int]],
+) -> list[Group]:
+    """The first `count` groups of clips after a place of which nobody else has been given a clip; they are leased.
+
+    more: the next open groups after a place, so many at most, each with its `place`.
+    """
+    found: list[Group] = []
+    while len(found) < count and (some := more(after, count - len(found))):
+        own = _hold(session, [clips_of(group) for group in some], annotator)
+        found += [group for group, is_own in zip(some, own, strict=True) if is_own]
+        after = some[-1].place
+    return found
+
+
+def _hold(session: Session, groups: Sequence[Sequence[int]], annotator: str) -> list[bool]:
+    """For each group of clips whether this annotator has it now."""
     _renew(session, annotator)
-    actions = {clip_id: action_found_for(session, clip_id) for clip_id in clip_ids}
-    pairs = [Pair(clip_id, action_id) for clip_id, action_id in actions.items() if action_id is not None]
-    free = {clip_id for clip_id, action_id in actions.items() if action_id is None}
-    return free | {pair.clip_id for pair in _leased(session, annotator, pairs, GROUP)}
+    clip_ids = {clip_id for group in groups for clip_id in group}
+    others = and_(ClipLease.slot == GROUP, ClipLease.annotator != annotator, ClipLease.until > now())
+    taken = set(session.scalars(select(ClipLease.clip_id).where(others, ClipLease.clip_id.in_(clip_ids))))
+    wanted = {clip_id for group in groups if taken.isdisjoint(group) for clip_id in group}
+    found_for = select(Post.clip_id, func.min(Sighting.action_id)).join(Sighting, Sighting.post_id == Post.id)
+    rows = session.execute(found_for.where(Post.clip_id.in_(wanted)).group_by(Post.clip_id))
+    pairs = [Pair(*row) for row in rows]
+    missed = set(pairs) - set(_leased(session, annotator, pairs, GROUP))
+    taken |= {pair.clip_id for pair in missed}
+    return [taken.isdisjoint(group) for group in groups]
 
 
 def put_off(session: Session, pair: Pair, annotator: str) -> None:
@@ -105,8 +132,13 @@ def put_off(session: Session, pair: Pair, annotator: str) -> None:
 
 
 def release(session: Session, pair: Pair) -> None:
-    """A pair that was decided needs no lease."""
-    _change(session, delete(ClipLease).where(_of(pair)))
+    """A pair that was decided needs no lease; its group may still be on somebody's screen."""
+    _change(session, delete(ClipLease).where(_of(pair), ClipLease.slot != GROUP))
+
+
+def release_clips(session: Session, clip_ids: Sequence[int]) -> None:
+    """Clips that were removed need no lease under any action."""
+    _change(session, delete(ClipLease).where(ClipLease.clip_id.in_(clip_ids), ClipLease.slot != GROUP))
 
 
 def lease_again(session: Session, undone: Sequence[Decision], annotator: str) -> None:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from core.errors import BadInput
 from curate import contradictions, group_review
 from curate.previews import playable
+from curate.work import take_groups
 from db.models import Clip
 from labeler_ui import clip_files
 from labeler_ui.connection import Connection
@@ -34,7 +35,7 @@ def cases_of(connection: Connection) -> Latest[Cases]:
 
 @json_route
 def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"cases", "recent", "reading"}: open cases after a place."""
+    """{"cases", "recent", "reading"}: open cases after a place; they are leased."""
     kind, after = asked.get("list", contradictions.KINDS[0]), asked.get("after")
     if kind not in contradictions.KINDS or not (after is None or isinstance(after, str)):
         raise BadInput("there is no such list, or no such place in it")
@@ -42,7 +43,16 @@ def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
         listed = cases_of(connection).value((group_review.version(session), contradictions.version(session)))
         if listed is None:
             return {"cases": [], "recent": [], "reading": True}
-        found = contradictions.open_cases(session, listed, kind, after, AT_ONCE)
+    with connection.writing() as session:
+        found = take_groups(
+            session,
+            after,
+            AT_ONCE,
+            annotator,
+            lambda after, count: contradictions.open_cases(session, listed, kind, after, count),
+            lambda case: case.clips,
+        )
+    with connection.reading() as session:
         recent = contradictions.recent(session, annotator)
         clips = [session.get_one(Clip, case.clips[0]) for case in found if not case.error]
     clip_files.films(connection.workspace).prepare(clips, playable)

@@ -1,7 +1,6 @@
 """What the duplicates page asks: the open groups of copies, and that what a person does to them be recorded."""
 
 import functools
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,9 +8,11 @@ from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from core.errors import BadInput
-from curate import group_acts, group_review, work
-from curate.group_review import Listing, Star
+from curate import group_acts, group_review
+from curate.group_review import Listing
 from curate.previews import playable
+from curate.request_rows import MOST_CLIPS
+from curate.work import take_groups
 from db.models import Clip
 from labeler_ui import clip_files
 from labeler_ui.connection import Connection
@@ -60,27 +61,21 @@ def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
         if listing is None:
             return {"groups": [], "total": 0, "recent": [], "reading": True}
     stars = listing.groups if kind == "groups" else listing.pairs
-    free = _free(connection, stars, after, annotator)
+    with connection.writing() as session:
+        free = take_groups(
+            session,
+            after,
+            AT_ONCE,
+            annotator,
+            lambda after, count: group_review.open_stars(session, stars, after, count),
+            lambda star: star.clip_ids[:MOST_CLIPS],
+        )
     with connection.reading() as session:
         shown = group_review.show(session, free)
         recent = group_acts.recent(session, annotator)
         clips = [session.get_one(Clip, each.clip) for group in shown for each in group.members if not each.error]
     clip_files.films(connection.workspace).prepare(clips, playable)
     return {"groups": [asdict(group) for group in shown], "total": len(stars), "recent": recent, "reading": False}
-
-
-def _free(connection: Connection, stars: Sequence[Star], after: tuple[float, ...] | None, annotator: str) -> list[Star]:
-    """Open groups that nobody else has been given."""
-    found: list[Star] = []
-    with connection.writing() as session:
-        while len(found) < AT_ONCE:
-            some = group_review.open_stars(session, stars, after, AT_ONCE - len(found))
-            if not some:
-                break
-            held = work.hold(session, [star.clip_ids[0] for star in some], annotator)
-            found += [star for star in some if star.clip_ids[0] in held]
-            after = some[-1].place
-    return found
 
 
 @json_route

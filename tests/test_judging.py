@@ -1,5 +1,6 @@
 """Entries from the browser: recorded once, refused where somebody was faster, undone as a whole."""
 
+import random
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,7 @@ def pairs(catalog) -> list[Pair]:
 
 
 def entry(pair: Pair | None = None, verdict: str = "keep", **more) -> Entry:
-    return Entry(str(uuid.uuid4()), pair, verdict, **more)
+    return Entry(more.pop("request_id", str(uuid.uuid4())), pair, verdict, **more)
 
 
 def rows(session) -> int:
@@ -160,6 +161,50 @@ def test_undo_upon_undo_goes_through_a_chain_of_revisions(catalog, pairs):
         for one in sent:
             with pytest.raises(Refused):
                 record(session, entry(undoes=one.request_id), "ann")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_undo_upon_undo_goes_back_through_whatever_was_done(catalog, pairs, seed):
+    """Random verdicts, revisions, removals and undos, the undone named by request or decision, on either page."""
+    draw = random.Random(seed)
+    with catalog.writing() as session:
+        golf = session.get(Action, pairs[0].action_id)
+        clips = [pairs[0].clip_id, *(add_clip(session, golf, digit * 64).id for digit in "12")]
+
+        def state() -> list:
+            said = [standing(session, Pair(clip, pair.action_id), "ann") for clip in clips for pair in pairs]
+            return [[row and str(row.verdict) for row in said], rulings(session)]
+
+        stack = []  # (request, what stood before it), oldest first
+        for _ in range(40):
+            act_id, before, clip = str(uuid.uuid4()), state(), draw.choice(clips)
+            pair = Pair(clip, draw.choice(pairs).action_id)
+            now_there = standing(session, pair)
+            if stack and draw.random() < 0.45:
+                request, was = stack.pop()
+                named = session.scalar(select(Decision.id).where(Decision.request_id == request))
+                if draw.random() < 0.5:
+                    group_acts.record(session, Act(act_id, undoes=request), "ann")
+                else:
+                    record(session, Entry(act_id, undoes=named if named and draw.random() < 0.5 else request), "ann")
+                assert state() == was
+            elif draw.random() < 0.3:
+                others = tuple(other for other in clips if other != clip)
+                try:
+                    with session.begin_nested():
+                        same = (clip, others[0]) if draw.random() < 0.5 else ()
+                        group_acts.record(session, Act(act_id, keep=clip, remove=others, same=same), "ann")
+                    stack.append((act_id, before))
+                except Refused:
+                    assert state() == before
+            else:
+                verdict = draw.choice(["keep", "mistagged", "unusable"])
+                other = draw.choice(pairs).action_id if verdict == "mistagged" else None
+                revises = now_there.id if now_there else None
+                record(session, entry(pair, verdict, revises=revises, other_action=other, request_id=act_id), "ann")
+                stack.append((act_id, before))
+        undos = session.scalars(select(Decision).where(Decision.verdict == "undo")).all()
+        assert all(row.undoes_id for row in undos)
 
 
 def test_a_revision_leaves_the_other_clips_of_a_request_alone(catalog, pairs):

@@ -117,7 +117,7 @@ class Contradictions {
     const told = this.film?.note || (this.film && this.film.video.readyState < 2 ? "Loading ..." : "");
     this.why.textContent = this.case ? told : "";
     this.why.classList.toggle("over", Boolean(this.film?.note) && !this.film.failed);
-    const end = this.ended ? "Nothing is left here: no clip stands under actions that need a look." : "Loading ...";
+    const end = this.ended ? "Nothing is left here that needs a look and is not in somebody else's hands." : "Loading ...";
     const copies = this.case?.clips.length > 1 ? `One of ${this.case.clips.length} copies is shown; what you say holds for all of them. ` : "";
     const how = this.case ? `${copies}Numbers say which are right, Enter records it: the others are mis-tagged.` : "";
     this.question.replaceChildren(

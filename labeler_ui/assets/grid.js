@@ -5,12 +5,19 @@ const LOOK_MS = 700; // a page is not accepted sooner after it appeared: that is
 const TYPING_MS = 700; // between the two digits of a number
 
 // Marks of pages that are not accepted: they outlive a reload, an undo and another choice of clips.
-const keptMarks = () => JSON.parse(sessionStorage.getItem("plusmv marks") ?? "{}");
+class Marks {
+  constructor(page) {
+    this.name = `plusmv marks ${page.workspace} ${page.annotator}`;
+  }
 
-function keepMarks(marks) {
-  const changed = { ...keptMarks(), ...Object.fromEntries(marks) };
-  const kept = Object.entries(changed).filter(([, mark]) => mark);
-  sessionStorage.setItem("plusmv marks", JSON.stringify(Object.fromEntries(kept)));
+  get kept() {
+    return JSON.parse(sessionStorage.getItem(this.name) ?? "{}");
+  }
+
+  keep(marks) {
+    const changed = Object.entries({ ...this.kept, ...Object.fromEntries(marks) });
+    sessionStorage.setItem(this.name, JSON.stringify(Object.fromEntries(changed.filter(([, mark]) => mark))));
+  }
 }
 
 class Tile {
@@ -37,7 +44,8 @@ class Tile {
 
 class Grid {
   constructor(root, page) {
-    Object.assign(this, { root, page, tiles: [], coming: [], accepted: [], marking: "mistagged", digits: "", from: 0 });
+    Object.assign(this, { root, page, tiles: [], coming: [], accepted: [], marking: "mistagged", digits: "", from: null });
+    this.marks = new Marks(page);
     this.draw();
     this.watch = new IntersectionObserver((entries) => entries.forEach((entry) => this.look(entry)), { threshold: 0.5 });
     this.clock = new Clock();
@@ -63,13 +71,13 @@ class Grid {
   draw() {
     this.accept = keyButton("Accept the page", "Enter", "what is unmarked is kept", () => this.enter());
     this.accept.className = "first";
-    this.marks = Object.entries(MARKS).map(([key, mark]) =>
+    this.markers = Object.entries(MARKS).map(([key, mark]) =>
       keyButton(`mark ${mark}`, key, `a click or a number marks a clip ${mark}`, () => this.markWith(mark)));
     this.undoButton = keyButton("Undo", "z", "bring the last page back", () => this.undo());
     const invert = keyButton("Invert", "i", "mark the unmarked and the other way round", () => this.invert());
     this.title = make("div", { className: "question" });
     this.sheet = make("div", { className: "sheet" });
-    this.bar = make("div", { className: "bar" }, this.accept, ...this.marks, invert, this.undoButton);
+    this.bar = make("div", { className: "bar" }, this.accept, ...this.markers, invert, this.undoButton);
     this.pending = make("div", { className: "pending", role: "status" });
     this.toast = makeToast();
     this.root.append(this.title, this.bar, this.pending, this.sheet, this.toast);
@@ -108,7 +116,7 @@ class Grid {
   }
 
   lay() {
-    const kept = keptMarks();
+    const { kept } = this.marks;
     this.tiles.forEach((tile, index) => {
       tile.number = index + 1;
       tile.element.querySelector("kbd").textContent = index + 1;
@@ -120,7 +128,7 @@ class Grid {
     this.tiles.forEach((tile) => tile.film.play(1));
     this.root.dataset.page = this.tiles.map((tile) => tile.card.sha).join(" ");
     this.shownAt = performance.now();
-    this.from = 0;
+    this.from = null;
     this.clock.lap();
     scrollTo({ top: 0 });
     this.tell();
@@ -136,7 +144,7 @@ class Grid {
     const counts = card ? `${marked} of ${this.tiles.length} marked` : "";
     const whole = card && counted ? ` · ${counted.decided} of ${counted.total} decided before this page` : "";
     this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: `${action?.definition ?? ""} ${counts}${whole}` }));
-    this.marks.forEach((button, index) => button.classList.toggle("chosen", Object.values(MARKS)[index] === this.marking));
+    this.markers.forEach((button, index) => button.classList.toggle("chosen", Object.values(MARKS)[index] === this.marking));
     this.accept.disabled = !card;
     this.undoButton.disabled = !this.accepted.length;
     this.root.dataset.ready = this.tiles.length ? String(this.tiles.every((tile) => tile.ready)) : "";
@@ -177,8 +185,9 @@ class Grid {
 
   touch(index, range) {
     const mark = this.tiles[index].mark === this.marking ? null : this.marking;
-    const [first, last] = range ? [Math.min(index, this.from), Math.max(index, this.from)] : [index, index];
-    const as = range ? this.tiles[this.from].mark : mark;
+    const from = range ? this.from ?? index : index;
+    const [first, last] = [Math.min(index, from), Math.max(index, from)];
+    const as = from === index ? mark : this.tiles[from].mark;
     for (let at = first; at <= last; at++) this.tiles[at].set(as);
     this.from = index;
     this.remember();
@@ -195,7 +204,7 @@ class Grid {
   }
 
   remember() {
-    keepMarks(this.tiles.map((tile) => [keyOf(tile.card), tile.mark]));
+    this.marks.keep(this.tiles.map((tile) => [keyOf(tile.card), tile.mark]));
     this.tell();
   }
 
@@ -207,7 +216,7 @@ class Grid {
     if (performance.now() - this.shownAt < LOOK_MS) return this.toast.say("that press came too quickly: look at this page first");
     const seconds = Math.round((this.clock.lap() / this.tiles.length) * 1000) / 1000;
     this.accepted.push(this.tiles.map((tile) => ({ card: tile.card, mark: tile.mark, id: this.send(tile, seconds) })));
-    keepMarks(this.tiles.map((tile) => [keyOf(tile.card), null]));
+    this.marks.keep(this.tiles.map((tile) => [keyOf(tile.card), null]));
     if (this.feed.progress) this.feed.progress.decided += this.tiles.filter((tile) => tile.mark !== "later").length;
     this.turn();
   }
