@@ -7,7 +7,7 @@ const LOOK_MS = 500; // no sooner after a case appeared: that is a second press 
 class Contradictions {
   constructor(root, page) {
     Object.assign(this, { root, page, cases: [], made: [], sent: new Set(), recent: [], known: new Set(), after: null });
-    Object.assign(this, { right: new Set(), touched: false, shownAt: 0, trouble: null, ended: false });
+    Object.assign(this, { round: 0, right: new Set(), touched: false, shownAt: 0, trouble: null, ended: false });
     this.draw();
     this.films = Array.from({ length: FILMS }, () => new Film("clips", () => this.tell()));
     this.stage.prepend(...this.films.map((film) => film.video));
@@ -61,9 +61,11 @@ class Contradictions {
 
   async fill() {
     if (this.loading || this.closed || this.ended || this.outbox.earlier || this.cases.length > AHEAD) return;
+    const round = this.round;
     this.loading = true;
     try {
       const told = await ask(this.page, "labeler/contradictions", { list: this.page.list, after: this.after });
+      if (round !== this.round) return; // of before what was taken back
       const fresh = told.cases.filter(({ place }) => !this.known.has(place));
       fresh.forEach(({ place }) => this.known.add(place));
       this.cases.push(...fresh);
@@ -72,6 +74,7 @@ class Contradictions {
       this.ended = !told.reading && !told.cases.length;
       if (told.reading) setTimeout(() => this.fill(), 1000);
     } catch (error) {
+      if (round !== this.round) return;
       this.trouble = error.status ? error.message : "the server does not answer";
       setTimeout(() => this.fill(), 1000);
     }
@@ -80,7 +83,7 @@ class Contradictions {
   }
 
   restart() {
-    Object.assign(this, { cases: [], after: null, ended: false });
+    Object.assign(this, { cases: [], after: null, ended: false, loading: false, round: this.round + 1 });
     this.known.clear();
     this.show();
     this.fill();

@@ -9,7 +9,7 @@ const STEP_MS = 100; // how often the clips are brought into step
 class Duplicates {
   constructor(root, page) {
     Object.assign(this, { root, page, groups: [], at: 0, copies: new Map(), made: [], sent: new Set(), recent: [] });
-    Object.assign(this, { known: new Set(), after: null, total: 0, digits: "", chosen: 1, shownAt: 0, trouble: null });
+    Object.assign(this, { round: 0, known: new Set(), after: null, total: 0, digits: "", chosen: 1, shownAt: 0, trouble: null });
     this.draw();
     this.clock = new Clock();
     this.outbox = new Outbox(page, {
@@ -61,9 +61,11 @@ class Duplicates {
 
   async fill() {
     if (this.loading || this.closed || this.ended || this.outbox.earlier || this.groups.length - this.at > AHEAD) return;
+    const round = this.round;
     this.loading = true;
     try {
       const told = await ask(this.page, "labeler/groups", { list: this.page.list, after: this.after, fresh: !this.groups.length });
+      if (round !== this.round) return; // of before what was taken back
       const fresh = told.groups.filter(({ members }) => !this.known.has(members[0].clip));
       fresh.forEach(({ members }) => this.known.add(members[0].clip));
       this.groups.push(...fresh.map((group) => ({ ...group, states: new Map(), settled: false })));
@@ -76,6 +78,7 @@ class Duplicates {
         if (!fresh.length && !this.ended) setTimeout(() => this.fill(), 0);
       }
     } catch (error) {
+      if (round !== this.round) return;
       this.trouble = error.status ? error.message : "the server does not answer";
       setTimeout(() => this.fill(), 1000);
     }
@@ -84,7 +87,7 @@ class Duplicates {
   }
 
   restart() {
-    Object.assign(this, { groups: [], at: 0, after: null, ended: false, again: false });
+    Object.assign(this, { groups: [], at: 0, after: null, ended: false, again: false, loading: false, round: this.round + 1 });
     this.known.clear();
     this.show();
     this.fill();
