@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import BadInput, Refused
 from curate import decisions
-from curate.request_rows import is_recorded, request_of, row_ids, rows_of
+from curate.request_rows import is_recorded, row_ids, rows_beside, rows_of
 from curate.undoing import take_back
 from curate.work import Pair, is_judged_twice, lease_again, release
 from db.models import Action, Clip, Decision, How, Verdict
@@ -77,7 +77,7 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
         return
     try:
         if entry.undoes is not None:
-            undone = take_back(session, _rows_beside(session, entry.undoes), annotator, row_ids(entry.request_id))
+            undone = take_back(session, _named(session, entry.undoes), annotator, row_ids(entry.request_id))
             lease_again(session, undone, annotator)
         elif entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
@@ -136,10 +136,9 @@ def _make_way(
         return
     revised = _revised(session, entry, rows, annotator)
     if revised:
-        requests = [request_of(row.request_id) for row in revised if row.request_id]
-        beside = [row for request_id in requests for row in rows_of(session, request_id, Decision)]
+        beside = {each for row in revised for each in rows_beside(session, row) if isinstance(each, Decision)}
         of_clip = [row for row in beside if row.clip_id == pair.clip_id and row.annotator == revised[0].annotator]
-        for row in sorted({*revised, *of_clip}, key=lambda row: row.id):  # as they are decided again if this is undone
+        for row in sorted(of_clip, key=lambda row: row.id):  # as they are decided again if this is undone
             if row.verdict != Verdict.UNDO and not row.undone_by:
                 decisions.undo(session, row.id, annotator, next(ids))
         return
@@ -180,11 +179,9 @@ def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_
         release(session, there)
 
 
-def _rows_beside(session: Session, undone: str | int) -> list[Any]:
+def _named(session: Session, undone: str | int) -> list[Any]:
     """The rows of a request, or of that which a decision came of."""
     if isinstance(undone, str):
         return rows_of(session, undone)
-    named = session.get(Decision, undone)
-    if named is None or named.request_id is None:
-        return [named] if named else []
-    return rows_of(session, request_of(named.request_id))
+    decision = session.get(Decision, undone)
+    return rows_beside(session, decision) if decision else []

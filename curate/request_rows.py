@@ -43,6 +43,11 @@ def rows_of(session: Session, request_id: str, *tables: type) -> list[Any]:
             for row in session.scalars(select(table).where(table.request_id.in_(ids)).order_by(table.id))]  # fmt: skip
 
 
+def rows_beside(session: Session, row: Any) -> list[Any]:
+    """The rows of the request that a row came of; itself alone where it came of none."""
+    return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
+
+
 def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
     """Raises ValueError or TypeError for what is no id; None where there is none."""
     return None if sent.get(name) is None else str(uuid.UUID(sent[name]))

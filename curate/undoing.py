@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Refused
 from curate import decisions
-from curate.request_rows import request_of, rows_of
+from curate.request_rows import request_of, rows_beside
 from curate.rulings import withdraw
 from db.models import Decision, DuplicateRuling, Verdict
 
@@ -19,16 +19,14 @@ class _Requests:
 
     def __init__(self, session: Session):
         self._session = session
-        self._rows: dict[str, list[Row]] = {}
+        self._rows: dict[str | Row, list[Row]] = {}
 
     def beside(self, row: Row) -> list[Row]:
-        """The rows of the request that a row came of; itself alone where it came of none."""
-        if not row.request_id:
-            return [row]
-        request_id = request_of(row.request_id)
-        if request_id not in self._rows:
-            self._rows[request_id] = rows_of(self._session, request_id)
-        return self._rows[request_id]
+        """As curate.request_rows.rows_beside."""
+        key = request_of(row.request_id) if row.request_id else row
+        if key not in self._rows:
+            self._rows[key] = rows_beside(self._session, row)
+        return self._rows[key]
 
 
 def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterator[str]) -> list[Decision]:

@@ -101,6 +101,7 @@ def take_groups(
 
     more: the next open groups after a place, so many at most, each with its `place`.
     """
+    _renew(session, annotator)
     found: list[Group] = []
     while len(found) < count and (some := more(after, count - len(found))):
         own = _hold(session, [clips_of(group) for group in some], annotator)
@@ -111,7 +112,6 @@ def take_groups(
 
 def _hold(session: Session, groups: Sequence[Sequence[int]], annotator: str) -> list[bool]:
     """For each group of clips whether this annotator has it now."""
-    _renew(session, annotator)
     clip_ids = {clip_id for group in groups for clip_id in group}
     others = and_(ClipLease.slot == GROUP, ClipLease.annotator != annotator, ClipLease.until > now())
     taken = set(session.scalars(select(ClipLease.clip_id).where(others, ClipLease.clip_id.in_(clip_ids))))
@@ -143,8 +143,8 @@ def release_clips(session: Session, clip_ids: Sequence[int]) -> None:
 
 def lease_again(session: Session, undone: Sequence[Decision], annotator: str) -> None:
     """What was taken back is on this annotator's screen again, and nobody else's meanwhile."""
-    pairs = [Pair(one.clip_id, one.action_id or action_found_for(session, one.clip_id)) for one in undone]
-    _leased(session, annotator, [pair for pair in dict.fromkeys(pairs) if pair.action_id is not None], FIRST)
+    pairs = dict.fromkeys(pair_of(session, one) for one in undone)
+    _leased(session, annotator, [pair for pair in pairs if pair.action_id is not None], FIRST)
 
 
 def to_revisit(session: Session, asked: Asked, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
@@ -168,6 +168,11 @@ def last_decisions(session: Session, annotator: str, count: int) -> list[Decisio
     """The annotator's newest standing decisions, newest first."""
     newest_first = live_decisions().where(Decision.annotator == annotator).order_by(Decision.id.desc())
     return list(session.scalars(newest_first.limit(count)))
+
+
+def pair_of(session: Session, one: Decision) -> Pair:
+    """The pair that a decision is shown as, also one on the clip as a whole."""
+    return Pair(one.clip_id, one.action_id or action_found_for(session, one.clip_id))
 
 
 def action_found_for(session: Session, clip_id: int) -> int | None:

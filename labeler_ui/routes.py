@@ -120,7 +120,7 @@ def _again(
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
     made = work.to_revisit(session, wanted, mode, count, place.second_id)
-    found = [(_pair_of(session, one), one) for one in made]
+    found = [(work.pair_of(session, one), one) for one in made]
     return found, Place(second_id=made[-1].id) if made else Place()
 
 
@@ -131,10 +131,6 @@ def _to_audit(session: Session, action_id: int | None, count: int) -> list[Pair]
         if len(found) >= count:
             break
     return found
-
-
-def _pair_of(session: Session, one: Decision) -> Pair:
-    return Pair(one.clip_id, one.action_id or work.action_found_for(session, one.clip_id))
 
 
 def _shown(session: Session, pairs: list[Pair], made: dict[Pair, Decision], mode: str) -> list[dict]:
@@ -162,7 +158,7 @@ def _json_card(card: Card) -> dict:
 def _recent(session: Session, made: list[Decision]) -> list[dict]:
     """A card for each request, of the first decision that it made; one that came of no request goes by its own id."""
     firsts = {request_of(one.request_id) if one.request_id else one.id: one for one in made}  # made is newest first
-    pairs = {one.id: _pair_of(session, one) for one in firsts.values()}
+    pairs = {one.id: work.pair_of(session, one) for one in firsts.values()}
     by_pair = {card.pair: _json_card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
         {"request": request, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}

@@ -86,6 +86,14 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 20) -> N
         time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def locked(workspace: Workspace) -> Iterator[None]:
+    """Another process is writing into the catalog."""
+    with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        yield
+
+
 class Page:
     """A page of the labeler in a tab, and the addresses it asked for."""
 
@@ -337,14 +345,12 @@ def test_pending_decisions_outlive_a_reload(browser, workspace):
 def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
-        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
-            writer.execute("BEGIN IMMEDIATE")
+        with locked(workspace):
             for _ in range(3):
                 page.press("k")
             page.tab.reload()
             wait_until(lambda: "3 decisions pending" in page.text(".pending"), "what waits is shown")
             page.tab.keyboard.press("m")
-            writer.execute("ROLLBACK")
         page.ready()
         page.press("m")
         page.press("z")
@@ -359,8 +365,7 @@ def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(browse
 def test_one_entry_that_cannot_be_recorded_holds_nothing_up(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
-        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
-            writer.execute("BEGIN IMMEDIATE")
+        with locked(workspace):
             for _ in range(3):
                 page.press("k")
             page.tab.evaluate("""() => {
@@ -415,8 +420,7 @@ def test_the_progress_page_sends_what_is_pending(browser, workspace):
 def test_a_locked_catalog_is_waited_for(browser, workspace):
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
-        with contextlib.closing(sqlite3.connect(workspace.catalog, isolation_level=None)) as writer:
-            writer.execute("BEGIN IMMEDIATE")
+        with locked(workspace):
             for _ in range(4):
                 page.press("k")
             wait_until(lambda: "4 decisions pending" in page.text(".pending"), "what waits is shown")
