@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 TAGS = ("golfswing", "diving", "highjump", "javelin")
 BATCH = 10_000  # rows of one executemany
@@ -81,8 +80,8 @@ def bare(made: Path, empty: Path) -> float:
 
 
 def main() -> None:
-    from core.workspace import Workspace
-    from db.session import open_catalog
+    from plusmv.core.workspace import Workspace
+    from plusmv.db.session import open_catalog
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--posts", type=int, default=1_000_000)

@@ -14,13 +14,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 FAULTS = ("500", "cut", "length", "expired", "disguised")
 BURST = 5  # answers of 429 in a row
@@ -28,7 +26,7 @@ BURST = 5  # answers of 429 in a row
 
 def publish(platform, tags: int, posts: int) -> list[str]:
     """Tags with posts, every twentieth of which cannot be downloaded; five posts of the first are held back."""
-    from core.actions import THUMOS14
+    from plusmv.core.actions import THUMOS14
 
     names = [action.name.casefold() for action in THUMOS14][:tags]
     for name in names:

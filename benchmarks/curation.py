@@ -2,7 +2,7 @@
 
 Run: .venv/bin/python benchmarks/curation.py [--seeds 5]
 
-The paper's way (each clip alone), a grid of 24, and a grid ordered by suspicion with curate.suspicion's own functions,
+The paper's way (each clip alone), a grid of 24, and a grid ordered by suspicion with ranking.signals's own functions,
 ranked again after every page and stopped by its rule: the least suspicious clips come first, and a rest that is nearly
 all wrong is left. The curator's seconds and error rates are assumptions
 (benchmarks/curator.py), fixed before any method ran, and varied in the second table; the clips are simulated
@@ -13,19 +13,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
 
 import numpy as np
 import torch
 
 from benchmarks.curator import Curator, Person
 from benchmarks.simulated_tags import CLIPS, NAMES, TaggedClips, area_under_curve, tagged_clips
-from curate.ranking import GUESS, SAMPLE_OF_OTHERS
-from curate.stopping import GOOD
-from curate.suspicion import (
+from plusmv.curate.ranking.rank import GUESS, SAMPLE_OF_OTHERS
+from plusmv.curate.ranking.signals import (
     PRIOR_RATE,
     SIGNALS,
     Combination,
@@ -35,6 +31,7 @@ from curate.suspicion import (
     neighbours,
     normal_scores,
 )
+from plusmv.curate.ranking.stopping import GOOD
 
 PAGE = 24
 
@@ -47,7 +44,7 @@ class Way:
     grid: bool = True
     signals: tuple[str, ...] = ()  # none: as they were crawled
     first: Literal["good", "wrong"] = "good"  # which end of the order comes first
-    stop: float | None = None  # by curate.stopping's rule: at a rest of which this share is wrong, or good
+    stop: float | None = None  # by curate.ranking.stopping's rule: at a rest of which this share is wrong, or good
     doubt: Literal["", "own", "both"] = ""  # looked at alone: where in doubt; only where suspicion disagrees as well
 
 
@@ -129,7 +126,7 @@ def through_grid(way: Way, clips: TaggedClips, curator: Curator, own: np.ndarray
 def ranked(
     signals: tuple[str, ...], clips: TaggedClips, own: np.ndarray, wrong: np.ndarray
 ) -> tuple[Combination, np.ndarray]:
-    """The combination for an action and its clips' scores, given the decisions so far, as curate.ranking makes them."""
+    """The combination for an action and its clips' scores, given the decisions so far, as ranking.rank makes them."""
     others = np.flatnonzero(clips.action != clips.action[own[0]])[:: (len(NAMES) - 1) * CLIPS // SAMPLE_OF_OTHERS]
     guessed = np.isnan(wrong)
     around = neighbours(

@@ -13,21 +13,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
-
 import numpy as np
 
-from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, read_annotations
-from demo.walk import ARMS, WalkSettings
-from demo.world import ACTIONS
-from wsal.checkpoints import Checkpoint
-from wsal.curves import collapse_warnings, read_curves
-from wsal.detect import DetectionSettings, detect_video, read_video
-from wsal.evaluate import evaluate
-from wsal.feature_source import FeatureSource
-from wsal.settings import Settings
-from wsal.train import CURVES, train_together
-from wsal.training_set import load_training_set
+from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, read_annotations
+from plusmv.demo.walk import ARMS, WalkSettings
+from plusmv.demo.world import ACTIONS
+from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.curves import collapse_warnings, read_curves
+from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
+from plusmv.wsal.evaluate import evaluate
+from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.train import CURVES, train_together
+from plusmv.wsal.training_set import load_training_set
 
 LENGTHS = (0.4, 0.8, 1.6, 3.2, 8.0, 16.0)
 

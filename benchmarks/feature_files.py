@@ -9,12 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
-
 import numpy as np
 
-from features import conversion
-from features.feature_files import SUFFIX, VideoFeatures, read_features, write_features
+from plusmv.features import conversion
+from plusmv.features.feature_files import SUFFIX, VideoFeatures, read_features, write_features
 
 ROUNDS = 3
 

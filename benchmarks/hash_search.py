@@ -12,12 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
-
 import numpy as np
 
-from curate.hash_array import POINTS, mapped, pack, write_array
-from curate.hash_index import AT_ONCE, HashIndex
+from plusmv.curate.duplicates.candidates import AT_ONCE, HashIndex
+from plusmv.curate.duplicates.hash_store import POINTS, mapped, pack, write_array
 
 PDQ_PICTURES, POINT_PICTURES = 14, 7
 JOINED = 2_000

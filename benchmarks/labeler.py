@@ -16,22 +16,21 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from sqlalchemy import text
 
-from core.actions import THUMOS14
-from core.workspace import Workspace
-from curate import cards
-from curate.agreement import agreement
-from curate.work import Asked, Place, take
-from db.models import CrawlRun
-from db.queries import save_actions
-from db.session import Catalog, open_catalog
+from plusmv.core.actions import THUMOS14
+from plusmv.core.workspace import Workspace
+from plusmv.curate.report.agreement import agreement
+from plusmv.curate.review import cards
+from plusmv.curate.review.queue import Asked, Place, take
+from plusmv.db.models import CrawlRun
+from plusmv.db.queries import save_actions
+from plusmv.db.session import Catalog, open_catalog
 from tests.moving_scenes import scene, write
 from tests.test_labeler import add_clip
 from tests.test_labeler_browser import SWITCHES, Page, decided, judged, serving, wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
 
 PRESSES, BURST = 200, 100
 TIME_KEYS = """() => {

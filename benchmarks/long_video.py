@@ -14,13 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
-
 import av
 import numpy as np
 
-from core.errors import PlusmvError
-from features.feature_files import SUFFIX, read_features
+from plusmv.core.errors import PlusmvError
+from plusmv.features.feature_files import SUFFIX, read_features
 
 EXTRACT = [sys.executable, "-m", "plusmv", "extract", "--random-weights", "--device", "cpu"]
 

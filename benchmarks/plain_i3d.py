@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from features.i3d_layers import FIRST, MIXED, unit_shapes
+from plusmv.features.i3d_layers import FIRST, MIXED, unit_shapes
 
 
 def pad_same(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:

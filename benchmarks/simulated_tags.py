@@ -7,25 +7,22 @@ videos of the same world, of THUMOS14's statistics. Kinetics is a linear classif
 clips of each of 58 classes, among them our actions' as core.actions has them (Billiards has none, cricket's are one).
 """
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 
-from core.actions import THUMOS14
-from core.annotations import AnnotatedVideo, Instance
-from curate.suspicion import kinetics_suspicion
-from features.feature_files import VideoFeatures
-from wsal.detect import label_scores, read_video
-from wsal.settings import Settings
-from wsal.simulation import SimulatedFeatures, Simulation, World, drawn_timeline
-from wsal.train import train
-from wsal.training_set import load_training_set
+from plusmv.core.actions import THUMOS14
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.curate.ranking.signals import kinetics_suspicion
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.detect import label_scores, read_video
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.simulation import SimulatedFeatures, Simulation, World, drawn_timeline
+from plusmv.wsal.train import train
+from plusmv.wsal.training_set import load_training_set
 
 NAMES = tuple(action.name for action in THUMOS14)
 OTHERS = tuple(f"other action {number}" for number in range(40))
@@ -78,7 +75,7 @@ def a_clip(draws: np.random.Generator, name: str, tag: str, content: str = "good
 
 
 def pool(features: VideoFeatures) -> np.ndarray:
-    """Means and standard deviations over the snippets, as curate.pooled_features makes them."""
+    """Means and standard deviations over the snippets, as curate.ranking.pooled_features makes them."""
     arrays = [features.streams[stream] for stream in sorted(features.streams)]
     return np.concatenate([*(array.mean(axis=0) for array in arrays), *(array.std(axis=0) for array in arrays)])
 

@@ -8,15 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # else features.py and wsal.py here stand for the packages
-
 import numpy as np
 import torch
 
-from core.annotations import AnnotatedVideo, read_annotations
-from features.feature_files import VideoFeatures
-from wsal.evaluate import interpolated_average_precision
-from wsal.simulation import Simulation, World, drawn_timeline
+from plusmv.core.annotations import AnnotatedVideo, read_annotations
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.evaluate import interpolated_average_precision
+from plusmv.wsal.simulation import Simulation, World, drawn_timeline
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "thumos14" / "thumos14.json"
 

@@ -1,4 +1,4 @@
-"""The edits that people repost clips with, made from frames: what benchmarks/duplicates.py looks for.
+"""The edits that people repost clips with, made from frames: what benchmarks/bench_duplicates.py looks for.
 
 Run: .venv/bin/python benchmarks/video_edits.py   (prints their names)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
+from plusmv.core.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,8 @@ def read_actions(path: Path) -> tuple[Action, ...]:
     if not actions:
         raise BadInput(f"{path} holds no actions; it needs a header 'action,tags' and a line for each")
     return tuple(actions)
+
+
+def actions_named(text: str) -> tuple[Action, ...]:
+    """The value of `--actions`: "thumos14", or a CSV of one's own."""
+    return THUMOS14 if text.casefold() == "thumos14" else read_actions(Path(text))

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput
-from core.workspace import write_json
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import write_json
 
 MICROVIDEO_SUBSET = "microvideo"
 

@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from core.errors import PlusmvError
+from plusmv.core.errors import PlusmvError
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")

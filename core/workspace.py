@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput, Refused
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from db.models import Base
+from plusmv.db.models import Base
 
 ADVISORY_LOCK = 7_206_811  # any number, the same for every plusmv: one migration at a time on PostgreSQL
 

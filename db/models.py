@@ -410,6 +410,9 @@ class FeatureFile(Base):
     written_at: Mapped[datetime] = mapped_column(default=now)
 
 
+TAKEN_DOWN = "tombstone:"  # in the list of an export's clips: stands in the place of a content that was taken down
+
+
 class Export(Base):
     """One export: its file, its format and which contents stand in it."""
 

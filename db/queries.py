@@ -5,9 +5,17 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Select, Subquery, func, or_, select, text, union
 from sqlalchemy.orm import Session, aliased
 
-from core.actions import Action as ActionFacts
-from core.actions import normalise_tag
-from db.models import Action, ActionTag, Clip, Decision, Post, Sighting, Verdict
+from plusmv.core.actions import Action as ActionFacts
+from plusmv.core.actions import normalise_tag
+from plusmv.db.models import Action, ActionTag, Clip, Decision, Post, Sighting, Verdict
+
+COUNTS = {
+    Verdict.KEEP: "kept",
+    Verdict.MISTAGGED: "mistagged",
+    Verdict.DUPLICATE: "duplicate",
+    Verdict.UNUSABLE: "unusable",
+    None: "undecided",
+}
 
 
 def save_actions(session: Session, actions: Iterable[ActionFacts]) -> dict[str, Action]:

@@ -11,9 +11,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from core.errors import BadInput, PlusmvError
-from core.workspace import Workspace
-from db import migrate
+from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.workspace import Workspace
+from plusmv.db import migrate
 
 BUSY_TIMEOUT_S = 30
 

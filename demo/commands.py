@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.commandline import Home, Json, emit, say
+from plusmv.core.commandline import Home, Json, emit, say
 
 app = typer.Typer(rich_markup_mode=None)
 HOME = Path("plusmv-demo")
@@ -21,9 +21,9 @@ def demo(
 
     No platform is contacted. Ends with report.html in the workspace. The same command again goes on where it was.
     """
-    from demo.report import write_report
-    from demo.walk import WalkSettings, walk
-    from demo.world import WorldSettings
+    from plusmv.demo.report import write_report
+    from plusmv.demo.walk import WalkSettings, walk
+    from plusmv.demo.world import WorldSettings
 
     walked = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
     path = write_report(walked)

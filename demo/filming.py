@@ -9,10 +9,10 @@ import av
 import cv2
 import numpy as np
 
-from core.workspace import atomic_path
-from demo.figures import Camera, Look, Pose, draw_figure, skeleton, stage_direction, to_stage
-from demo.motions import ACTS, BAR_ON_FLOOR, GRAVITY, IDLE, RELEASE
-from demo.scenery import (
+from plusmv.core.workspace import atomic_path
+from plusmv.demo.figures import Camera, Look, Pose, draw_figure, skeleton, stage_direction, to_stage
+from plusmv.demo.motions import ACTS, BAR_ON_FLOOR, GRAVITY, IDLE, RELEASE
+from plusmv.demo.scenery import (
     MAT_BEGINS,
     MAT_HEIGHT,
     Backdrop,
@@ -24,7 +24,7 @@ from demo.scenery import (
     draw_throwing_line,
     paint,
 )
-from demo.shots import FPS, Shot
+from plusmv.demo.shots import FPS, Shot
 
 WIDTH, HEIGHT = 340, 256
 SKINS = ((236, 190, 152), (214, 162, 120), (176, 122, 84), (128, 84, 58), (92, 60, 44))

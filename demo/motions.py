@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demo.figures import Pose, interpolate, mix, travelling
+from plusmv.demo.figures import Pose, interpolate, mix, travelling
 
 Motion = Callable[[float, float], Pose]
 GRAVITY = 5.5  # body heights a second squared (9.8 m/s2 for 1.78 m)

@@ -10,9 +10,9 @@ import cv2
 import matplotlib
 import numpy as np
 
-from core.annotations import AnnotatedVideo
-from demo.filming import read_video
-from demo.shots import FPS
+from plusmv.core.annotations import AnnotatedVideo
+from plusmv.demo.filming import read_video
+from plusmv.demo.shots import FPS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.annotations import read_annotations
-from core.workspace import Workspace, write_bytes
-from demo import pictures
-from demo.page import figure, page, paragraph, section, table
-from demo.walk import ARMS, CENTRE, VERDICTS, Walked
-from demo.world import ACTIONS, read_truth
+from plusmv.core.annotations import read_annotations
+from plusmv.core.workspace import Workspace, write_bytes
+from plusmv.demo import pictures
+from plusmv.demo.page import figure, page, paragraph, section, table
+from plusmv.demo.walk import ARMS, CENTRE, VERDICTS, Walked
+from plusmv.demo.world import ACTIONS, read_truth
 
 SHOWN_MOMENT = 2.6  # seconds into a clip: where its frame in the report is taken
 

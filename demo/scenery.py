@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from demo.figures import Camera, Colour, capsule, disc, line, shade
+from plusmv.demo.figures import Camera, Colour, capsule, disc, line, shade
 
 Random = np.random.Generator
 MAT_BEGINS, MAT_HEIGHT = 0.22, 0.3  # stage x and height of the high jump's mat

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demo.motions import ACTS, WALKING
+from plusmv.demo.motions import ACTS, WALKING
 
 FPS = 25
 Random = np.random.Generator

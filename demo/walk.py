@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import PlusmvError, Refused
-from core.workers import available_cores
-from core.workspace import Workspace, write_bytes
-from demo.world import WorldSettings, read_truth, render_world
+from plusmv.core.errors import PlusmvError, Refused
+from plusmv.core.workers import available_cores
+from plusmv.core.workspace import Workspace, write_bytes
+from plusmv.demo.world import WorldSettings, read_truth, render_world
 
 ANNOTATOR = "known-truth"  # stands in for the curator
 ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")

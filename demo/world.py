@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from core.actions import THUMOS14
-from core.annotations import AnnotatedVideo, Instance, write_annotations
-from core.errors import Refused
-from core.workers import map_unordered
-from core.workspace import atomic_path, write_bytes, write_json
-from demo.filming import COPIES, VideoPlan, film, write_copy, write_video
-from demo.shots import FPS, plan_shots, segments
+from plusmv.core.actions import THUMOS14
+from plusmv.core.annotations import AnnotatedVideo, Instance, write_annotations
+from plusmv.core.errors import Refused
+from plusmv.core.workers import map_unordered
+from plusmv.core.workspace import atomic_path, write_bytes, write_json
+from plusmv.demo.filming import COPIES, VideoPlan, film, write_copy, write_video
+from plusmv.demo.shots import FPS, plan_shots, segments
 
 ACTIONS = ("GolfSwing", "CleanAndJerk", "HighJump", "JavelinThrow")
 TAGS = {action.name: action.tags[0] for action in THUMOS14 if action.name in ACTIONS}

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy._core import multiarray
 
-from core.errors import BadInput, one_line
-from features.i3d_layers import CHANNELS, CLASSES, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
-from features.tensorflow_bundle import LARGEST, read_bundle, whole
+from plusmv.core.errors import BadInput, one_line
+from plusmv.features.i3d_layers import CHANNELS, CLASSES, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
+from plusmv.features.tensorflow_bundle import LARGEST, read_bundle, whole
 
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how PyTorch's files began before they were archives
 Tensors = dict[str, np.ndarray]

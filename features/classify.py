@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import BadInput
-from core.workspace import write_bytes
-from features.decode import DEFAULT_LIMITS, DecodeLimits
-from features.feature_files import VideoFeatures
-from features.i3d import build, feature
-from features.recipe import Recipe
-from features.weights import last_layer, load
-from features.windows import centre_crop, pictures
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import write_bytes
+from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.features.i3d import build, feature
+from plusmv.features.recipe import Recipe
+from plusmv.features.weights import last_layer, load
+from plusmv.features.windows import centre_crop, pictures
 
 with open(Path(__file__).with_name("kinetics400.csv"), encoding="utf-8", newline="") as _file:
     KINETICS_CLASSES = tuple(row["name"] for row in csv.DictReader(_file))

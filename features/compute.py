@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.farneback import luma, sequence_flow
-from features.flow import fields_of, quantised, scaled
-from features.flow_cache import FlowCache
-from features.i3d import I3D
-from features.recipe import Recipe
-from features.windows import Chunk, snippet_starts
+from plusmv.features.farneback import luma, sequence_flow
+from plusmv.features.flow import fields_of, quantised, scaled
+from plusmv.features.flow_cache import FlowCache
+from plusmv.features.i3d import I3D
+from plusmv.features.recipe import Recipe
+from plusmv.features.windows import Chunk, snippet_starts
 
 GPU_BATCH = 32  # snippets
 

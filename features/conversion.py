@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import BadInput, PlusmvError
-from core.workspace import remove_stale_parts
-from features import published, shards
-from features.feature_files import (
+from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.workspace import remove_stale_parts
+from plusmv.features import published, shards
+from plusmv.features.feature_files import (
     SUFFIX,
     NumberFormat,
     list_features,

@@ -22,9 +22,13 @@ import av
 import cv2
 import numpy as np
 
-from core.errors import BadInput
+from plusmv.core.errors import BadInput
 
 CONTAINERS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,rm,mpegvideo,h264,hevc,m4v,ivf,wtv,mxf,nut,apng"
+VIDEO_SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
 GRACE = 1e-3  # seconds: containers round timestamps, Matroska to milliseconds
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from features.decode import DecodeLimits, probe
-from features.recipe import Recipe
-from features.windows import Chunk, chunks, pictures
+from plusmv.features.decode import DecodeLimits, probe
+from plusmv.features.recipe import Recipe
+from plusmv.features.windows import Chunk, chunks, pictures
 
 Video = tuple[Path, str]  # the file, and the id its features are to have
 

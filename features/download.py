@@ -7,8 +7,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from core.errors import BadInput, Missing
-from core.workspace import atomic_path
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import atomic_path
 
 BLOCK = 1 << 20  # bytes
 PATIENCE = 60  # seconds without a byte

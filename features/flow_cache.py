@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import xxhash
 
-from core.workspace import write_bytes
+from plusmv.core.workspace import write_bytes
 
 
 @dataclass(frozen=True)

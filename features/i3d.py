@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from features.i3d_layers import FIRST, MIXED, unit_shapes
+from plusmv.features.i3d_layers import FIRST, MIXED, unit_shapes
 
 EPSILON = 1e-3  # of batch norm: Sonnet's default
 EXACT = "Mixed_5"  # always float32: 1 % of the products, and a third of what bfloat16 would cost in accuracy

@@ -14,17 +14,17 @@ import cv2
 import numpy as np
 import torch
 
-from core.errors import BadInput, one_line
-from core.workers import Outcome, available_cores, map_unordered
-from features import weights
-from features.compute import Computer
-from features.decode import DEFAULT_LIMITS, DecodeLimits
-from features.decode_stage import Decoded, DecodeStage, Video
-from features.feature_files import STREAMS, VideoFeatures
-from features.flow_cache import FlowCache
-from features.i3d import build, fastest_dtype
-from features.recipe import Recipe
-from features.windows import Chunk
+from plusmv.core.errors import BadInput, one_line
+from plusmv.core.workers import Outcome, available_cores, map_unordered
+from plusmv.features import weights
+from plusmv.features.compute import Computer
+from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
+from plusmv.features.decode_stage import Decoded, DecodeStage, Video
+from plusmv.features.feature_files import STREAMS, VideoFeatures
+from plusmv.features.flow_cache import FlowCache
+from plusmv.features.i3d import build, fastest_dtype
+from plusmv.features.recipe import Recipe
+from plusmv.features.windows import Chunk
 
 FlowInit = Literal["cross-modality"]
 CORES_PER_DECODER = 4  # decoding takes 2 to 12 % of the time that flow and networks take on a CPU

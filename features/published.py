@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from core.errors import BadInput, one_line
-from core.workspace import write_bytes
-from features.i3d_layers import STREAMS
+from plusmv.core.errors import BadInput, one_line
+from plusmv.core.workspace import write_bytes
+from plusmv.features.i3d_layers import STREAMS
 
 Layout = Literal["npy", "npz", "folders"]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from core.errors import BadInput
-from features.flow import FarnebackSettings
-from features.snippets import SNIPPET_LENGTH
+from plusmv.core.errors import BadInput
+from plusmv.features.flow import FarnebackSettings
+from plusmv.features.snippets import SNIPPET_LENGTH
 
 
 @dataclass(frozen=True)

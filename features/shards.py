@@ -16,8 +16,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from core.errors import BadInput, one_line
-from core.workspace import remove_stale_parts, write_bytes, write_json
+from plusmv.core.errors import BadInput, one_line
+from plusmv.core.workspace import remove_stale_parts, write_bytes, write_json
 
 CLIPS = 1000  # of a shard
 FOLDER, SUFFIX = "shards", ".safetensors"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import BadInput
+from plusmv.core.errors import BadInput
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes

@@ -13,9 +13,9 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from core.errors import BadInput, Missing
-from core.workspace import write_bytes
-from features.i3d_layers import CHANNELS, FIRST, LOGITS, tensor_shapes
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import write_bytes
+from plusmv.features.i3d_layers import CHANNELS, FIRST, LOGITS, tensor_shapes
 
 
 @dataclass(frozen=True)

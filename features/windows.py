@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import BadInput
-from features.decode import DEFAULT_LIMITS, DecodeLimits, probe, sample_frames
-from features.recipe import Recipe
+from plusmv.core.errors import BadInput
+from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits, probe, sample_frames
+from plusmv.features.recipe import Recipe
 
 CHUNK_STARTS = 32  # frames in which the snippets of a chunk start: few, as each process holds a chunk or two ...
 OVERLAPPING_STARTS = 64  # ... but enough for overlapping snippets to share their flow

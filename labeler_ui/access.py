@@ -1,6 +1,6 @@
 """Who decides, and the pass that a page shows with every request: another site's page in the same browser has none.
 
-Without a password file (curate.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may take any name.
+Without a password file (review.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may take any name.
 """
 
 import base64
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from core.errors import Refused
-from core.workspace import Workspace
-from curate.passwords import checked_name, people
+from plusmv.core.errors import Refused
+from plusmv.core.workspace import Workspace
+from plusmv.curate.review.passwords import checked_name, people
 
 HEADER = "X-Plusmv-Pass"
 

@@ -16,12 +16,12 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from core.errors import Missing, PlusmvError, Refused
-from core.workspace import SHA256, Workspace
-from curate.previews import playable, preview, still
-from db.models import Clip
-from labeler_ui import access
-from labeler_ui.connection import connect
+from plusmv.core.errors import Missing, PlusmvError, Refused
+from plusmv.core.workspace import SHA256, Workspace
+from plusmv.curate.review.previews import playable, preview, still
+from plusmv.db.models import Clip
+from plusmv.labeler_ui import access
+from plusmv.labeler_ui.connection import connect
 
 REMEMBERED = 1024
 HEADERS = {"Cache-Control": "private, max-age=600", "X-Content-Type-Options": "nosniff"}

@@ -11,9 +11,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
-from core.errors import BadInput, Missing
-from core.workspace import Workspace
-from db.session import Catalog, open_catalog
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import Workspace
+from plusmv.db.session import Catalog, open_catalog
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.routing import Route
 
-from core.errors import BadInput
-from curate import contradictions, group_review
-from curate.previews import playable
-from curate.work import take_groups
-from db.models import Clip
-from labeler_ui import clip_files
-from labeler_ui.connection import Connection
-from labeler_ui.duplicate_routes import groups_of
-from labeler_ui.json_routes import json_route, record_each
-from labeler_ui.latest import Latest
+from plusmv.core.errors import BadInput
+from plusmv.curate.review import contradictions, group_queue
+from plusmv.curate.review.previews import playable
+from plusmv.curate.review.queue import take_groups
+from plusmv.db.models import Clip
+from plusmv.labeler_ui import clip_files
+from plusmv.labeler_ui.connection import Connection
+from plusmv.labeler_ui.duplicate_routes import groups_of
+from plusmv.labeler_ui.json_routes import json_route, record_each
+from plusmv.labeler_ui.latest import Latest
 
 AT_ONCE = 12  # cases of one answer
 Cases = list[dict[str, Any]]
@@ -40,7 +40,7 @@ def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
     if kind not in contradictions.KINDS or not (after is None or isinstance(after, str)):
         raise BadInput("there is no such list, or no such place in it")
     with connection.reading() as session:
-        listed = cases_of(connection).value((group_review.version(session), contradictions.version(session)))
+        listed = cases_of(connection).value((group_queue.version(session), contradictions.version(session)))
         if listed is None:
             return {"cases": [], "recent": [], "reading": True}
     with connection.writing() as session:

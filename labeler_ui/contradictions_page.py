@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from labeler_ui import frame
-from labeler_ui.connection import Connection
+from plusmv.labeler_ui import frame
+from plusmv.labeler_ui.connection import Connection
 
 LISTS = {
     "contradiction": "Under actions that do not go together",

@@ -2,10 +2,10 @@
 
 import functools
 
-from curate import progress
-from curate.cards import totals
-from labeler_ui.connection import Connection
-from labeler_ui.latest import Latest
+from plusmv.curate.report import progress
+from plusmv.curate.review.cards import totals
+from plusmv.labeler_ui.connection import Connection
+from plusmv.labeler_ui.latest import Latest
 
 Counts = dict[int, tuple[int, int]]
 
@@ -37,7 +37,7 @@ class Counting:
 
 @functools.lru_cache(maxsize=4)
 def progress_of(connection: Connection) -> Latest[dict]:
-    """The progress of a catalog (curate.progress), as of a moment ago, kept beside it."""
+    """The progress of a catalog (curate.report.progress), as of a moment ago, kept beside it."""
     return Latest(lambda: progress.progress(connection.catalog), patience_s=1.0)
 
 

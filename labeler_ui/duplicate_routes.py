@@ -7,17 +7,17 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.routing import Route
 
-from core.errors import BadInput
-from curate import group_acts, group_review
-from curate.group_review import Listing
-from curate.previews import playable
-from curate.request_rows import MOST_CLIPS
-from curate.work import take_groups
-from db.models import Clip
-from labeler_ui import clip_files
-from labeler_ui.connection import Connection
-from labeler_ui.json_routes import json_route, record_each
-from labeler_ui.latest import Latest
+from plusmv.core.errors import BadInput
+from plusmv.curate.review import group_actions, group_queue
+from plusmv.curate.review.group_queue import Listing
+from plusmv.curate.review.idempotency import MOST_CLIPS
+from plusmv.curate.review.previews import playable
+from plusmv.curate.review.queue import take_groups
+from plusmv.db.models import Clip
+from plusmv.labeler_ui import clip_files
+from plusmv.labeler_ui.connection import Connection
+from plusmv.labeler_ui.json_routes import json_route, record_each
+from plusmv.labeler_ui.latest import Latest
 
 AT_ONCE = 8  # groups of one answer
 FRESH_S = 5.0  # waited for what has just been taken back to be in the list
@@ -37,11 +37,11 @@ class Groups:
 
     def now(self, session: Session, wait_s: float = 0.0) -> Listing | None:
         """As of now, or of a moment ago where reading takes longer than `wait_s`; None for the first time."""
-        return self.latest.value(group_review.version(session), wait_s)
+        return self.latest.value(group_queue.version(session), wait_s)
 
     def _read(self) -> Listing:
         with self.connection.reading() as session:
-            return group_review.listing(session, self.shares)
+            return group_queue.listing(session, self.shares)
 
 
 @functools.lru_cache(maxsize=4)
@@ -67,12 +67,12 @@ def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
             after,
             AT_ONCE,
             annotator,
-            lambda after, count: group_review.open_stars(session, stars, after, count),
+            lambda after, count: group_queue.open_stars(session, stars, after, count),
             lambda star: star.clip_ids[:MOST_CLIPS],
         )
     with connection.reading() as session:
-        shown = group_review.show(session, free)
-        recent = group_acts.recent(session, annotator)
+        shown = group_queue.show(session, free)
+        recent = group_actions.recent(session, annotator)
         clips = [session.get_one(Clip, each.clip) for group in shown for each in group.members if not each.error]
     clip_files.films(connection.workspace).prepare(clips, playable)
     return {"groups": [asdict(group) for group in shown], "total": len(stars), "recent": recent, "reading": False}
@@ -83,7 +83,7 @@ def acts(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"answers": [...]}, see labeler_ui.json_routes.record_each."""
 
     def record(session: Session, sent: Any) -> None:
-        group_acts.record(session, group_acts.read_act(sent), annotator)
+        group_actions.record(session, group_actions.read_act(sent), annotator)
 
     return {"answers": record_each(connection, asked, record)}
 

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from labeler_ui import frame
-from labeler_ui.connection import Connection
+from plusmv.labeler_ui import frame
+from plusmv.labeler_ui.connection import Connection
 
 LISTS = {"groups": "Groups of copies", "pairs": "Proposed pairs: parts, and copies that are not sure"}
 

@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 from sqlalchemy import select
 
-from core.errors import PlusmvError
-from curate.passwords import checked_name, is_password
-from db.models import Action
-from labeler_ui import access
-from labeler_ui.connection import Connection, connect
+from plusmv.core.errors import PlusmvError
+from plusmv.curate.review.passwords import checked_name, is_password
+from plusmv.db.models import Action
+from plusmv.labeler_ui import access
+from plusmv.labeler_ui.connection import Connection, connect
 
 ASSETS = Path(__file__).with_name("assets")
 STYLE = """<style>

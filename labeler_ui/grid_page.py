@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from labeler_ui import frame
-from labeler_ui.connection import Connection
+from plusmv.labeler_ui import frame
+from plusmv.labeler_ui.connection import Connection
 
 SIZES = (12, 24, 36, 48)
 

@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from core.errors import BadInput, PlusmvError, Refused
-from labeler_ui import access
-from labeler_ui.connection import Connection, connect
+from plusmv.core.errors import BadInput, PlusmvError, Refused
+from plusmv.labeler_ui import access
+from plusmv.labeler_ui.connection import Connection, connect
 
 PAGE = 200  # clips of one answer, or entries of one request, at most
 BODY = 1 << 20  # bytes of a request, at most

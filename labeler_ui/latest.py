@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from core.errors import PlusmvError
+from plusmv.core.errors import PlusmvError
 
 T = TypeVar("T")
 QUICK_S = 0.25  # waited for a newer value where there is one already

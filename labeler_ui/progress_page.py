@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from curate.progress import PAPER, csv_text, tables
-from labeler_ui import charts, frame
-from labeler_ui.connection import Connection
-from labeler_ui.counting import progress_of, stops_of
-from labeler_ui.latest import Latest
+from plusmv.curate.report.progress import PAPER, csv_text, tables
+from plusmv.labeler_ui import charts, frame
+from plusmv.labeler_ui.connection import Connection
+from plusmv.labeler_ui.counting import progress_of, stops_of
+from plusmv.labeler_ui.latest import Latest
 
 SHOWN_DISAGREEMENTS = 500
 COLUMNS = {

@@ -14,20 +14,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.routing import Route
 
-from core.errors import BadInput
-from curate import judging, ranking, work
-from curate.audit import next_to_audit
-from curate.cards import REFERENCES, Card, cards, pace, references
-from curate.decisions import VERDICTS
-from curate.previews import playable, preview
-from curate.request_rows import request_of
-from curate.work import Asked, Pair, Place
-from db.models import Action, Clip, Decision
-from labeler_ui import clip_files
-from labeler_ui.clip_files import own_pictures
-from labeler_ui.connection import Connection
-from labeler_ui.counting import Counting
-from labeler_ui.json_routes import PAGE, json_route, record_each
+from plusmv.core.errors import BadInput
+from plusmv.curate.ranking import rank as ranking
+from plusmv.curate.report.audit import next_to_audit
+from plusmv.curate.review import entries, queue
+from plusmv.curate.review.cards import REFERENCES, Card, cards, pace, references
+from plusmv.curate.review.decisions import VERDICTS
+from plusmv.curate.review.idempotency import request_of
+from plusmv.curate.review.previews import playable, preview
+from plusmv.curate.review.queue import Asked, Pair, Place
+from plusmv.db.models import Action, Clip, Decision
+from plusmv.labeler_ui import clip_files
+from plusmv.labeler_ui.clip_files import own_pictures
+from plusmv.labeler_ui.connection import Connection
+from plusmv.labeler_ui.counting import Counting
+from plusmv.labeler_ui.json_routes import PAGE, json_route, record_each
 
 RECENT = 50  # decisions that can be taken back from the page, and that the pace is taken from
 RERANK_AFTER = 20  # decisions of an action
@@ -40,13 +41,13 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
     wanted, place = _asked(connection, annotator, asked), _place(asked.get("place"))
     with connection.writing() as session:
         if mode == "new":
-            pairs, place = work.take(session, wanted, count, place)
+            pairs, place = queue.take(session, wanted, count, place)
             found = [(pair, None) for pair in pairs]
         else:
             found, place = _again(session, wanted, mode, count, place)
         standing = {pair: made for pair, made in reversed(found) if made}  # of two the newest, which comes first
         shown = _shown(session, list(dict.fromkeys(pair for pair, _ in found)), standing, mode)
-        made = work.last_decisions(session, annotator, RECENT)
+        made = queue.last_decisions(session, annotator, RECENT)
         recent = _recent(session, made)
         actions = {card["action"]: card for card in [*shown, *(each["card"] for each in recent)]}
         pictures = {action: _references(connection, session, card) for action, card in actions.items()}
@@ -67,7 +68,7 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"answers": [{"id", "state": recorded | refused, "reason"}]} in the order of the entries."""
 
     def record(session: Session, sent: Any) -> None:
-        judging.record(session, judging.read_entry(sent), annotator, connection.overlap)
+        entries.record(session, entries.read_entry(sent), annotator, connection.overlap)
 
     answers = record_each(connection, asked, record)
     recorded = [answer["state"] == "recorded" for answer in answers]
@@ -79,7 +80,7 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
 def later(connection: Connection, annotator: str, asked: dict) -> dict:
     """Put a pair off to the end of this annotator's queue."""
     with connection.writing() as session:
-        work.put_off(session, _pair(asked), annotator)
+        queue.put_off(session, _pair(asked), annotator)
     return {}
 
 
@@ -119,8 +120,8 @@ def _again(
         return [(pair, None) for pair in _to_audit(session, wanted.action_id, count)], Place()
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
-    made = work.to_revisit(session, wanted, mode, count, place.second_id)
-    found = [(work.pair_of(session, one), one) for one in made]
+    made = queue.to_revisit(session, wanted, mode, count, place.second_id)
+    found = [(queue.pair_of(session, one), one) for one in made]
     return found, Place(second_id=made[-1].id) if made else Place()
 
 
@@ -158,7 +159,7 @@ def _json_card(card: Card) -> dict:
 def _recent(session: Session, made: list[Decision]) -> list[dict]:
     """A card for each request, of the first decision that it made; one that came of no request goes by its own id."""
     firsts = {request_of(one.request_id) if one.request_id else one.id: one for one in made}  # made is newest first
-    pairs = {one.id: work.pair_of(session, one) for one in firsts.values()}
+    pairs = {one.id: queue.pair_of(session, one) for one in firsts.values()}
     by_pair = {card.pair: _json_card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
         {"request": request, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import PlusmvError
-from labeler_ui.connection import connect
-from labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
-from labeler_ui.duplicate_routes import DUPLICATE_ROUTES
-from labeler_ui.routes import ROUTES
+from plusmv.core.errors import PlusmvError
+from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
+from plusmv.labeler_ui.duplicate_routes import DUPLICATE_ROUTES
+from plusmv.labeler_ui.routes import ROUTES
 
 
 @contextlib.asynccontextmanager

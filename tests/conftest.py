@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from core.workspace import Workspace
-from db.session import Catalog, open_catalog
+from plusmv.core.workspace import Workspace
+from plusmv.db.session import Catalog, open_catalog
 from tests.postgres import throw_away_cluster
 from tests.small_videos import make_video
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from features.i3d_layers import LOGITS
-from features.tensorflow_bundle import MAGIC
+from plusmv.features.i3d_layers import LOGITS
+from plusmv.features.tensorflow_bundle import MAGIC
 
 THEIRS = {
     "weight": ("params", "Conv_0", "kernel"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.annotations import AnnotatedVideo, Instance
-from features.feature_files import VideoFeatures, write_features
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.features.feature_files import VideoFeatures, write_features
 
 FPS, STRIDE = 25.0, 16
 ACTIONS = ("CliffDiving", "GolfSwing", "HighJump", "TennisSwing")

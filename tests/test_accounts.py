@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core.errors import Refused
-from core.workspace import Workspace
-from curate.accounts import Lease, Quota, _started
-from curate.source import QuotaSpent
-from db.models import Lease as Row
-from db.models import now
+from plusmv.core.errors import Refused
+from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.accounts import Lease, Quota, _started
+from plusmv.curate.sources.base import QuotaSpent
+from plusmv.db.models import Lease as Row
+from plusmv.db.models import now
 
 
 @pytest.fixture

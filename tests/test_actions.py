@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from core.actions import THUMOS14, Action, action_of_tag, normalise_tag, read_actions
-from core.errors import BadInput
+from plusmv.core.actions import THUMOS14, Action, action_of_tag, normalise_tag, read_actions
+from plusmv.core.errors import BadInput
 
 
 def test_thumos14_has_its_twenty_actions_under_tags_of_their_own():

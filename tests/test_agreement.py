@@ -2,11 +2,11 @@
 
 import pytest
 
-from core.actions import Action
-from curate.agreement import agreement, annotators, cohens_kappa, mean_kappa, pace
-from curate.decisions import decide, undo
-from db.models import How
-from db.queries import save_actions
+from plusmv.core.actions import Action
+from plusmv.curate.report.agreement import agreement, annotators, cohens_kappa, mean_kappa, pace
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.db.models import How
+from plusmv.db.queries import save_actions
 from tests.test_decisions import a_clip
 
 

@@ -1,14 +1,14 @@
-"""curate.alignment: copies under edits, parts, other moments of a scene and different clips are told apart."""
+"""duplicates.alignment: copies under edits, parts, other moments of a scene and different clips are told apart."""
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.alignment import SURE, bucket, compare
-from curate.fingerprint import fingerprint_video
-from curate.hash_index import NEAR
-from curate.pdq import hamming
-from db.models import EdgeKind
+from plusmv.curate.duplicates.alignment import SURE, bucket, compare
+from plusmv.curate.duplicates.candidates import NEAR
+from plusmv.curate.duplicates.fingerprint import fingerprint_video
+from plusmv.curate.duplicates.pdq import hamming
+from plusmv.db.models import EdgeKind
 from tests.moving_scenes import EDITS, FPS, HEIGHT, WIDTH, edited, scene, write
 
 SECONDS = 5.0
@@ -167,7 +167,7 @@ def test_halves_swapped_are_two_runs_of_one_copy(tmp_path, frames, original):
 @pytest.mark.parametrize("change", [lambda frame: frame, _cropped])
 def test_a_long_video_is_searched_around_where_it_looks_alike(tmp_path, frames, original, monkeypatch, change):
     """As for two hours: the window is shorter than the video, the offset is still on its own clock."""
-    monkeypatch.setattr("curate.alignment.WINDOW_S", 8.0)
+    monkeypatch.setattr("plusmv.curate.duplicates.alignment.WINDOW_S", 8.0)
     others = [scene(seed, seed, 6.0) for seed in range(3, 8)]
     whole = [*others[0], *others[1], *frames, *others[2], *others[3], *others[4]]
     long = fingerprint_video(write(tmp_path / "long.mp4", whole))

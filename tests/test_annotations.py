@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from core.annotations import (
+from plusmv.core.annotations import (
     AnnotatedVideo,
     Instance,
     detections_json,
@@ -13,8 +13,8 @@ from core.annotations import (
     read_detections,
     write_annotations,
 )
-from core.errors import BadInput
-from core.workspace import write_json
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import write_json
 
 VIDEO = {"subset": "test", "duration": 20, "fps": 30, "annotations": [{"label": "Diving", "segment": ["1.5", 4]}]}
 

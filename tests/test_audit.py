@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from core.actions import Action
-from curate import audit
-from curate.audit import audit_order, next_to_audit, purity, wilson
-from curate.decisions import decide, undo
-from db.models import Clip, FileState, How
-from db.queries import save_actions
+from plusmv.core.actions import Action
+from plusmv.curate.report import audit
+from plusmv.curate.report.audit import audit_order, next_to_audit, purity, wilson
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.db.models import Clip, FileState, How
+from plusmv.db.queries import save_actions
 from tests.test_decisions import a_clip
 
 

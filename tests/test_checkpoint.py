@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput, one_line
-from features.checkpoint import flattened, read_checkpoint, recognised, unpickle
-from features.i3d import fold
-from features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
+from plusmv.core.errors import BadInput, one_line
+from plusmv.features.checkpoint import flattened, read_checkpoint, recognised, unpickle
+from plusmv.features.i3d import fold
+from plusmv.features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
 from tests.published_checkpoints import flax_checkpoint, tensorflow_files, torch_state
 
 

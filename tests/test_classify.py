@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.actions import THUMOS14
-from core.errors import Missing
-from features.classify import KINETICS_CLASSES, classify_video, kinetics_logits
-from features.commands import app
-from features.weights import load
+from plusmv.core.actions import THUMOS14
+from plusmv.core.errors import Missing
+from plusmv.features.classify import KINETICS_CLASSES, classify_video, kinetics_logits
+from plusmv.features.commands import app
+from plusmv.features.weights import load
 from tests.test_decode import write_video
 
 
@@ -49,7 +49,7 @@ def test_real_clips_get_their_class(shared, real_weights, clip, name):
 
 def test_several_passes_are_their_mean(tmp_path, real_weights, monkeypatch):
     """A video that repeats itself every pass gets the same class from two passes as from one."""
-    monkeypatch.setattr("features.classify.PASS_FRAMES", 16)
+    monkeypatch.setattr("plusmv.features.classify.PASS_FRAMES", 16)
     levels = [*range(0, 160, 10)]
     once = classify_video(write_video(tmp_path / "a.mkv", levels, rate=25), top=3)
     twice = classify_video(write_video(tmp_path / "b.mkv", levels * 2 + levels[:3], rate=25), top=3)

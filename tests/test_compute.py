@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from features.compute import Computer
-from features.flow import fields_of, quantised, scaled
-from features.flow_cache import FlowCache
-from features.recipe import Recipe
-from features.snippets import snippet_count
-from features.windows import chunks
+from plusmv.features.compute import Computer
+from plusmv.features.flow import fields_of, quantised, scaled
+from plusmv.features.flow_cache import FlowCache
+from plusmv.features.recipe import Recipe
+from plusmv.features.snippets import snippet_count
+from plusmv.features.windows import chunks
 from tests.test_farneback import moving
 
 SMALL = Recipe(crop=32)
@@ -113,7 +113,7 @@ def test_cached_flow_is_the_same_and_is_not_made_again(tmp_path, monkeypatch):
     plain = run(frames, SMALL)[0]["flow"].given
     cache = FlowCache(tmp_path, "settings")
     np.testing.assert_array_equal(run(frames, SMALL, cache=cache)[0]["flow"].given, plain)
-    monkeypatch.setattr("features.compute.fields_of", None)  # what is there needs no flow
+    monkeypatch.setattr("plusmv.features.compute.fields_of", None)  # what is there needs no flow
     np.testing.assert_array_equal(run(frames, SMALL, cache=cache)[0]["flow"].given, plain)
     (kept,) = tmp_path.rglob("*.png")
     kept.write_bytes(kept.read_bytes()[:100])

@@ -1,10 +1,10 @@
-"""curate.content_box: borders and bars of every kind are cut off, and nothing of a picture that only looks like one."""
+"""content_box: borders and bars of every kind are cut off, and nothing of a picture that only looks like one."""
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.content_box import content_box
+from plusmv.curate.duplicates.content_box import content_box
 from tests.moving_scenes import HEIGHT, WIDTH, framed, scene
 
 

@@ -5,9 +5,9 @@ import time
 import pytest
 from sqlalchemy import select
 
-from core.workspace import Workspace
-from db.models import Action, CrawlRun, Post, Sighting
-from db.session import open_catalog
+from plusmv.core.workspace import Workspace
+from plusmv.db.models import Action, CrawlRun, Post, Sighting
+from plusmv.db.session import open_catalog
 from tests.test_labeler import fill_workspace
 from tests.test_labeler_browser import Page, browser, decided, serving, wait_until  # noqa: F401
 

@@ -6,15 +6,15 @@ import uuid
 import pytest
 from sqlalchemy import select
 
-from core.errors import BadInput, Refused
-from curate import contradictions
-from curate.contradictions import Case, read_answer
-from curate.decisions import decide
-from curate.fingerprint import VERSION
-from db.models import Action, Clip, Decision, DuplicateEdge, EdgeKind, FileState, How
-from db.queries import verdicts
-from labeler_ui.connection import connect
-from labeler_ui.contradiction_routes import cases_of
+from plusmv.core.errors import BadInput, Refused
+from plusmv.curate.duplicates.fingerprint import VERSION
+from plusmv.curate.review import contradictions
+from plusmv.curate.review.contradictions import Case, read_answer
+from plusmv.curate.review.decisions import decide
+from plusmv.db.models import Action, Clip, Decision, DuplicateEdge, EdgeKind, FileState, How
+from plusmv.db.queries import verdicts
+from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.contradiction_routes import cases_of
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 

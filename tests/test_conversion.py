@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.errors import BadInput
-from features import conversion
-from features.commands import app
-from features.feature_files import read_features
+from plusmv.core.errors import BadInput
+from plusmv.features import conversion
+from plusmv.features.commands import app
+from plusmv.features.feature_files import read_features
 from tests.test_feature_files import made
 from tests.test_shards import fill
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from core.errors import PlusmvError
-from core.workspace import Workspace, sha256_of
-from curate.crawl import Crawl, Limits
-from curate.crawl_records import ENDINGS
-from curate.source_folder import FolderSource
-from curate.targets import known_actions, targets_of_tags
-from db.models import Clip, CrawlRun, Post, PostState, Sighting
-from db.session import open_catalog
+from plusmv.core.errors import PlusmvError
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.crawl.crawler import Crawl, Limits
+from plusmv.curate.crawl.records import ENDINGS
+from plusmv.curate.crawl.targets import known_actions, targets_of_tags
+from plusmv.curate.sources.folder import FolderSource
+from plusmv.db.models import Clip, CrawlRun, Post, PostState, Sighting
+from plusmv.db.session import open_catalog
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BadInput
-from curate.credentials import cookies_of_browser, cookies_of_file
+from plusmv.core.errors import BadInput
+from plusmv.curate.sources.credentials import cookies_of_browser, cookies_of_file
 
 COOKIES_TXT = (
     "# Netscape HTTP Cookie File\n.instagram.com\tTRUE\t/\tTRUE\t4102444800\tsessionid\ts\n"

@@ -13,10 +13,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core.annotations import read_annotations
-from core.errors import PlusmvError
-from curate.passwords import is_password
 from plusmv import app
+from plusmv.core.annotations import read_annotations
+from plusmv.core.errors import PlusmvError
+from plusmv.curate.review.passwords import is_password
 from tests.small_videos import make_video
 
 

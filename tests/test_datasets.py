@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from core.annotations import Instance
-from core.errors import BadInput
-from wsal.datasets import (
+from plusmv.core.annotations import Instance
+from plusmv.core.errors import BadInput
+from plusmv.wsal.datasets import (
     AMBIGUOUS,
     CLASS_NUMBERS,
     labels_of,

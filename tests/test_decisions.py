@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from core.actions import Action as ActionFacts
-from core.errors import BadInput, Missing, Refused
-from core.workspace import Workspace
-from curate.decisions import decide, decide_from_csv, last_decision, undo
-from db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, Verdict
-from db.queries import save_actions, verdicts
-from db.session import open_catalog
+from plusmv.core.actions import Action as ActionFacts
+from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.core.workspace import Workspace
+from plusmv.curate.review.decisions import decide, decide_from_csv, last_decision, undo
+from plusmv.db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, Verdict
+from plusmv.db.queries import save_actions, verdicts
+from plusmv.db.session import open_catalog
 
 
 def a_clip(session, digit: str, *action_names: str, platform_ids=()) -> Clip:

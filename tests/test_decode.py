@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from features.decode import DecodeLimits, probe, sample_frames
+from plusmv.core.errors import BadInput
+from plusmv.features.decode import DecodeLimits, probe, sample_frames
 
 
 def write_video(path, levels, ticks=None, rate=10, size=(64, 48), rotation=0):

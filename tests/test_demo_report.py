@@ -5,9 +5,9 @@ import base64
 import numpy as np
 import pytest
 
-from demo.page import figure, page, paragraph, table
-from demo.pictures import jpeg, map_figure
-from demo.report import mean_and_sd, verdict_on_difference
+from plusmv.demo.page import figure, page, paragraph, table
+from plusmv.demo.pictures import jpeg, map_figure
+from plusmv.demo.report import mean_and_sd, verdict_on_difference
 
 
 def test_mean_and_sample_deviation():

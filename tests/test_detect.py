@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks.wsal import kept_set, plain_detections
-from core.errors import BadInput, Refused
-from features.feature_files import VideoFeatures
-from wsal.checkpoints import Checkpoint
-from wsal.detect import (
+from plusmv.core.errors import BadInput, Refused
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.detect import (
     DetectionSettings,
     VideoReadout,
     check_recipe,
@@ -21,8 +21,8 @@ from wsal.detect import (
     present_classes,
     read_video,
 )
-from wsal.model import StreamModel
-from wsal.settings import Settings
+from plusmv.wsal.model import StreamModel
+from plusmv.wsal.settings import Settings
 
 CLASSES = ("Dive", "Jump")
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from core.annotations import read_annotations, read_detections
+from plusmv.core.annotations import read_annotations, read_detections
+from plusmv.wsal.diagnose import BINS, ERRORS, TRUE, diagnose
+from plusmv.wsal.evaluate import evaluate
 from tests.test_evaluate import found, truth
-from wsal.diagnose import BINS, ERRORS, TRUE, diagnose
-from wsal.evaluate import evaluate
 
 
 def shares(result) -> dict[str, float]:

@@ -2,11 +2,11 @@
 
 import re
 
+from plusmv.wsal.diagnose import diagnose
+from plusmv.wsal.diagnosis_page import diagnosis_page, plot_diagnosis
+from plusmv.wsal.evaluate import evaluate
 from tests.test_diagnose import found, truth
 from tests.test_video_plot import drawn
-from wsal.diagnose import diagnose
-from wsal.diagnosis_page import diagnosis_page, plot_diagnosis
-from wsal.evaluate import evaluate
 
 TRUTH = truth(a=[("Jump", 0, 10), ("<b>Throw", 50, 60)])
 FOUND = found(a=[("Jump", 0, 10, 9.0), ("Jump", 1, 10, 8.0), ("<b>Throw", 80, 90, 4.0)])

@@ -1,4 +1,4 @@
-"""curate.duplicates: the catalog's side. Same edges and groups whatever the order, the number of runs or a kill."""
+"""duplicates.detect: the catalog's side. Same edges and groups whatever the order, the number of runs or a kill."""
 
 import itertools
 import random
@@ -7,18 +7,18 @@ import shutil
 import pytest
 from sqlalchemy import func, select
 
-from core.workspace import Workspace, sha256_of
-from curate.duplicates import (
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.duplicates.detect import (
     clips_to_compare,
     clips_to_fingerprint,
     compare_new,
     find_duplicates,
     fingerprint_new,
 )
-from curate.fingerprint import VERSION, fingerprint_video
-from db.models import Clip, DuplicateEdge, FileState, Post
-from db.models import Fingerprint as FingerprintRow
-from db.session import open_catalog
+from plusmv.curate.duplicates.fingerprint import VERSION, fingerprint_video
+from plusmv.db.models import Clip, DuplicateEdge, FileState, Post
+from plusmv.db.models import Fingerprint as FingerprintRow
+from plusmv.db.session import open_catalog
 from tests.moving_scenes import FPS, edited, scene, write
 
 COPIES = ("re-encoded", "mirrored", "trimmed")

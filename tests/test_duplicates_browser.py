@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from core.workspace import Workspace
-from db.models import Clip, EdgeKind
-from db.session import open_catalog
+from plusmv.core.workspace import Workspace
+from plusmv.db.models import Clip, EdgeKind
+from plusmv.db.session import open_catalog
 from tests.test_duplicates_page import edge
 from tests.test_labeler import fill_workspace
 from tests.test_labeler_browser import Page, browser, decided, serving, wait_until  # noqa: F401

@@ -7,18 +7,18 @@ import uuid
 import pytest
 from sqlalchemy import func, select, update
 
-from core.errors import BadInput, Refused
-from curate import group_acts, group_review
-from curate.decisions import decide, undo
-from curate.duplicate_groups import duplicate_groups
-from curate.fingerprint import VERSION
-from curate.group_acts import read_act
-from curate.group_review import Edit, Listing
-from curate.rulings import rulings
-from curate.work import Asked, take, take_groups
-from db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
-from labeler_ui.connection import connect
-from labeler_ui.duplicate_routes import Groups
+from plusmv.core.errors import BadInput, Refused
+from plusmv.curate.duplicates.fingerprint import VERSION
+from plusmv.curate.duplicates.groups import duplicate_groups
+from plusmv.curate.duplicates.rulings import rulings
+from plusmv.curate.review import group_actions, group_queue
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.curate.review.group_actions import read_act
+from plusmv.curate.review.group_queue import Edit, Listing
+from plusmv.curate.review.queue import Asked, take, take_groups
+from plusmv.db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
+from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.duplicate_routes import Groups
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 
@@ -46,14 +46,14 @@ def clips(catalog) -> dict[str, int]:
 
 def listed(catalog) -> Listing:
     with catalog.reading() as session:
-        return group_review.listing(session)
+        return group_queue.listing(session)
 
 
 def open_groups(catalog, kind: str = "groups", after=None, count: int = 9) -> list[str]:
     """Open groups as the digits that their clips' hashes are made of."""
     with catalog.reading() as session:
-        stars = group_review.open_stars(session, getattr(listed(catalog), kind), after, count)
-        return ["".join(member.sha[0] for member in group.members) for group in group_review.show(session, stars)]
+        stars = group_queue.open_stars(session, getattr(listed(catalog), kind), after, count)
+        return ["".join(member.sha[0] for member in group.members) for group in group_queue.show(session, stars)]
 
 
 def act(catalog, annotator: str = "ann", **sent) -> str:
@@ -61,7 +61,7 @@ def act(catalog, annotator: str = "ann", **sent) -> str:
     sent = {"id": str(uuid.uuid4())} | sent
     for _ in range(2):
         with catalog.writing() as session:
-            group_acts.record(session, read_act(json.loads(json.dumps(sent))), annotator)
+            group_actions.record(session, read_act(json.loads(json.dumps(sent))), annotator)
     return sent["id"]
 
 
@@ -112,14 +112,14 @@ def test_no_copies_are_never_shown_together_again_and_undo_takes_it_back(catalog
     assert open_groups(catalog) == ["de"]
     with catalog.reading() as session:
         assert len(rulings(session)) == 3
-        assert group_acts.recent(session, "ann") == [id_]
-        assert group_acts.recent(session, "bob") == []
+        assert group_actions.recent(session, "ann") == [id_]
+        assert group_actions.recent(session, "bob") == []
     with pytest.raises(Refused, match="nothing of yours"):
         act(catalog, "bob", undo=id_)
     act(catalog, undo=id_)
     assert open_groups(catalog) == ["cab", "de"]
     with catalog.reading() as session:
-        assert (rulings(session), group_acts.recent(session, "ann")) == ({}, [])
+        assert (rulings(session), group_actions.recent(session, "ann")) == ({}, [])
         assert session.scalar(select(func.count()).select_from(DuplicateRuling)) == 6  # none is ever changed
 
 
@@ -163,8 +163,8 @@ def test_what_is_shown_of_a_clip(catalog, clips):
     with catalog.writing() as session:
         session.get_one(Clip, clips["e"]).state = FileState.FAILED
         decide(session, clips["b"], "unusable", "bob")
-        stars = group_review.listing(session).groups
-        whole, turned = group_review.show(session, stars)
+        stars = group_queue.listing(session).groups
+        whole, turned = group_queue.show(session, stars)
     assert [member.out for member in whole.members] == [None, None, "unusable"]
     first, second = turned.members
     assert (first.edit, first.actions, first.tags, first.posts) == (None, ("Diving",), ("Diving",), 1)
@@ -185,7 +185,7 @@ def test_a_group_that_is_taken_down_in_part_is_not_shown(catalog, clips):
     stars = listed(catalog).groups
     with catalog.reading() as session:
         gone = [star._replace(clip_ids=(star.clip_ids[0], 999)) for star in stars]
-        assert group_review.show(session, gone) == []
+        assert group_queue.show(session, gone) == []
     with pytest.raises(Refused, match="not in the catalog"):
         act(catalog, keep=clips["a"], remove=[999])
 
@@ -244,10 +244,10 @@ def give(session, listing: Listing, annotator: str, count: int = 9) -> list[str]
     """Groups that a person is given, as `open_groups` shows them."""
 
     def more(after, count):
-        return group_review.open_stars(session, listing.groups, after, count)
+        return group_queue.open_stars(session, listing.groups, after, count)
 
     stars = take_groups(session, None, count, annotator, more, lambda star: star.clip_ids)
-    return ["".join(member.sha[0] for member in group.members) for group in group_review.show(session, stars)]
+    return ["".join(member.sha[0] for member in group.members) for group in group_queue.show(session, stars)]
 
 
 def test_a_group_is_given_to_one_person_until_the_lease_runs_out(catalog, clips):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
-from core.errors import BadInput
-from wsal.datasets import AMBIGUOUS, NOT_IN_210
-from wsal.evaluate import evaluate, greedy_matches, interpolated_average_precision, temporal_iou
+from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
+from plusmv.core.errors import BadInput
+from plusmv.wsal.datasets import AMBIGUOUS, NOT_IN_210
+from plusmv.wsal.evaluate import evaluate, greedy_matches, interpolated_average_precision, temporal_iou
 
 
 def truth(**videos: list[tuple[str, float, float]]) -> dict[str, AnnotatedVideo]:

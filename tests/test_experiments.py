@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.errors import BadInput
-from wsal.experiments import WAYS, Score, ablation_rows, as_markdown, seeded, summarised
-from wsal.settings import Settings
+from plusmv.core.errors import BadInput
+from plusmv.wsal.experiments import WAYS, Score, ablation_rows, as_markdown, seeded, summarised
+from plusmv.wsal.settings import Settings
 
 
 def test_the_rows_are_every_choice_of_three_terms():

@@ -4,12 +4,12 @@ import json
 
 from sqlalchemy import func, select
 
-from core.annotations import Instance, read_annotations
-from core.workspace import Workspace, sha256_of
-from curate.decisions import decide, last_decision, undo
-from curate.export import export_microvideos
-from curate.report import report
-from db.models import Action, Export
+from plusmv.core.annotations import Instance, read_annotations
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.dataset.export import export_microvideos
+from plusmv.curate.report.summary import report
+from plusmv.curate.review.decisions import decide, last_decision, undo
+from plusmv.db.models import Action, Export
 from tests.test_decisions import a_clip
 
 

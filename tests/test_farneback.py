@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from features.decode import sample_frames
-from features.farneback import luma, sequence_flow
-from features.flow import FarnebackSettings, fields_of, grey, quantised
+from plusmv.features.decode import sample_frames
+from plusmv.features.farneback import luma, sequence_flow
+from plusmv.features.flow import FarnebackSettings, fields_of, grey, quantised
 
 PLAIN = FarnebackSettings()
 

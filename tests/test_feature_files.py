@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from core.errors import BadInput, Missing, PlusmvError
-from features.feature_files import VideoFeatures, list_features, read_features, write_features
+from plusmv.core.errors import BadInput, Missing, PlusmvError
+from plusmv.features.feature_files import VideoFeatures, list_features, read_features, write_features
 
 
 def made(count: int = 3, width: int = 8) -> dict[str, np.ndarray]:

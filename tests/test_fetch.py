@@ -16,11 +16,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from core.errors import BadInput, Missing
-from features.commands import app
-from features.fetch import FLOW, RGB, SOURCES, convert, describe, describe_all, fetch, git_blob_id
-from features.i3d_layers import tensor_shapes
-from features.weights import load
+from plusmv.core.errors import BadInput, Missing
+from plusmv.features.commands import app
+from plusmv.features.fetch import FLOW, RGB, SOURCES, convert, describe, describe_all, fetch, git_blob_id
+from plusmv.features.i3d_layers import tensor_shapes
+from plusmv.features.weights import load
 from tests.published_checkpoints import flax_checkpoint, torch_state
 
 # pip asks a source distribution for its metadata; this answers without anything from an index.

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from demo.figures import (
+from plusmv.demo.figures import (
     ANKLE,
     FOREARM,
     SHIN,
@@ -19,7 +19,7 @@ from demo.figures import (
     interpolate,
     skeleton,
 )
-from demo.motions import ACTS, IDLE
+from plusmv.demo.motions import ACTS, IDLE
 
 MOTIONS = {name: act.motion for name, act in ACTS.items()} | IDLE
 BONES = (("hip", "knee", THIGH), ("knee", "ankle", SHIN), ("shoulder", "elbow", UPPER_ARM), ("elbow", "hand", FOREARM))

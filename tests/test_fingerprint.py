@@ -1,15 +1,15 @@
-"""curate.fingerprint: one decode pass to hashes and motion, borders cut off, nothing made of what shows nothing."""
+"""duplicates.fingerprint: one decode pass to hashes and motion, borders cut off, nothing made of what shows nothing."""
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from curate import fingerprint
-from curate.content_box import content_box
-from curate.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint, fingerprint_video
-from curate.pdq import hamming, mirrored
+from plusmv.core.errors import BadInput
+from plusmv.curate.duplicates import fingerprint
+from plusmv.curate.duplicates.content_box import content_box
+from plusmv.curate.duplicates.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint, fingerprint_video
+from plusmv.curate.duplicates.pdq import hamming, mirrored
 from tests.moving_scenes import edited, framed, scene, write
 
 

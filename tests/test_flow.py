@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from features.flow import FarnebackSettings, farneback, fields_of, grey, quantised, scaled
+from plusmv.features.flow import FarnebackSettings, farneback, fields_of, grey, quantised, scaled
 
 
 def texture(shift: int = 0) -> np.ndarray:

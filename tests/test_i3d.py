@@ -5,9 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from features.i3d import EPSILON, FirstUnit, Unit, build, fastest_dtype, feature, fold, max_pool_same, same_padding
-from features.i3d_layers import tensor_shapes
-from features.weights import random_weights
+from plusmv.features.i3d import (
+    EPSILON,
+    FirstUnit,
+    Unit,
+    build,
+    fastest_dtype,
+    feature,
+    fold,
+    max_pool_same,
+    same_padding,
+)
+from plusmv.features.i3d_layers import tensor_shapes
+from plusmv.features.weights import random_weights
 
 torch.set_num_threads(1)  # other tests run on the other cores
 

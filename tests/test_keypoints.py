@@ -1,10 +1,10 @@
-"""curate.keypoints: the same 64 bits mirrored, and where one picture lies in another."""
+"""curate.duplicates.keypoints: the same 64 bits mirrored, and where one picture lies in another."""
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.keypoints import COUNT, Keypoints, detector, find_keypoints, match, place
+from plusmv.curate.duplicates.keypoints import COUNT, Keypoints, detector, find_keypoints, match, place
 from tests.moving_scenes import scene
 
 

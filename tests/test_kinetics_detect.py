@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.actions import THUMOS14, Action
-from features.classify import KINETICS_CLASSES
-from features.weights import weights_path
 from plusmv import app
-from wsal import kinetics
+from plusmv.core.actions import THUMOS14, Action
+from plusmv.features.classify import KINETICS_CLASSES
+from plusmv.features.weights import weights_path
+from plusmv.wsal import kinetics
 
 
 def test_action_probability_is_the_softmax_summed_over_its_classes():

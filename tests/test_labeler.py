@@ -10,20 +10,20 @@ from sqlalchemy import select
 from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
-from core.actions import Action as ActionFacts
-from core.errors import BadInput, Missing, PlusmvError, Refused
-from core.workspace import Workspace, sha256_of
-from curate import cards, passwords
-from curate.decisions import decide
-from curate.previews import preview
-from curate.work import Pair
-from db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
-from db.queries import save_actions
-from db.session import open_catalog
-from labeler_ui import access, clip_files
-from labeler_ui.clip_files import Films
-from labeler_ui.connection import connect
-from labeler_ui.counting import Counting
+from plusmv.core.actions import Action as ActionFacts
+from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.review import cards, passwords
+from plusmv.curate.review.decisions import decide
+from plusmv.curate.review.previews import preview
+from plusmv.curate.review.queue import Pair
+from plusmv.db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
+from plusmv.db.queries import save_actions
+from plusmv.db.session import open_catalog
+from plusmv.labeler_ui import access, clip_files
+from plusmv.labeler_ui.clip_files import Films
+from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.counting import Counting
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from core.workspace import Workspace
-from curate import group_acts, judging
-from curate.rulings import rulings
-from curate.work import Pair
-from db.models import CrawlRun, Post, Sighting
-from db.session import open_catalog
-from labeler_ui import access
+from plusmv.core.workspace import Workspace
+from plusmv.curate.duplicates.rulings import rulings
+from plusmv.curate.review import entries, group_actions
+from plusmv.curate.review.queue import Pair
+from plusmv.db.models import CrawlRun, Post, Sighting
+from plusmv.db.session import open_catalog
+from plusmv.labeler_ui import access
 from tests.conftest import ROOT
 from tests.test_labeler import fill_workspace, judged
 
@@ -248,9 +248,9 @@ def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(b
     request_id = str(uuid.uuid4())
     with open_catalog(workspace).writing() as session:
         for clip_id in (1, 2):
-            judging.record(session, judging.Entry(str(uuid.uuid4()), Pair(clip_id, 1), "keep"), "ann")
-        act = group_acts.Act(request_id, keep=1, remove=(2,), same=(1, 2))
-        group_acts.record(session, act, "ann")
+            entries.record(session, entries.Entry(str(uuid.uuid4()), Pair(clip_id, 1), "keep"), "ann")
+        act = group_actions.Act(request_id, keep=1, remove=(2,), same=(1, 2))
+        group_actions.record(session, act, "ann")
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
         page.press("z")

@@ -6,16 +6,22 @@ import shutil
 import pytest
 from sqlalchemy import select
 
-from core.errors import BadInput, Missing, Refused
-from core.workspace import Workspace, sha256_of
-from curate.benchmark_videos import index_videos, read_hash_file, save_video, videos_in, write_hash_file
-from curate.decisions import decide
-from curate.duplicates import clips_to_fingerprint, fingerprint_new
-from curate.export import export_microvideos
-from curate.leaks import checked, find_leaks, leaks, result
-from curate.takedown import take_down
-from db.models import Action, BenchmarkVideo, Clip, FileState
-from db.session import open_catalog
+from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.dataset.export import export_microvideos
+from plusmv.curate.duplicates.benchmark_videos import (
+    index_videos,
+    read_hash_file,
+    save_video,
+    videos_in,
+    write_hash_file,
+)
+from plusmv.curate.duplicates.detect import clips_to_fingerprint, fingerprint_new
+from plusmv.curate.duplicates.leaks import checked, find_leaks, leaks, result
+from plusmv.curate.review.decisions import decide
+from plusmv.curate.takedown.remove import take_down
+from plusmv.db.models import Action, BenchmarkVideo, Clip, FileState
+from plusmv.db.session import open_catalog
 from tests.moving_scenes import FPS, scene, write
 from tests.test_decisions import a_clip
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsal import losses
-from wsal.packing import Packed
+from plusmv.wsal import losses
+from plusmv.wsal.packing import Packed
 
 draws = np.random.default_rng(5)
 LOGITS = draws.normal(size=5)

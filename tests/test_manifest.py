@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
-from core.errors import BadInput
-from curate.manifest import Manifest
+from plusmv.core.errors import BadInput
+from plusmv.curate.sources.manifest import Manifest
 
 
 @pytest.mark.parametrize(

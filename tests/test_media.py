@@ -5,9 +5,9 @@ from pathlib import Path
 import av
 import pytest
 
-from core.errors import BadInput
-from core.workspace import Workspace, remove_stale_parts, sha256_of
-from curate.media import drop, inspect, receive, settle
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace, remove_stale_parts, sha256_of
+from plusmv.curate.crawl.media import drop, inspect, receive, settle
 from tests.small_videos import make_video
 
 

@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from sqlalchemy import MetaData, select
 
-from db import migrate
+from plusmv.db import migrate
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {int: 1, float: 0.5, bool: True, datetime: MOMENT, bytes: b"\0\1", dict: ["a"]}

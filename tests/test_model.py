@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput
+from plusmv.core.errors import BadInput
+from plusmv.wsal.model import StreamModel, pooled, read_snippets, terms, weighted
+from plusmv.wsal.packing import Packed
+from plusmv.wsal.settings import Settings
 from tests.test_losses import plain_smooth, softmax
-from wsal.model import StreamModel, pooled, read_snippets, terms, weighted
-from wsal.packing import Packed
-from wsal.settings import Settings
 
 torch.manual_seed(3)
 FEATURES = torch.rand(6, 8)

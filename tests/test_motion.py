@@ -1,10 +1,10 @@
-"""curate.motion: runs at one offset and speed in random walks of cells, and how far they go on."""
+"""curate.duplicates.motion: runs at one offset and speed in random walks of cells, and how far they go on."""
 
 import numpy as np
 import pytest
 
-from curate.fingerprint import CELLS, LUMA_FPS
-from curate.motion import GRID, WHOLE, at_speed, cells, extend, moves, runs
+from plusmv.curate.duplicates.fingerprint import CELLS, LUMA_FPS
+from plusmv.curate.duplicates.motion import GRID, WHOLE, at_speed, cells, extend, moves, runs
 
 
 def walk(seed, seconds):

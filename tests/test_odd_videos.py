@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from features.decode import DecodeLimits, _packets, _shown_until, probe, sample_frames, sample_raw
+from plusmv.core.errors import BadInput
+from plusmv.features.decode import DecodeLimits, _packets, _shown_until, probe, sample_frames, sample_raw
 
 
 def encode(path, levels, pts=None, size=(64, 48), rate=10, codec="libx264", pix_fmt="yuv420p", sizes=None, **options):

@@ -5,16 +5,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from core.errors import BadInput, Missing
-from core.workspace import Workspace
-from curate.crawl import Crawl, Limits
-from curate.politeness import Politeness, proxy_is_loopback
-from curate.source import ChangedFormat, EmptyPage, LoginWall, QuotaSpent
-from curate.source_graph import GraphSource
-from curate.sources import SourceOptions, open_source
-from curate.targets import targets_of_tags
-from db.models import Post, PostState, QuotaUse, now
-from db.session import open_catalog
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.crawler import Crawl, Limits
+from plusmv.curate.crawl.targets import targets_of_tags
+from plusmv.curate.sources.base import ChangedFormat, EmptyPage, LoginWall, QuotaSpent
+from plusmv.curate.sources.graph import GraphSource
+from plusmv.curate.sources.rate_limit import Politeness, proxy_is_loopback
+from plusmv.curate.sources.registry import SourceOptions, open_source
+from plusmv.db.models import Post, PostState, QuotaUse, now
+from plusmv.db.session import open_catalog
 from tests.platform_server import playing
 from tests.platform_sites import Platform
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from plusmv.wsal.packing import ALIGNED, Packed
 from tests.test_losses import plain_smooth
-from wsal.packing import ALIGNED, Packed
 
 draws = np.random.default_rng(2)
 LENGTHS = (1, 40, 7)

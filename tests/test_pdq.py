@@ -1,10 +1,10 @@
-"""curate.pdq: agrees with the reference to the bit, and does what a perceptual hash is for."""
+"""curate.duplicates.pdq: agrees with the reference to the bit, and does what a perceptual hash is for."""
 
 import cv2
 import numpy as np
 import pytest
 
-from curate.pdq import hamming, pdq
+from plusmv.curate.duplicates.pdq import hamming, pdq
 
 REFERENCE = {  # (H, W) of drawn_picture: (hash, quality) as pdqhash 0.2.8 gives them
     (64, 64): ("55ab2a5505abaa5505abaa5555abaa5556abb555aaaa554aaa965524ffd90037", 100),

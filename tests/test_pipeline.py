@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from benchmarks.plain_i3d import plain_features, plain_networks
-from core.errors import BadInput, Missing
-from features.feature_files import read_features, write_features
-from features.pipeline import Extractor, extract_all
-from features.recipe import Recipe
-from features.weights import cross_modality, load, random_weights
-from features.windows import chunks, pictures
+from plusmv.core.errors import BadInput, Missing
+from plusmv.features.feature_files import read_features, write_features
+from plusmv.features.pipeline import Extractor, extract_all
+from plusmv.features.recipe import Recipe
+from plusmv.features.weights import cross_modality, load, random_weights
+from plusmv.features.windows import chunks, pictures
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 from tests.test_decode import write_video

@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from core.errors import PlusmvError
-from core.workspace import Workspace
-from curate.crawl_records import ENDINGS
-from db.models import Clip, CrawlRun, Post, Sighting
-from db.session import open_catalog
 from plusmv import app
+from plusmv.core.errors import PlusmvError
+from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.records import ENDINGS
+from plusmv.db.models import Clip, CrawlRun, Post, Sighting
+from plusmv.db.session import open_catalog
 from tests.conftest import ROOT
 from tests.platform_server import PlatformServer, playing
 from tests.platform_sites import Platform, Switches

@@ -1,8 +1,8 @@
 """Curves are drawn for both streams; what the picture shows was looked at by eye."""
 
+from plusmv.wsal.curves import read_curves
+from plusmv.wsal.plots import plot_curves
 from tests.test_video_plot import drawn
-from wsal.curves import read_curves
-from wsal.plots import plot_curves
 
 
 def test_curves_of_both_streams(tmp_path):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from core.errors import Missing
-from core.workspace import Workspace
-from curate.pooled_features import Classifier, commonest_kind, read_pooled, vectors
-from features.feature_files import VideoFeatures, write_features
+from plusmv.core.errors import Missing
+from plusmv.core.workspace import Workspace
+from plusmv.curate.ranking.pooled_features import Classifier, commonest_kind, read_pooled, vectors
+from plusmv.features.feature_files import VideoFeatures, write_features
 
 
 def write(workspace: Workspace, name: str, recipe: str = "one", **streams: np.ndarray) -> None:

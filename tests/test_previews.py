@@ -5,12 +5,12 @@ import shutil
 import av
 import pytest
 
-from core.errors import BadInput, Missing
-from core.workspace import Workspace, sha256_of
-from curate import previews
-from curate.media import inspect
-from curate.previews import playable
-from db.models import Clip, FileState
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.crawl.media import inspect
+from plusmv.curate.review import previews
+from plusmv.curate.review.previews import playable
+from plusmv.db.models import Clip, FileState
 from tests.small_videos import make_video
 
 

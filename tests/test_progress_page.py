@@ -9,14 +9,14 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from core.errors import Missing
-from curate.decisions import decide, undo
-from curate.progress import csv_text, decisions_over_time, progress, stop_words, tables
-from db.models import Action, How
-from labeler_ui.connection import connect
-from labeler_ui.counting import progress_of
-from labeler_ui.latest import Latest
-from labeler_ui.progress_page import interval, time_left
+from plusmv.core.errors import Missing
+from plusmv.curate.report.progress import csv_text, decisions_over_time, progress, stop_words, tables
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.db.models import Action, How
+from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.counting import progress_of
+from plusmv.labeler_ui.latest import Latest
+from plusmv.labeler_ui.progress_page import interval, time_left
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 
@@ -103,7 +103,7 @@ def test_the_page_before_and_after_the_first_decision(workspace):  # noqa: F811
 
 def test_while_it_counts_the_page_says_so_and_then_shows_what_it_counted(workspace, monkeypatch):  # noqa: F811
     counted, real = threading.Event(), progress
-    monkeypatch.setattr("curate.progress.progress", lambda catalog: counted.wait(60) and real(catalog))
+    monkeypatch.setattr("plusmv.curate.report.progress.progress", lambda catalog: counted.wait(60) and real(catalog))
     progress_of.cache_clear()
     page = open_page("progress")
     assert "Counting" in page.info[0].value

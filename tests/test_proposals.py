@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from wsal.evaluate import temporal_iou
-from wsal.proposals import components, interval_means, interval_seconds, non_maximum_suppression, parse_steps
+from plusmv.core.errors import BadInput
+from plusmv.wsal.evaluate import temporal_iou
+from plusmv.wsal.proposals import components, interval_means, interval_seconds, non_maximum_suppression, parse_steps
 
 
 def test_steps_keep_their_end_and_are_exact_decimals():

@@ -6,10 +6,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from core.errors import BadInput
-from core.workspace import Workspace
-from db.session import open_catalog
 from plusmv import app
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace
+from plusmv.db.session import open_catalog
 from tests.test_ranking import fill, judge, table
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from core.actions import Action as ActionFacts
-from core.errors import BadInput
-from core.workspace import Workspace
-from curate.decisions import decide, undo
-from curate.ranking import COMBINED, rank, rerank
-from curate.suspicion_rows import standing_verdicts
-from db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, SuspicionScore
-from db.queries import save_actions
-from features.feature_files import VideoFeatures, write_features
-from features.weights import keep, load, random_weights
+from plusmv.core.actions import Action as ActionFacts
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace
+from plusmv.curate.ranking.rank import COMBINED, rank, rerank
+from plusmv.curate.ranking.scores import standing_verdicts
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, SuspicionScore
+from plusmv.db.queries import save_actions
+from plusmv.features.feature_files import VideoFeatures, write_features
+from plusmv.features.weights import keep, load, random_weights
 
 WIDTH = 16
 ACTIONS = (ActionFacts("GolfSwing", ("golf",)), ActionFacts("Billiards", ("billiards",)))
@@ -188,7 +188,7 @@ def test_kinetics_needs_no_decision(catalog, workspace):
     """Features that the classifier calls golf driving are less suspicious; Billiards has no class and says so."""
     keep("rgb", random_weights("rgb").tensors, {"origin": "random, for a test", "licence": "none"})
     label = load("rgb").label
-    from features.classify import KINETICS_CLASSES, _classifier
+    from plusmv.features.classify import KINETICS_CLASSES, _classifier
 
     _classifier.cache_clear()
     weight, _ = _classifier()

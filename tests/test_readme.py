@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.weights import keep, random_weights
+from plusmv.features.weights import keep, random_weights
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 

@@ -5,15 +5,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from core.workspace import Workspace
-from curate.crawl import Crawl
-from curate.politeness import Politeness
-from curate.recheck import recheck
-from curate.source_folder import FolderSource
-from curate.sources import SourceOptions, lookers
-from curate.targets import targets_of_tags
-from db.models import Post, PostState, now
-from db.session import open_catalog
+from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.crawler import Crawl
+from plusmv.curate.crawl.recheck import recheck
+from plusmv.curate.crawl.targets import targets_of_tags
+from plusmv.curate.sources.folder import FolderSource
+from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.registry import SourceOptions, lookers
+from plusmv.db.models import Post, PostState, now
+from plusmv.db.session import open_catalog
 from tests.platform_server import playing
 from tests.platform_sites import Platform
 from tests.small_videos import make_video

@@ -4,9 +4,9 @@ from dataclasses import fields, replace
 
 import pytest
 
-from core.errors import BadInput
-from features.flow import FarnebackSettings
-from features.recipe import Recipe
+from plusmv.core.errors import BadInput
+from plusmv.features.flow import FarnebackSettings
+from plusmv.features.recipe import Recipe
 
 WEIGHTS = {"rgb": "a", "flow": "b"}
 

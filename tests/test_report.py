@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from core.actions import Action
-from curate.decisions import decide, last_decision, undo
-from curate.report import cells, csv_text, html_page, report, sentences
-from db.models import How
-from db.queries import save_actions
+from plusmv.core.actions import Action
+from plusmv.curate.report.summary import cells, csv_text, html_page, report, sentences
+from plusmv.curate.review.decisions import decide, last_decision, undo
+from plusmv.db.models import How
+from plusmv.db.queries import save_actions
 from tests.test_decisions import a_clip
 
 EMPTY = {

@@ -7,8 +7,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from core.workspace import Workspace
-from curate.scrub import scrub, without, words_of
+from plusmv.core.workspace import Workspace
+from plusmv.curate.takedown.scrub import scrub, without, words_of
 
 
 @pytest.mark.parametrize(

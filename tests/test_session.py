@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from core.errors import BadInput, PlusmvError
-from core.workspace import Workspace
-from db import migrate
-from db.models import Clip, FileState, Post, Tombstone
-from db.session import open_catalog
+from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.workspace import Workspace
+from plusmv.db import migrate
+from plusmv.db.models import Clip, FileState, Post, Tombstone
+from plusmv.db.session import open_catalog
 
 
 def a_clip(sha256: str = "0" * 64) -> Clip:

@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from features import conversion, shards
-from features.feature_files import SUFFIX, VideoFeatures, list_features, read_features, write_features
+from plusmv.core.errors import BadInput
+from plusmv.features import conversion, shards
+from plusmv.features.feature_files import SUFFIX, VideoFeatures, list_features, read_features, write_features
 
 
 def fill(folder, ids, value: float = 0.0) -> None:

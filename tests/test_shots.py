@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from demo.motions import ACTS
-from demo.shots import FPS, SHORTEST_GAP, plan_shots, segments
+from plusmv.demo.motions import ACTS
+from plusmv.demo.shots import FPS, SHORTEST_GAP, plan_shots, segments
 
 
 @pytest.mark.parametrize("action", ACTS)

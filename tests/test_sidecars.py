@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import instaloader
 import yt_dlp
 
-from curate.source_folder import FolderSource
-from db.models import PostState
+from plusmv.curate.sources.folder import FolderSource
+from plusmv.db.models import PostState
 
 
 def folder_of(tmp_path, **sidecars: bytes) -> FolderSource:

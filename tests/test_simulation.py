@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.annotations import AnnotatedVideo, Instance
-from core.errors import BadInput
-from wsal.simulation import SimulatedFeatures, Simulation, World, drawn_timeline
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.errors import BadInput
+from plusmv.wsal.simulation import SimulatedFeatures, Simulation, World, drawn_timeline
 
 CLASSES = ("Diving", "GolfSwing", "HighJump")
 VIDEO = AnnotatedVideo("v", "test", 64.0, 30.0, (Instance("GolfSwing", 20.0, 33.0), Instance("GolfSwing", 40.0, 42.0)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.snippets import snippet_count, snippet_seconds
+from plusmv.features.snippets import snippet_count, snippet_seconds
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.errors import BadInput, Missing
-from core.workspace import Workspace
-from curate.source_folder import PAGE, FolderSource
-from db.models import PostState
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.folder import PAGE, FolderSource
+from plusmv.db.models import PostState
 
 
 def folder_of(tmp_path, *names: str):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput, Refused
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.stack import StreamVideos, initial_model, snippet_statistics, train_stack, video_order
 from tests.simulated import ACTIONS, simulated_videos
-from wsal.settings import Settings
-from wsal.stack import StreamVideos, initial_model, snippet_statistics, train_stack, video_order
 
 QUICK = Settings(steps=40, lr=1e-3, order_seed=0, hidden=32)
 RUNS = [QUICK, replace(QUICK, seed=1, background_weight=0.0), replace(QUICK, method="stpn"),

@@ -1,7 +1,7 @@
 """The stop rule: quota, nothing left, and a rest that is expected to be good, in words."""
 
-from curate.ranking import rank
-from curate.stopping import stopping
+from plusmv.curate.ranking.rank import rank
+from plusmv.curate.ranking.stopping import stopping
 from tests.test_ranking import action_id, fill, judge, workspace
 
 __all__ = ["workspace"]

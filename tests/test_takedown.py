@@ -10,20 +10,20 @@ import pytest
 from safetensors.numpy import save_file
 from sqlalchemy import create_engine, func, select, text
 
-from core.errors import BadInput
-from core.workspace import Workspace, sha256_of, write_json
-from curate.crawl import Crawl
-from curate.decisions import decide
-from curate.duplicates import find_duplicates
-from curate.export import export_microvideos
-from curate.previews import playable
-from curate.source_folder import FolderSource
-from curate.takedown import take_down
-from curate.targets import targets_of_tags
-from db.models import Action, Base, Clip, Decision, DuplicateEdge, Export, Fingerprint, Post, Sighting, Tombstone
-from db.session import open_catalog
-from features.conversion import compact
-from features.feature_files import VideoFeatures, list_features, read_features, write_features
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace, sha256_of, write_json
+from plusmv.curate.crawl.crawler import Crawl
+from plusmv.curate.crawl.targets import targets_of_tags
+from plusmv.curate.dataset.export import export_microvideos
+from plusmv.curate.duplicates.detect import find_duplicates
+from plusmv.curate.review.decisions import decide
+from plusmv.curate.review.previews import playable
+from plusmv.curate.sources.folder import FolderSource
+from plusmv.curate.takedown.remove import take_down
+from plusmv.db.models import Action, Base, Clip, Decision, DuplicateEdge, Export, Fingerprint, Post, Sighting, Tombstone
+from plusmv.db.session import open_catalog
+from plusmv.features.conversion import compact
+from plusmv.features.feature_files import VideoFeatures, list_features, read_features, write_features
 from tests.small_videos import make_video
 
 PERSON, OTHER = "person_4711", "person_0815"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.actions import THUMOS14, Action
-from core.errors import BadInput
-from curate.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
-from db.queries import save_actions
+from plusmv.core.actions import THUMOS14, Action
+from plusmv.core.errors import BadInput
+from plusmv.curate.crawl.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
+from plusmv.db.queries import save_actions
 
 COOKING = Action("Cooking", ("kochen", "cuisine"))
 

@@ -1,6 +1,6 @@
 """Strangers' text: what is stored is printable and short."""
 
-from curate.text import bounded, bounded_line, printable
+from plusmv.core.text import bounded, bounded_line, printable
 
 
 def test_captions_keep_their_lines_and_lose_control_characters():

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import BadInput, Missing, Refused
-from core.workspace import alone_in
+from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.core.workspace import alone_in
+from plusmv.wsal.checkpoints import load_checkpoint, read_tensors, save_checkpoint
+from plusmv.wsal.curves import collapse_warnings, read_curves
+from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
+from plusmv.wsal.evaluate import evaluate
+from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.stack import train_stack
+from plusmv.wsal.train import CHECKPOINT, CURVES, Watch, train, train_together
+from plusmv.wsal.training_set import TrainingSet, load_training_set
 from tests.conftest import ROOT
 from tests.simulated import simulated_videos, write_simulated
-from wsal.checkpoints import load_checkpoint, read_tensors, save_checkpoint
-from wsal.curves import collapse_warnings, read_curves
-from wsal.detect import DetectionSettings, detect_video, read_video
-from wsal.evaluate import evaluate
-from wsal.feature_source import FeatureSource
-from wsal.settings import Settings
-from wsal.stack import train_stack
-from wsal.train import CHECKPOINT, CURVES, Watch, train, train_together
-from wsal.training_set import TrainingSet, load_training_set
 
 QUICK = Settings(steps=40, lr=1e-3)
 
@@ -80,10 +80,10 @@ import sys
 from pathlib import Path
 from tests.conftest import ROOT
 from tests.simulated import simulated_videos
-from wsal.feature_source import FeatureSource
-from wsal.settings import Settings
-from wsal.train import Watch, train
-from wsal.training_set import load_training_set
+from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.train import Watch, train
+from plusmv.wsal.training_set import load_training_set
 
 class Told(Watch):
     @property

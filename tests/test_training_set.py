@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.annotations import AnnotatedVideo, Instance
-from core.errors import BadInput, Missing, Refused
-from features.feature_files import VideoFeatures, write_features
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.features.feature_files import VideoFeatures, write_features
+from plusmv.wsal.feature_source import FeatureSource, misfit, summary
+from plusmv.wsal.training_set import load_training_set
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
-from wsal.feature_source import FeatureSource, misfit, summary
-from wsal.training_set import load_training_set
 
 
 def labelled(name: str, *labels: str, duration: float = 0.0) -> AnnotatedVideo:

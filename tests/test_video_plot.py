@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from core.annotations import Instance
-from wsal.video_plot import Part, axis_end, plot_video
+from plusmv.core.annotations import Instance
+from plusmv.wsal.video_plot import Part, axis_end, plot_video
 
 SECONDS = np.stack([np.arange(20) * 0.64, np.arange(1, 21) * 0.64], axis=1)
 ATTENTION = np.clip(np.sin(np.arange(20) / 3), 0, 1)

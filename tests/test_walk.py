@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from core.errors import PlusmvError, Refused
-from demo.report import write_report
-from demo.walk import WalkSettings, found_copies, sums_up, walk
-from demo.world import TINY
+from plusmv.core.errors import PlusmvError, Refused
+from plusmv.demo.report import write_report
+from plusmv.demo.walk import WalkSettings, found_copies, sums_up, walk
+from plusmv.demo.world import TINY
 
 SETTINGS = WalkSettings(TINY, ("rgb",), seeds=(0,), steps=20, shown="rendered_test_0001")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.errors import BadInput, Missing
-from features.i3d_layers import tensor_shapes
-from features.weights import Weights, cross_modality, keep, last_layer, load, random_weights, weights_path
+from plusmv.core.errors import BadInput, Missing
+from plusmv.features.i3d_layers import tensor_shapes
+from plusmv.features.weights import Weights, cross_modality, keep, last_layer, load, random_weights, weights_path
 
 PROVENANCE = {"origin": "a test", "licence": "MIT"}
 

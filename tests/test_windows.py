@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.errors import BadInput
-from features.recipe import Recipe
-from features.snippets import snippet_count
-from features.windows import CHUNK_BYTES, CHUNK_STARTS, centre_crop, chunks, pictures, snippet_starts
+from plusmv.core.errors import BadInput
+from plusmv.features.recipe import Recipe
+from plusmv.features.snippets import snippet_count
+from plusmv.features.windows import CHUNK_BYTES, CHUNK_STARTS, centre_crop, chunks, pictures, snippet_starts
 from tests.test_decode import write_video
 
 SMALL = Recipe(crop=32)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import BadInput, Missing, PlusmvError
-from core.workers import Outcome, map_unordered
+from plusmv.core.errors import BadInput, Missing, PlusmvError
+from plusmv.core.workers import Outcome, map_unordered
 from tests.conftest import ROOT
 
 
@@ -187,7 +187,7 @@ def test_a_worker_never_sees_ctrl_c_and_its_parent_does():
 def test_stopping_the_program_leaves_no_process(tmp_path, by):
     """Ctrl-C, and even SIGKILL of the parent: the workers go as well, whatever they have in hand."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom core.workers import map_unordered\n"
+        "import sys\nfrom pathlib import Path\nfrom plusmv.core.workers import map_unordered\n"
         "from tests.test_workers import Sleepy\n"
         "if __name__ == '__main__':\n"
         "    list(map_unordered(Sleepy(Path(sys.argv[1])), [600] * 4, workers=2))\n"

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from core.errors import BadInput
-from core.workspace import Workspace, atomic_path, remove_stale_parts, sha256_of, write_bytes, write_json
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace, atomic_path, remove_stale_parts, sha256_of, write_bytes, write_json
 
 SHA256 = "ab" * 32
 
@@ -72,7 +72,7 @@ def test_json_refuses_nan(tmp_path):
 
 def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from core.workspace import atomic_path\n"
+        "import os, sys; from pathlib import Path; from plusmv.core.workspace import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as part:\n"
         "    part.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )

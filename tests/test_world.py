@@ -7,11 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
-from core.annotations import read_annotations
-from core.errors import Refused
-from core.workspace import sha256_of
-from demo.filming import HEIGHT, WIDTH, read_video
-from demo.world import ACTIONS, MANIFEST, TAGS, TINY, RenderStage, WorldSettings, plan_world, read_truth, render_world
+from plusmv.core.annotations import read_annotations
+from plusmv.core.errors import Refused
+from plusmv.core.workspace import sha256_of
+from plusmv.demo.filming import HEIGHT, WIDTH, read_video
+from plusmv.demo.world import (
+    ACTIONS,
+    MANIFEST,
+    TAGS,
+    TINY,
+    RenderStage,
+    WorldSettings,
+    plan_world,
+    read_truth,
+    render_world,
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from core.annotations import AnnotatedVideo, Instance, write_annotations
-from core.errors import BadInput, Missing, PlusmvError, Refused
-from core.workspace import Workspace
-from features.feature_files import write_features
-from features.pipeline import Extractor
 from plusmv import app
+from plusmv.core.annotations import AnnotatedVideo, Instance, write_annotations
+from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
+from plusmv.core.workspace import Workspace
+from plusmv.features.feature_files import write_features
+from plusmv.features.pipeline import Extractor
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
 from tests.small_videos import make_video
 

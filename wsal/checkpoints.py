@@ -9,10 +9,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from core.errors import BadInput, Missing, one_line
-from core.workspace import write_bytes
-from wsal.model import StreamModel
-from wsal.settings import Settings
+from plusmv.core.errors import BadInput, Missing, one_line
+from plusmv.core.workspace import write_bytes
+from plusmv.wsal.model import StreamModel
+from plusmv.wsal.settings import Settings
 
 FORMAT = "plusmv checkpoint 2"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsal.settings import Settings
+from plusmv.wsal.settings import Settings
 
 COLUMNS = ("stream", "step", "loss", "fg", "bg", "guide", "cluster", "sparsity",
            "attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")  # fmt: skip

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy._core import multiarray
 
-from core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
-from core.errors import BadInput, one_line
-from core.workspace import write_bytes
-from features.checkpoint import ADMITTED, ArrayUnpickler
+from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
+from plusmv.core.errors import BadInput, one_line
+from plusmv.core.workspace import write_bytes
+from plusmv.features.checkpoint import ADMITTED, ArrayUnpickler
 
 AMBIGUOUS = "Ambiguous"  # THUMOS14: no class; nobody could say whether the action is there
 NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers leave them out

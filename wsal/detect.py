@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.annotations import Instance
-from core.errors import BadInput, Refused
-from features.feature_files import VideoFeatures
-from wsal.checkpoints import Checkpoint
-from wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
+from plusmv.core.annotations import Instance
+from plusmv.core.errors import BadInput, Refused
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
 
 DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
 TOP_SNIPPETS = 3  # whose T-CAM says how sure the model is that a clip shows its tag

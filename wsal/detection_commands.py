@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from core.annotations import AnnotatedVideo, Instance, detections_json
-from core.commandline import HOME, Home, Json, emit, say, table, track
-from core.errors import BadInput, Refused
-from core.workspace import Workspace, write_json
-from wsal.options import (
+from plusmv.core.annotations import AnnotatedVideo, Instance, detections_json
+from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.workspace import Workspace, write_json
+from plusmv.wsal.options import (
     AllowMixed,
     Annotations,
     CheckpointFile,
@@ -63,12 +63,12 @@ def detect(
     """Find actions: with a trained run in features or a video, or with the I3D's own Kinetics classes in a video."""
     import torch
 
-    from wsal import detection_runs as runs
-    from wsal.checkpoints import load_checkpoint
-    from wsal.datasets import read_dataset, thumos_number
-    from wsal.detect import DetectionSettings
-    from wsal.feature_source import summary
-    from wsal.proposals import parse_steps
+    from plusmv.wsal import detection_runs as runs
+    from plusmv.wsal.checkpoints import load_checkpoint
+    from plusmv.wsal.datasets import read_dataset, thumos_number
+    from plusmv.wsal.detect import DetectionSettings
+    from plusmv.wsal.feature_source import summary
+    from plusmv.wsal.proposals import parse_steps
 
     if classifier and (classifier != "kinetics" or not video or run or checkpoint):
         raise BadInput("--classifier must be kinetics, and goes with --video and neither --run nor --checkpoint")
@@ -126,11 +126,11 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Draw one video over time: attention, T-CAM by stream, proposals, detections, truth; two runs as in Figure 4."""
-    from wsal.checkpoints import load_checkpoint
-    from wsal.datasets import read_dataset
-    from wsal.detect import DetectionSettings
-    from wsal.pictures import film_frames, plot_features
-    from wsal.proposals import parse_steps
+    from plusmv.wsal.checkpoints import load_checkpoint
+    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.detect import DetectionSettings
+    from plusmv.wsal.pictures import film_frames, plot_features
+    from plusmv.wsal.proposals import parse_steps
 
     workspace = Workspace(home)
     paths = [checkpoint_path(workspace, name, None) for name in run or []] + list(checkpoint or [])
@@ -163,7 +163,7 @@ def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | No
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
     """Raises Refused where the annotations have a label that the run was not trained to know."""
-    from wsal.datasets import labels_of
+    from plusmv.wsal.datasets import labels_of
 
     unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
     if unknown:
@@ -175,7 +175,7 @@ def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], p
 
 def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
     """The true instances of the video that bears the file's name."""
-    from wsal.datasets import read_dataset
+    from plusmv.wsal.datasets import read_dataset
 
     known = read_dataset(annotations)
     if video.stem not in known:
@@ -186,8 +186,8 @@ def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
 def _report_detections(
     trained, readouts: dict, left_out: dict[str, str], settings, target: Path, text: Path | None, as_json: bool
 ) -> None:
-    from wsal import detection_runs as runs
-    from wsal.datasets import write_thumos_text
+    from plusmv.wsal import detection_runs as runs
+    from plusmv.wsal.datasets import write_thumos_text
 
     found = runs.detect_all(trained, readouts, settings)
     facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
@@ -210,8 +210,8 @@ def _report_video(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    from wsal.pictures import film_frames
-    from wsal.video_plot import plot_video
+    from plusmv.wsal.pictures import film_frames
+    from plusmv.wsal.video_plot import plot_video
 
     target = out or workspace.home / "detections" / f"{video.stem}.json"
     picture = plot or target.with_suffix(".png")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from core.annotations import AnnotatedVideo, Instance
-from core.errors import BadInput, Missing
-from core.workspace import write_bytes
-from features.feature_files import list_features
-from features.recipe import Recipe
-from wsal import kinetics
-from wsal.checkpoints import Checkpoint
-from wsal.detect import (
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workspace import write_bytes
+from plusmv.features.feature_files import list_features
+from plusmv.features.recipe import Recipe
+from plusmv.wsal import kinetics
+from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.detect import (
     DetectionSettings,
     VideoReadout,
     check_recipe,
@@ -24,8 +24,8 @@ from wsal.detect import (
     label_scores,
     read_video,
 )
-from wsal.feature_source import FeatureSource
-from wsal.video_plot import Part
+from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.video_plot import Part
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def detect_in_video(
     trained: Checkpoint, path: Path, settings: DetectionSettings, allow_mixed_recipes: bool = False
 ) -> FoundInVideo:
     """Extract a video file's features as the run's were and detect in it. Raises BadInput for what cannot be read."""
-    from features.pipeline import Extractor
+    from plusmv.features.pipeline import Extractor
 
     made = trained.weights.get("flow", "")
     extractor = Extractor(
@@ -122,7 +122,7 @@ def detect_in_video(
 
 def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
     """Detect the actions that Kinetics-400 knows in a video file, without any training."""
-    from features.pipeline import Extractor
+    from plusmv.features.pipeline import Extractor
 
     extractor = Extractor(replace(Recipe(), stride=kinetics.STRIDE), ("rgb",))
     features = extractor.extract(path, path.stem)

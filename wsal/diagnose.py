@@ -20,8 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.annotations import AnnotatedVideo, Instance
-from wsal.evaluate import by_score, interpolated_average_precision, labelled_pairs, matches, segments_of, temporal_iou
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.wsal.evaluate import (
+    by_score,
+    interpolated_average_precision,
+    labelled_pairs,
+    matches,
+    segments_of,
+    temporal_iou,
+)
 
 TRUE = "true positive"
 ERRORS = ("double detection", "wrong label", "localization", "confusion", "background")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from core.workspace import write_bytes
-from wsal.diagnose import ERRORS, TRUE
-from wsal.plots import COLOURS, STYLE, save_figure
+from plusmv.core.workspace import write_bytes
+from plusmv.wsal.diagnose import ERRORS, TRUE
+from plusmv.wsal.plots import COLOURS, STYLE, save_figure
 
 NAMES = {"length": "length, s", "coverage": "share of the video", "instances": "instances in the video"}
 KIND_COLOURS = dict(

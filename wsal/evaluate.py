@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from core.annotations import AnnotatedVideo, Instance
-from core.errors import BadInput
-from wsal.datasets import AMBIGUOUS
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.errors import BadInput
+from plusmv.wsal.datasets import AMBIGUOUS
 
 PROTOCOLS = ("activitynet", "thumos")
 THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3

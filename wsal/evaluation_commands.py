@@ -6,11 +6,20 @@ from typing import Annotated
 
 import typer
 
-from core.annotations import AnnotatedVideo, Instance
-from core.commandline import HOME, Home, Json, emit, say, table
-from core.errors import BadInput
-from core.workspace import Workspace, write_json
-from wsal.options import ANNOTATIONS, FeatureFps, FeatureStride, Folders, Subset, open_source, percent, tious_named
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.commandline import HOME, Home, Json, emit, say, table
+from plusmv.core.errors import BadInput
+from plusmv.core.workspace import Workspace, write_json
+from plusmv.wsal.options import (
+    ANNOTATIONS,
+    FeatureFps,
+    FeatureStride,
+    Folders,
+    Subset,
+    open_source,
+    percent,
+    tious_named,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -42,9 +51,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score detections against annotations: AP per class and mAP at each tIoU."""
-    from wsal.datasets import NOT_IN_210, read_found
-    from wsal.evaluate import PROTOCOLS
-    from wsal.evaluate import evaluate as score
+    from plusmv.wsal.datasets import NOT_IN_210, read_found
+    from plusmv.wsal.evaluate import PROTOCOLS
+    from plusmv.wsal.evaluate import evaluate as score
 
     if protocol not in PROTOCOLS:
         raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
@@ -80,12 +89,12 @@ def diagnose(
     as_json: Json = False,
 ) -> None:
     """Say where the errors come from, after DETAD: false positives by type, what each costs, and what is missed."""
-    from wsal.datasets import NOT_IN_210, read_found
-    from wsal.diagnose import BINS
-    from wsal.diagnose import diagnose as analyse
-    from wsal.diagnosis_page import diagnosis_page, plot_diagnosis
-    from wsal.evaluate import THUMOS_TIOUS
-    from wsal.evaluate import evaluate as score
+    from plusmv.wsal.datasets import NOT_IN_210, read_found
+    from plusmv.wsal.diagnose import BINS
+    from plusmv.wsal.diagnose import diagnose as analyse
+    from plusmv.wsal.diagnosis_page import diagnosis_page, plot_diagnosis
+    from plusmv.wsal.evaluate import THUMOS_TIOUS
+    from plusmv.wsal.evaluate import evaluate as score
 
     if bins not in BINS:
         raise BadInput(f"there are no bins {bins!r}; use {' or '.join(BINS)}")
@@ -113,7 +122,7 @@ def diagnose(
 def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, AnnotatedVideo]:
     from dataclasses import replace
 
-    from wsal.datasets import read_ambiguous, read_dataset
+    from plusmv.wsal.datasets import read_ambiguous, read_dataset
 
     truth = read_dataset(path, subset)
     unsure = read_ambiguous(ambiguous) if ambiguous else {}
@@ -136,11 +145,11 @@ def _drawn(
     folder: Path, workspace: Workspace, run: str, source, truth: dict[str, AnnotatedVideo], show: int
 ) -> list[Path]:
     """Pictures of the first videos of different classes that have features."""
-    from core.errors import PlusmvError
-    from wsal.checkpoints import load_checkpoint
-    from wsal.datasets import labels_of
-    from wsal.detect import DetectionSettings
-    from wsal.pictures import plot_features
+    from plusmv.core.errors import PlusmvError
+    from plusmv.wsal.checkpoints import load_checkpoint
+    from plusmv.wsal.datasets import labels_of
+    from plusmv.wsal.detect import DetectionSettings
+    from plusmv.wsal.pictures import plot_features
 
     trained = {run: load_checkpoint(workspace.run(run) / "checkpoint.safetensors")}
     first: dict[tuple[str, ...], AnnotatedVideo] = {}
@@ -160,13 +169,13 @@ def _drawn(
 
 
 def _certain(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
-    from wsal.datasets import AMBIGUOUS
+    from plusmv.wsal.datasets import AMBIGUOUS
 
     return tuple(instance for instance in instances if instance.label != AMBIGUOUS)
 
 
 def _tables(result: dict) -> list:
-    from wsal.diagnose import ERRORS, TRUE
+    from plusmv.wsal.diagnose import ERRORS, TRUE
 
     at = ", ".join(f"{level:g}" for level in result["tiou"])
     kinds = (TRUE, *ERRORS)

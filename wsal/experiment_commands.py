@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from core.annotations import AnnotatedVideo, write_annotations
-from core.commandline import HOME, Home, Json, emit, say, table, track
-from core.errors import BadInput
-from core.workers import available_cores
-from core.workspace import Workspace, write_bytes, write_json
-from wsal.options import (
+from plusmv.core.annotations import AnnotatedVideo, write_annotations
+from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
+from plusmv.core.errors import BadInput
+from plusmv.core.workers import available_cores
+from plusmv.core.workspace import Workspace, write_bytes, write_json
+from plusmv.wsal.options import (
     ANNOTATIONS,
     FeatureFps,
     FeatureStride,
@@ -62,11 +62,11 @@ def experiment(
     as_json: Json = False,
 ) -> None:
     """Train every row with every seed in one pass, score each once, and print mean and sd. Runs again: goes on."""
-    from wsal import experiments
-    from wsal.datasets import read_dataset
-    from wsal.feature_source import summary
-    from wsal.settings import Settings
-    from wsal.training_set import load_training_set
+    from plusmv.wsal import experiments
+    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.feature_source import summary
+    from plusmv.wsal.settings import Settings
+    from plusmv.wsal.training_set import load_training_set
 
     if name != "ablation":
         raise BadInput(f"there is no experiment {name!r}; use ablation")
@@ -118,9 +118,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Make simulated two-stream features on a real or a drawn timeline. Videos that are there already are left."""
-    from features.feature_files import write_features
-    from wsal.datasets import read_dataset
-    from wsal.simulation import Simulation, World
+    from plusmv.features.feature_files import write_features
+    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.simulation import Simulation, World
 
     known = read_dataset(annotations) if annotations else _drawn(world)
     chosen = {video: entry for video, entry in known.items() if subset in (None, entry.subset)}
@@ -148,19 +148,19 @@ def _check_world(marker: Path, facts: dict) -> None:
 
 
 def _drawn(world: int) -> dict[str, AnnotatedVideo]:
-    from wsal.simulation import drawn_timeline
+    from plusmv.wsal.simulation import drawn_timeline
 
     return drawn_timeline(world)
 
 
 def _classes(known: dict[str, AnnotatedVideo]) -> list[str]:
-    from wsal.datasets import labels_of
+    from plusmv.wsal.datasets import labels_of
 
     return sorted({label for video in known.values() for label in labels_of(video)})
 
 
 def _simulated(known: dict[str, AnnotatedVideo], width: int, world: int):
-    from wsal.simulation import SimulatedFeatures, Simulation, World
+    from plusmv.wsal.simulation import SimulatedFeatures, Simulation, World
 
     return SimulatedFeatures(World(Simulation(width, world), _classes(known)))
 
@@ -173,7 +173,7 @@ def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, Annotate
 
 
 def _train(training, runs: dict, folder: Path, workers: int) -> None:
-    from wsal.train import Watch, train_together
+    from plusmv.wsal.train import Watch, train_together
 
     watch, one = Watch(), next(iter(runs.values()))
     with steps_bar(watch, one.steps * len(one.streams), f"train {len(runs)} runs"):
@@ -181,7 +181,7 @@ def _train(training, runs: dict, folder: Path, workers: int) -> None:
 
 
 def _tables(result: dict) -> list:
-    from wsal import experiments
+    from plusmv.wsal import experiments
 
     made = [f"{result['features']}; timeline {result['timeline']}; {result['note']}"]
     for entry in result["tables"]:

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.annotations import AnnotatedVideo
-from core.errors import BadInput, PlusmvError
-from core.workers import map_unordered
-from features.feature_files import VideoFeatures
-from wsal.checkpoints import Checkpoint, load_checkpoint
-from wsal.curves import collapse_warnings, read_curves
-from wsal.detect import DetectionSettings, detect_video, read_video
-from wsal.evaluate import THUMOS_TIOUS, evaluate
-from wsal.settings import Settings
-from wsal.train import CHECKPOINT, CURVES
+from plusmv.core.annotations import AnnotatedVideo
+from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.workers import map_unordered
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint
+from plusmv.wsal.curves import collapse_warnings, read_curves
+from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
+from plusmv.wsal.evaluate import THUMOS_TIOUS, evaluate
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.train import CHECKPOINT, CURVES
 
 WAYS = {  # of making proposals; the table names its own
     "attention > 0 to .5 (the paper)": DetectionSettings(),

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.annotations import AnnotatedVideo
-from core.errors import Missing, PlusmvError
-from features.feature_files import VideoFeatures, read_features
-from features.snippets import SNIPPET_LENGTH
+from plusmv.core.annotations import AnnotatedVideo
+from plusmv.core.errors import Missing, PlusmvError
+from plusmv.features.feature_files import VideoFeatures, read_features
+from plusmv.features.snippets import SNIPPET_LENGTH
 
 SLACK_SNIPPETS = 2  # decoders and containers differ by a frame or two, and the last partial snippet is dropped
 SLACK_SHARE = 0.02  # of the duration: containers round frame rates

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.actions import THUMOS14, Action
-from core.annotations import Instance
-from features.classify import KINETICS_CLASSES, kinetics_logits
-from features.snippets import SNIPPET_LENGTH
-from wsal.proposals import components, interval_means, interval_seconds, suppressed
+from plusmv.core.actions import THUMOS14, Action
+from plusmv.core.annotations import Instance
+from plusmv.features.classify import KINETICS_CLASSES, kinetics_logits
+from plusmv.features.snippets import SNIPPET_LENGTH
+from plusmv.wsal.proposals import components, interval_means, interval_seconds, suppressed
 
 STRIDE = 8  # frames: half a snippet, for boundaries a third of a second apart
 GATE = 0.1  # least video-level probability of an action, as in the paper; with none above it nothing is found

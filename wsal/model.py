@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsal import losses
-from wsal.packing import Packed
-from wsal.settings import Settings
+from plusmv.wsal import losses
+from plusmv.wsal.packing import Packed
+from plusmv.wsal.settings import Settings
 
 LEAST_MASS = 1e-8  # of the mean attention, below which a division says nothing
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.commandline import bar
-from core.errors import BadInput
+from plusmv.core.commandline import bar
+from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from wsal.feature_source import FeatureSource
-    from wsal.train import Watch
+    from plusmv.wsal.feature_source import FeatureSource
+    from plusmv.wsal.train import Watch
 
 ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
 Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
@@ -33,7 +33,7 @@ Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list 
 
 def open_source(folders: list[Path] | None, fps: float, stride: int) -> "FeatureSource":
     """The feature folders. Raises BadInput for none, or for one that is not there."""
-    from wsal.feature_source import FeatureSource
+    from plusmv.wsal.feature_source import FeatureSource
 
     if not folders:
         raise BadInput("say where the feature files are: --features DIR")
@@ -45,7 +45,7 @@ def open_source(folders: list[Path] | None, fps: float, stride: int) -> "Feature
 
 def streams_named(text: str | None) -> tuple[str, ...] | None:
     """The streams named, in our order, each once; None for all there are."""
-    from features.feature_files import STREAMS
+    from plusmv.features.feature_files import STREAMS
 
     if text is None:
         return None
@@ -66,8 +66,8 @@ def three_weights(text: str) -> dict[str, float]:
 
 def tious_named(text: str) -> tuple[float, ...]:
     """tIoU thresholds by the name of a set, as start:stop:step, or as a list."""
-    from wsal.datasets import TIOUS
-    from wsal.proposals import parse_steps
+    from plusmv.wsal.datasets import TIOUS
+    from plusmv.wsal.proposals import parse_steps
 
     levels = parse_steps(TIOUS.get(text, text))
     if not all(0 < level <= 1 for level in levels):

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from wsal.losses import gaussian
+from plusmv.wsal.losses import gaussian
 
 ALIGNED = (
     32  # snippets: rows of whole vector registers, so that a model's numbers do not depend on its place in a stack

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from core.annotations import Instance
-from features.decode import sample_frames
-from features.feature_files import VideoFeatures
-from wsal.checkpoints import Checkpoint
-from wsal.detect import DetectionSettings, detect_video, read_video
-from wsal.detection_runs import picture_part
-from wsal.video_plot import plot_video
+from plusmv.core.annotations import Instance
+from plusmv.features.decode import sample_frames
+from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
+from plusmv.wsal.detection_runs import picture_part
+from plusmv.wsal.video_plot import plot_video
 
 FRAMES = 10  # pictures above the curves
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib
 
-from core.workspace import atomic_path
+from plusmv.core.workspace import atomic_path
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-from core.annotations import Instance
-from core.errors import BadInput
-from wsal.evaluate import temporal_iou
+from plusmv.core.annotations import Instance
+from plusmv.core.errors import BadInput
+from plusmv.wsal.evaluate import temporal_iou
 
 MOST_STEPS = 1000
 BLOCK = 512  # proposals compared with all others at once

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from core.errors import BadInput
+from plusmv.core.errors import BadInput
 
 WIDEST_SIGMA = 1000  # snippets, over ten minutes; the kernel holds six times as many
 APART = {"method", "background_weight", "guide_weight", "cluster_weight", "sparsity_weight", "pool", "detach", "seed",

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.actions import THUMOS14
-from core.annotations import AnnotatedVideo, Instance
-from core.errors import BadInput
-from features.feature_files import STREAMS, VideoFeatures
-from features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
+from plusmv.core.actions import THUMOS14
+from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.errors import BadInput
+from plusmv.features.feature_files import STREAMS, VideoFeatures
+from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 FPS = 25.0
 SHOT_SNIPPETS = 20  # mean length of a shot, about 13 s

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import BadInput, Refused
-from features.feature_files import STREAMS
-from wsal.checkpoints import read_tensors, write_tensors
-from wsal.curves import averages
-from wsal.model import Readout, StreamModel, read_snippets, terms, weighted
-from wsal.packing import Packed
-from wsal.settings import Settings
+from plusmv.core.errors import BadInput, Refused
+from plusmv.features.feature_files import STREAMS
+from plusmv.wsal.checkpoints import read_tensors, write_tensors
+from plusmv.wsal.curves import averages
+from plusmv.wsal.model import Readout, StreamModel, read_snippets, terms, weighted
+from plusmv.wsal.packing import Packed
+from plusmv.wsal.settings import Settings
 
 KEEP_SECONDS = 10.0  # at most this much work is lost to a kill
 

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import torch
 
-from core.errors import Missing, PlusmvError, Refused
-from core.workers import map_unordered
-from core.workspace import alone_in, remove_stale_parts, write_bytes
-from wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from wsal.curves import curves_csv
-from wsal.model import StreamModel
-from wsal.settings import Settings
-from wsal.stack import KEEP_SECONDS, StreamVideos, other_run, train_stack
-from wsal.training_set import TrainingSet
+from plusmv.core.errors import Missing, PlusmvError, Refused
+from plusmv.core.workers import map_unordered
+from plusmv.core.workspace import alone_in, remove_stale_parts, write_bytes
+from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from plusmv.wsal.curves import curves_csv
+from plusmv.wsal.model import StreamModel
+from plusmv.wsal.settings import Settings
+from plusmv.wsal.stack import KEEP_SECONDS, StreamVideos, other_run, train_stack
+from plusmv.wsal.training_set import TrainingSet
 
 Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
-from core.commandline import HOME, Home, Json, emit, say, table
-from core.errors import BadInput
-from core.workers import available_cores
-from core.workspace import Workspace
-from wsal.options import (
+from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
+from plusmv.core.commandline import HOME, Home, Json, emit, say, table
+from plusmv.core.errors import BadInput
+from plusmv.core.workers import available_cores
+from plusmv.core.workspace import Workspace
+from plusmv.wsal.options import (
     ANNOTATIONS,
     AllowMixed,
     FeatureFps,
@@ -60,10 +60,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train on video-level labels, without or with microvideos (+MV). The same command again resumes."""
-    from wsal.datasets import read_dataset
-    from wsal.feature_source import summary
-    from wsal.settings import Settings
-    from wsal.training_set import load_training_set
+    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.feature_source import summary
+    from plusmv.wsal.settings import Settings
+    from plusmv.wsal.training_set import load_training_set
 
     if mv_ratio is not None and not (mv or mv_set):
         raise BadInput("--mv-ratio shares the steps with microvideos; add them with --mv or --mv-set")
@@ -111,7 +111,7 @@ def _enough(training, settings) -> int:
 
 
 def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[str, AnnotatedVideo]:
-    from core.annotations import read_annotations
+    from plusmv.core.annotations import read_annotations
 
     exported = workspace.exports / "microvideos.json"
     if mv and not mv_set and not exported.exists():
@@ -123,14 +123,14 @@ def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[st
 
 
 def _train(training, settings, folder: Path, workers: int) -> dict:
-    from wsal import curves, train
+    from plusmv.wsal import curves, train
 
     finished_before, watch = (folder / train.CHECKPOINT).exists(), train.Watch()
     with steps_bar(watch, settings.steps * len(settings.streams), "train"):
         trained = train.train(training, settings, folder, workers, watch)
     rows = curves.read_curves(folder / train.CURVES)
     if not (folder / "curves.png").exists():
-        from wsal.plots import plot_curves
+        from plusmv.wsal.plots import plot_curves
 
         plot_curves(folder / "curves.png", folder.name, rows)
     warnings = curves.collapse_warnings(rows, settings)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.annotations import AnnotatedVideo
-from core.errors import BadInput, Missing, Refused
-from features.feature_files import STREAMS, VideoFeatures
-from wsal.datasets import labels_of
-from wsal.feature_source import FeatureSource
-from wsal.stack import StreamVideos
+from plusmv.core.annotations import AnnotatedVideo
+from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.features.feature_files import STREAMS, VideoFeatures
+from plusmv.wsal.datasets import labels_of
+from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.stack import StreamVideos
 
 
 @dataclass(frozen=True)

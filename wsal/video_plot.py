@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from core.annotations import Instance
-from wsal.plots import COLOURS, INK, STYLE, save_figure
+from plusmv.core.annotations import Instance
+from plusmv.wsal.plots import COLOURS, INK, STYLE, save_figure
 
 NARROW = 0.04  # of the axis: a bar that cannot hold its score, which then stands to its right
 CURVES, BARS, FRAMES, PROPOSALS = 1.5, 0.24, 0.9, 0.8  # inches: a panel, a row of bars, the strip, a panel of proposals

@@ -1,0 +1,121 @@
+"""Fetching one post's media, in a thread: a look at its page where the listing tells too little, limits and tombstones
+before the download, retries with a fresh link where one has expired.
+
+A post's own trouble is a value: it ends failed, filtered or gone, with the reason. What stops the whole search (a login
+wall, a full disk) is raised.
+"""
+
+import errno
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from plusmv.core.errors import PlusmvError, Refused
+from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.media import Received, receive
+from plusmv.curate.crawl.records import SettledPost
+from plusmv.curate.sources.base import FoundPost, LinkExpired, PostFailed, PostGone, Source, SourceStopped, TooLarge
+from plusmv.curate.sources.http import over, persistent
+from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.db.models import PostState
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+ATTEMPTS = 3  # of one download
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What to take. None: no limit."""
+
+    posts: int | None = None  # videos for each tag, the source's first ones
+    min_seconds: float | None = None
+    max_seconds: float | None = None
+    max_bytes: int | None = None
+
+    def objection(self, seconds: float | None, size: int | None = None) -> str | None:
+        """Why a clip of this length and size is filtered; None where it is not, or where neither is known yet."""
+        if seconds is not None and self.min_seconds is not None and seconds < self.min_seconds:
+            return f"lasts {seconds:.2f} s, {self._endings()[0]}"
+        if seconds is not None and self.max_seconds is not None and seconds > self.max_seconds:
+            return f"lasts {seconds:.2f} s, {self._endings()[1]}"
+        if size is not None and self.max_bytes is not None and size > self.max_bytes:
+            return over(size, self.max_bytes)
+        return None
+
+    def stand_by(self, objection: str) -> bool:
+        """Whether an earlier objection was made under these same limits."""
+        return objection.endswith(self._endings())
+
+    def _endings(self) -> tuple[str, ...]:
+        sized = () if self.max_bytes is None else (f"over the limit of {self.max_bytes / 1e6:g} MB",)
+        return f"under the limit of {self.min_seconds} s", f"over the limit of {self.max_seconds} s", *sized
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A post as it is known after fetching: either its media have come in, or it has ended without."""
+
+    post: FoundPost
+    received: Received | None = None
+    settled: SettledPost | None = None
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches posts of one source. is_buried: whether a post was taken down."""
+
+    workspace: Workspace
+    source: Source
+    limits: Limits
+    politeness: Politeness
+    is_buried: Callable[[FoundPost], bool]
+
+    def fetch(self, post: FoundPost) -> Fetched:
+        """Raises SourceStopped, politeness.Stopped, or PlusmvError where nothing more can be written."""
+        best = [post]  # the post as it is known so far, also when an error comes
+        try:
+            return self._fetch(best)
+        except PostGone as error:
+            return _ended(best[0], "gone", str(error))
+        except TooLarge as error:
+            return _ended(best[0], "filtered", str(error), retryable=True)
+        except PostFailed as error:
+            return _ended(best[0], "failed", str(error), error.retryable)
+        except SourceStopped:
+            raise
+        except PlusmvError as error:
+            return _ended(best[0], "failed", str(error), retryable=not isinstance(error, Refused))
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise PlusmvError(f"cannot write media: {error.strerror}; make room and crawl again") from error
+            return _ended(best[0], "failed", f"{error.strerror or error}", retryable=True)
+
+    def _fetch(self, best: list[FoundPost]) -> Fetched:
+        if not best[0].complete:
+            best[0] = self._look(best[0])
+            if best[0].state != PostState.FOUND:
+                return _ended(best[0], best[0].state.value, best[0].reason, best[0].retryable)
+            if self.is_buried(best[0]):
+                return _ended(best[0], "tombstoned", None)
+        if objection := self.limits.objection(best[0].seconds, best[0].bytes):
+            return _ended(best[0], "filtered", objection, retryable=True)
+        try:
+            return Fetched(best[0], self._download(best[0]))
+        except LinkExpired:
+            best[0] = self._look(best[0])
+            return Fetched(best[0], self._download(best[0]))
+
+    def _look(self, post: FoundPost) -> FoundPost:
+        return persistent(self.politeness, post.platform, functools.partial(self.source.look, post), ATTEMPTS)
+
+    def _download(self, post: FoundPost) -> Received:
+        host = urlsplit(post.locator).hostname if "://" in post.locator else None
+        write = functools.partial(self.source.download, post)
+        return persistent(
+            self.politeness, host or post.platform, functools.partial(receive, self.workspace, write), ATTEMPTS
+        )
+
+
+def _ended(post: FoundPost, ending: str, reason: str | None, retryable: bool = False) -> Fetched:
+    return Fetched(post, settled=SettledPost(post, ending, reason, retryable))

@@ -1,0 +1,123 @@
+"""Recheck: posts are visited again, and what vanished is marked gone.
+
+Media and decisions stay: an export or a takedown is a person's to decide. A post that cannot be looked at now is left
+as it was.
+"""
+
+import collections
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import or_, select, update
+
+from plusmv.core.errors import PlusmvError
+from plusmv.core.text import bounded_line
+from plusmv.curate.sources.base import FoundPost, PostFailed, PostGone, Source, SourceStopped
+from plusmv.curate.sources.folder import FolderSource
+from plusmv.curate.sources.http import persistent
+from plusmv.db.models import Clip, Post, PostState, now
+from plusmv.db.session import Catalog
+
+PAGE = 50  # posts whose outcome is saved together
+OUTCOMES = ("there", "gone", "back", "unknown", "not_visited")
+
+
+@dataclass(frozen=True)
+class _Row:
+    id: int
+    state: PostState
+    post: FoundPost
+    sha256: str | None
+
+
+def recheck(
+    catalog: Catalog,
+    sources: Callable[[str], Source | None],
+    politeness,
+    older_than: timedelta = timedelta(0),
+    limit: int | None = None,
+    on_page: Callable[[int], None] = lambda posts: None,
+) -> dict:
+    """Visit posts, those longest unvisited first. sources: platform -> who can look there, None where nobody can.
+
+    Returns {"posts", "there", "gone", "back", "unknown", "not_visited", "vanished": [platform_id], "errors"}.
+    """
+    sums: collections.Counter = collections.Counter()
+    vanished: list[str] = []
+    errors: list[dict[str, str]] = []
+    for page in _pages(catalog, older_than, limit):
+        outcomes: dict[int, tuple[str, str | None]] = {}
+        try:
+            for row in page:
+                outcomes[row.id] = _visit(sources(row.post.platform), row, politeness)
+                if outcomes[row.id][0] == "gone" and row.state != PostState.GONE:
+                    vanished.append(row.post.platform_id)
+        except SourceStopped as error:
+            errors.append({"error": error.name, "reason": str(error)})
+        _save(catalog, page, outcomes)
+        sums.update(outcome for outcome, _ in outcomes.values())
+        on_page(len(page))
+        if errors:
+            break
+    counted = {name: sums[name] for name in OUTCOMES}
+    return {"posts": sum(counted.values()), **counted, "vanished": vanished, "errors": errors}
+
+
+def _pages(catalog: Catalog, older_than: timedelta, limit: int | None) -> Iterator[list[_Row]]:
+    """Posts with media, or gone before, in the order of their last visit; each once."""
+    moment, last, left = now(), 0, limit
+    columns = (Post.id, Post.state, Post.platform, Post.platform_id, Post.identity, Post.url, Clip.sha256)
+    with catalog.reading() as session:
+        wanted = (
+            select(Post.id)
+            .where(Post.state.in_([PostState.DOWNLOADED, PostState.GONE]))
+            .where(or_(Post.checked_at.is_(None), Post.checked_at <= moment - older_than, Post.checked_at > moment))
+            .order_by(Post.checked_at.is_not(None), Post.checked_at, Post.id)
+        )
+        ids = list(session.scalars(wanted if left is None else wanted.limit(left)))
+    while last < len(ids):
+        with catalog.reading() as session:
+            some = select(*columns).join(Clip, Clip.id == Post.clip_id, isouter=True)
+            rows = session.execute(some.where(Post.id.in_(ids[last : last + PAGE]))).all()
+        last += PAGE
+        yield [
+            _Row(r.id, r.state, FoundPost(r.platform, r.platform_id, r.identity, url=r.url, complete=False), r.sha256)
+            for r in rows
+        ]
+
+
+def _visit(source: Source | None, row: _Row, politeness) -> tuple[str, str | None]:
+    if source is None or not _reaches(source, row):
+        return "not_visited", None
+    try:
+        persistent(politeness, row.post.platform, lambda: source.look(row.post), attempts=3)
+    except PostGone as error:
+        return "gone", bounded_line(str(error), 500)
+    except SourceStopped:
+        raise
+    except (PostFailed, PlusmvError):
+        return "unknown", None
+    return ("back" if row.state == PostState.GONE and row.sha256 else "there"), None
+
+
+def _reaches(source: Source, row: _Row) -> bool:
+    """Whether the source can look at this post: by its address, or in the very folder in which it was found."""
+    if isinstance(source, FolderSource):
+        return row.sha256 is not None and source.has(row.post, row.sha256)
+    return bool(row.post.url)
+
+
+def _save(catalog: Catalog, page: list[_Row], outcomes: Mapping[int, tuple[str, str | None]]) -> None:
+    moment = now()
+    with catalog.writing() as session:
+        for row in page:
+            outcome, reason = outcomes.get(row.id, ("unknown", None))
+            if outcome in ("unknown", "not_visited"):
+                continue
+            values: dict = {"checked_at": moment}
+            if outcome == "gone":
+                values |= {"state": PostState.GONE, "reason": reason}
+            elif outcome == "back":
+                values |= {"state": PostState.DOWNLOADED, "reason": None}
+            session.execute(update(Post).where(Post.id == row.id).values(values))

@@ -1,0 +1,76 @@
+"""Tombstones: what was taken down and must not come back, known by keyed hashes alone.
+
+A tombstone is of a url, a post, an uploader or a content. Its keyed hash (core.workspace.Workspace.keyed_hash) says
+nothing to who lacks the workspace's key; a crawl hashes what it finds and looks whether it is buried.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.base import FoundPost
+from plusmv.db.models import Tombstone, now
+
+AT_ONCE = 500  # values in one IN (...)
+Named = tuple[str, str]  # (kind, what is hashed), such as ("uploader", "instagram:42")
+
+
+def canonical_url(url: str) -> str:
+    """A URL as tombstones know it: host in lower case without "www.", no scheme, fragment or closing slash."""
+    try:
+        parts = urlsplit(url.strip())
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return url.strip()
+    return f"{host}{parts.path.rstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+
+
+def names_of(post: FoundPost, sha256: str | None = None) -> list[Named]:
+    """All that a post may be buried under. Ids count with and without their platform."""
+    ids = [f"{post.platform}:{post.platform_id}", post.platform_id]
+    if post.origin:
+        ids += [post.origin, post.origin.partition(":")[2]]
+    names = [("post", name) for name in ids if name]
+    if post.uploader:
+        names += [("uploader", post.uploader), ("uploader", post.uploader.partition(":")[2])]
+    if post.url:
+        names.append(("url", canonical_url(post.url)))
+    return names + ([("sha256", sha256)] if sha256 else [])
+
+
+def buried(
+    session: Session, workspace: Workspace, posts: Sequence[FoundPost], contents: Mapping[tuple, str] | None = None
+) -> set[tuple]:
+    """Keys of those posts that are taken down, by what they are or by their content ({key: sha256})."""
+    if session.scalar(select(Tombstone.id).limit(1)) is None:
+        return set()
+    named: dict[tuple[str, str], set[tuple]] = {}
+    for post in posts:
+        for kind, name in names_of(post, (contents or {}).get(post.key)):
+            named.setdefault((kind, keyed(workspace, kind, name)), set()).add(post.key)
+    hashes = sorted({keyed_hash for _, keyed_hash in named})
+    dead: set[tuple] = set()
+    for start in range(0, len(hashes), AT_ONCE):
+        some = Tombstone.keyed_hash.in_(hashes[start : start + AT_ONCE])
+        for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash).where(some)):
+            dead |= named.get(tuple(row), set())
+    return dead
+
+
+def bury(session: Session, workspace: Workspace, names: Iterable[Named], reason: str) -> int:
+    """Set the tombstones that are not there yet. Returns how many."""
+    rows = {(kind, keyed(workspace, kind, name)) for kind, name in names}
+    there = {tuple(row) for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash))}
+    new = [{"kind": kind, "keyed_hash": keyed_hash, "reason": reason, "buried_at": now()}
+           for kind, keyed_hash in sorted(rows - there)]  # fmt: skip
+    if new:
+        session.execute(insert(Tombstone), new)
+    return len(new)
+
+
+def keyed(workspace: Workspace, kind: str, name: str) -> str:
+    """A tombstone's hash. The kind is hashed too, so that it cannot be compared with the hash of an uploader's post."""
+    return workspace.keyed_hash(f"tombstone:{kind}:{name}")

@@ -1,0 +1,3 @@
+"""Features and export of what was kept: extraction over the catalog, and the curated set as ActivityNet JSON with its
+card.
+"""

@@ -1,0 +1,309 @@
+"""Duplicates in the catalog: fingerprint what is new, compare it with all, keep edges.
+
+Whether two clips are compared (candidates) and what one is to the other (alignment) depends on these two
+alone, every pair is asked in the order of their sha256, and each transaction leaves whole answers: so the edges do not
+depend on the order in which clips came, on how many runs it took, or on where one was killed. Nothing is removed here;
+groups (curate.duplicates.groups) are for a person.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, selectinload
+
+from plusmv.core.errors import BadInput
+from plusmv.core.workers import Outcome, map_unordered
+from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.curate.duplicates.alignment import Alignment, bucket, compare
+from plusmv.curate.duplicates.candidates import AT_ONCE, HashIndex
+from plusmv.curate.duplicates.feature_candidates import i3d_version, near, new_means
+from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint, fingerprint_video
+from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, edges
+from plusmv.curate.duplicates.hamming_search import Engine
+from plusmv.curate.duplicates.hash_store import Row, open_array
+from plusmv.db.models import BenchmarkVideo, Clip, DuplicateEdge, EdgeKind, FileState
+from plusmv.db.models import Fingerprint as FingerprintRow
+from plusmv.db.session import Catalog
+
+TIME_LIMIT_S = 900  # for one clip's fingerprint
+REMEMBERED = 1024  # fingerprints kept in memory, about 80 kB each for a clip of 10 s
+Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]  # core.commandline.track is one
+
+
+class FingerprintStage:
+    """What a worker does with one clip: its fingerprint's bytes."""
+
+    def setup(self) -> None:
+        cv2.setNumThreads(1)
+
+    def process(self, task: tuple[int, Path]) -> bytes:
+        path = task[1]
+        if path.is_file() and sha256_of(path) != path.stem:
+            raise BadInput(f"{path} is not what was downloaded: its sha256 is another; remove it and crawl it again")
+        return fingerprint_video(path).to_bytes()
+
+
+def find_duplicates(
+    catalog: Catalog,
+    workspace: Workspace,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    watch: Watch = lambda outcomes, total, description: outcomes,
+    engine: Engine = "numpy",
+    say: Callable[[str], None] = lambda told: None,
+    i3d: bool = False,
+) -> dict[str, Any]:
+    """Fingerprint and compare what is new; returns the JSON of `plusmv dedup`.
+
+    With it come the counts clips = fingerprinted + skipped (fingerprinted before) + failed, the failures with their
+    reasons, what no hash can match (unmatched: static, featureless), and copies under several actions (across_actions).
+    watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.
+    engine: what searches the hashes, with the same answers. say: told when the hash array had to be made anew.
+    i3d: also compare clips whose I3D features are near (duplicates.feature_candidates); Missing where there are none.
+    """
+    with catalog.reading() as session:
+        versions = [VERSION, i3d_version(session)] if i3d else [VERSION]
+        tasks = clips_to_fingerprint(session, workspace, retry_failed)
+    outcomes = watch(fingerprint_new(catalog, tasks, workers), len(tasks), "fingerprinting")
+    fingerprinted = sum(outcome.error is None for outcome in outcomes)
+    with catalog.reading() as session:
+        clip_ids = clips_to_compare(session)
+    for _ in watch(compare_new(catalog, workspace, clip_ids, engine, say), len(clip_ids), "comparing"):
+        pass
+    if i3d:
+        compare_by_features(catalog, workspace, versions[-1], watch, say)
+    with catalog.reading() as session:
+        return _result(session, fingerprinted, versions)
+
+
+def clips_to_fingerprint(session: Session, workspace: Workspace, retry_failed: bool = False) -> list[tuple[int, Path]]:
+    """(clip id, media file) of the clips without a fingerprint of this version; failed ones only to try again."""
+    settled = [FileState.DONE] if retry_failed else [FileState.DONE, FileState.FAILED]
+    row = exists().where(
+        FingerprintRow.clip_id == Clip.id, FingerprintRow.version == VERSION, FingerprintRow.state.in_(settled)
+    )
+    clips = session.scalars(select(Clip).where(Clip.state == FileState.DONE, ~row).order_by(Clip.id))
+    return [(clip.id, workspace.media(clip.sha256, clip.suffix)) for clip in clips]
+
+
+def fingerprint_new(
+    catalog: Catalog, tasks: list[tuple[int, Path]], workers: int | None = None
+) -> Iterator[Outcome[tuple[int, Path], bytes]]:
+    """Fingerprint clips in worker processes. A yielded outcome is in the catalog, a failed one with its reason."""
+    for outcome in map_unordered(FingerprintStage(), tasks, workers=workers, time_limit=TIME_LIMIT_S):
+        state = FileState.DONE if outcome.error is None else FileState.FAILED
+        values = {"state": state, "error": outcome.error, "arrays": outcome.value, "compared": False}
+        with catalog.writing() as session:
+            failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
+            session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
+            row = FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values)
+            if _add_once(session, row):  # SQLite gives a row that was taken down its id again
+                past = update(BenchmarkVideo).where(BenchmarkVideo.checked_to >= row.id)
+                session.execute(past.values(checked_to=row.id - 1))
+        yield outcome
+
+
+def clips_to_compare(session: Session) -> list[int]:
+    """Clips whose fingerprint has not been compared with all others yet."""
+    rows = select(FingerprintRow.clip_id).where(
+        FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE, ~FingerprintRow.compared
+    )
+    return list(session.scalars(rows.order_by(FingerprintRow.clip_id)))
+
+
+def compare_new(
+    catalog: Catalog,
+    workspace: Workspace,
+    clip_ids: list[int],
+    engine: Engine = "numpy",
+    say: Callable[[str], None] = lambda told: None,
+) -> Iterator[int]:
+    """Compare clips with all that are fingerprinted; yields each one's number of edges, once they are stored."""
+    if not clip_ids:
+        return
+    load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
+    index, sha256 = hash_index(catalog, workspace, engine, say)
+    finished: set[int] = set()
+    for first in range(0, len(clip_ids), AT_ONCE):
+        some = [clip_id for clip_id in clip_ids[first : first + AT_ONCE] if clip_id in sha256]
+        nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
+        for clip_id in clip_ids[first : first + AT_ONCE]:
+            yield _compare_one(catalog, clip_id, nominated.get(clip_id, set()) - finished, sha256, load)
+            finished.add(clip_id)
+
+
+def compare_by_features(
+    catalog: Catalog, workspace: Workspace, version: str, watch: Watch, say: Callable[[str], None]
+) -> None:
+    """Compare the fingerprints of clips whose I3D features are near, where their hashes have found nothing.
+
+    What is new is compared with all. say: told how many clips have no features.
+    """
+    with catalog.reading() as session:
+        found = dict(new_means(session, workspace.features, version))
+    missing = sum(mean is None for mean in found.values())
+    if missing:
+        say(f"{missing} clips have no I3D features and were sought by their hashes alone (plusmv extract)")
+    with catalog.writing() as session:
+        for clip_id, mean in found.items():
+            if mean is not None:
+                values = {"state": FileState.DONE, "compared": False, "arrays": mean.tobytes()}
+                _add_once(session, FingerprintRow(clip_id=clip_id, version=version, **values))
+    with catalog.reading() as session:
+        of_version = select(FingerprintRow.clip_id, Clip.sha256, FingerprintRow.compared, FingerprintRow.arrays)
+        rows = session.execute(
+            of_version.join(Clip, Clip.id == FingerprintRow.clip_id)
+            .where(FingerprintRow.version == version)
+            .order_by(FingerprintRow.clip_id)
+        ).all()
+        pairs = select(DuplicateEdge.a_id, DuplicateEdge.b_id).where(DuplicateEdge.version == VERSION)
+        known = {frozenset(pair) for pair in session.execute(pairs)}
+    new = [row for row, one in enumerate(rows) if not one.compared]
+    for _ in watch(_compare_rows(catalog, version, rows, new, known), len(new), "comparing by features"):
+        pass
+
+
+def _compare_rows(
+    catalog: Catalog, version: str, rows: list, new: list[int], known: set[frozenset[int]]
+) -> Iterator[int]:
+    """Yields each new row's number of edges, once they are stored."""
+    means = np.stack([np.frombuffer(one.arrays, np.float32) for one in rows]) if rows else np.zeros((0, 1))
+    load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
+    sha256, finished = {one.clip_id: one.sha256 for one in rows}, set()
+    for row in new:
+        clip_id = rows[row].clip_id
+        others = {rows[other].clip_id for other in near(means, row)} - finished
+        others = {other for other in others if frozenset((clip_id, other)) not in known}
+        yield _compare_one(catalog, clip_id, others, sha256, load, version)
+        finished.add(clip_id)
+
+
+def _compare_one(
+    catalog: Catalog,
+    clip_id: int,
+    others: set[int],
+    sha256: dict[int, str],
+    load: Callable[[int], Fingerprint | None],
+    version: str = VERSION,
+) -> int:
+    """Compare a clip with others and store the edges and that it is done, all or nothing; returns how many edges."""
+    pairs = [sorted((clip_id, other), key=sha256.__getitem__) for other in sorted(others, key=sha256.__getitem__)]
+    edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id), version))]
+    with catalog.writing() as session:
+        for edge in edges:
+            _add_once(session, edge)
+        session.execute(_row_of(update(FingerprintRow), clip_id, version).values(compared=True))
+    return len(edges)
+
+
+def hash_index(
+    catalog: Catalog, workspace: Workspace, engine: Engine = "numpy", say: Callable[[str], None] = lambda told: None
+) -> tuple[HashIndex, dict[int, str]]:
+    """The index of all fingerprinted clips, brought up to date with the catalog, and {clip id: sha256}."""
+    statement = (
+        select(FingerprintRow.id, Clip.sha256, Clip.id)
+        .join(Clip, Clip.id == FingerprintRow.clip_id)
+        .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
+        .order_by(FingerprintRow.id)
+    )
+    with catalog.reading() as session:
+        rows: list[Row] = [tuple(row) for row in session.execute(statement)]
+
+        def load(row_id: int) -> Fingerprint:
+            return Fingerprint.from_bytes(
+                session.scalar(select(FingerprintRow.arrays).where(FingerprintRow.id == row_id))
+            )
+
+        array = open_array(workspace.home / "hashes.bin", lambda: rows, load, say)
+    return HashIndex(array, engine), {clip_id: sha256 for _, sha256, clip_id in rows}
+
+
+def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None, version: str) -> DuplicateEdge | None:
+    """None where the two are different, or one has been taken down meanwhile."""
+    found = compare(a, b) if a and b else None
+    if found and found.kind == EdgeKind.PART and a.seconds * found.speed > b.seconds:
+        a_id, b_id, found = b_id, a_id, found.inverse()
+    return DuplicateEdge(a_id=a_id, b_id=b_id, version=version, **vars(found)) if found else None
+
+
+def _load(catalog: Catalog, clip_id: int) -> Fingerprint | None:
+    with catalog.reading() as session:
+        arrays = session.scalar(_row_of(select(FingerprintRow.arrays), clip_id))
+    return Fingerprint.from_bytes(arrays) if arrays else None
+
+
+def _row_of(statement, clip_id: int, version: str = VERSION):
+    return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == version)
+
+
+def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> bool:
+    """Add a row unless another process has, or its clip has been taken down meanwhile."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> dict[str, Any]:
+    """The JSON of `plusmv dedup`, in an order that depends on the contents alone."""
+    clips = {
+        clip.id: {"sha256": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts)}
+        for clip in session.scalars(
+            select(Clip).where(Clip.state == FileState.DONE).order_by(Clip.sha256).options(selectinload(Clip.posts))
+        )
+    }
+    failed = select(FingerprintRow.clip_id, FingerprintRow.error).where(
+        FingerprintRow.version == VERSION, FingerprintRow.state == FileState.FAILED
+    )
+    reasons = {clip_id: reason for clip_id, reason in session.execute(failed) if clip_id in clips}
+    pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
+    pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session, versions)]
+    groups = duplicate_groups(session, versions=versions)
+    return {
+        "clips": len(clips),
+        "fingerprinted": fingerprinted,
+        "skipped": len(clips) - fingerprinted - len(reasons),
+        "failed": len(reasons),
+        "failures": [clips[clip_id] | {"reason": reasons[clip_id]} for clip_id in clips if clip_id in reasons],
+        "pairs": sorted(pairs, key=lambda pair: (pair["a"]["sha256"], pair["b"]["sha256"], pair["b"]["posts"])),
+        "groups": [[clip.sha256 for clip in group] for group in groups],
+        "across_actions": across_actions(session, groups),
+        "unmatched": _unmatched(session),
+    }
+
+
+def _unmatched(session: Session) -> dict[str, list[str]]:
+    """{"static": [sha256], "featureless": [sha256]}: clips that no hash can match, for a person."""
+    rows = (
+        select(Clip.sha256, FingerprintRow.arrays)
+        .join(Clip, Clip.id == FingerprintRow.clip_id)
+        .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
+        .order_by(Clip.sha256)
+        .execution_options(yield_per=64)
+    )
+    found: dict[str, list[str]] = {"static": [], "featureless": []}
+    for sha256, arrays in session.execute(rows):
+        if kind := bucket(Fingerprint.from_bytes(arrays)):
+            found[kind].append(sha256)
+    return found
+
+
+def _repeat(sha256: str, first: str, again: str) -> dict[str, Any]:
+    """Two posts of one content."""
+    a, b = ({"sha256": sha256, "posts": [post]} for post in (first, again))
+    return _pair(a, b, Alignment(EdgeKind.EXACT, 0.0, 1.0, False, 1.0))
+
+
+def _pair(a: dict, b: dict, how: Alignment | DuplicateEdge) -> dict[str, Any]:
+    return {
+        "a": a, "b": b, "kind": how.kind.value, "offset_s": how.offset_s, "speed": how.speed, "mirror": how.mirror,
+        "score": how.score, "overlap_s": how.overlap_s, "correlation": how.correlation, "inliers": how.inliers,
+    }  # fmt: skip

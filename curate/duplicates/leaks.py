@@ -1,0 +1,175 @@
+"""The leak gate: which clips stand in a benchmark's videos, training and test told apart. Test leaks block exports.
+
+Each video is asked for in the hashes of all clips that it was not compared with before; what a clip is to a video
+depends on these two alone (alignment). A video marks up to which clip it is done, so that nothing is computed
+twice and a killed run goes on.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, defer
+
+from plusmv.core.workspace import Workspace
+from plusmv.curate.duplicates.alignment import compare
+from plusmv.curate.duplicates.candidates import HashIndex
+from plusmv.curate.duplicates.detect import hash_index
+from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
+from plusmv.curate.duplicates.hamming_search import Engine
+from plusmv.curate.duplicates.hash_store import record_of
+from plusmv.db.models import BenchmarkVideo, Clip, EdgeKind, FileState, Leak
+from plusmv.db.models import Fingerprint as FingerprintRow
+from plusmv.db.session import Catalog
+
+LEAKS = (EdgeKind.EXACT, EdgeKind.COPY, EdgeKind.PART)  # another moment of the same scene is said, and blocks nothing
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How far clips are checked: `clips` of `of` against every one of `videos`, `test` of which are test videos."""
+
+    clips: int
+    of: int
+    videos: int
+    test: int
+
+    def sentence(self) -> str:
+        if not self.videos:
+            return (
+                f"0 of {self.of} clips were checked for leaks: no benchmark's videos are known (plusmv leaks --videos)"
+            )
+        told = f"{self.clips} of {self.of} clips were checked against {self.videos} benchmark videos"
+        return f"{told}, {self.test} of them test videos"
+
+
+def find_leaks(
+    catalog: Catalog,
+    workspace: Workspace,
+    engine: Engine = "numpy",
+    watch: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda things, total, description: things,
+    say: Callable[[str], None] = lambda told: None,
+) -> None:
+    """Compare every video with the clips it was not compared with yet, and keep what is found."""
+    with catalog.reading() as session:
+        newest = session.scalar(select(func.max(FingerprintRow.id)).where(*_fingerprinted())) or 0
+        behind = select(BenchmarkVideo.id).where(*_usable(), BenchmarkVideo.checked_to < newest)
+        video_ids = list(session.scalars(behind.order_by(BenchmarkVideo.id)))
+    if not video_ids:
+        return
+    index, sha256 = hash_index(catalog, workspace, engine, say)
+    for _ in watch(_compare(catalog, index, sha256, video_ids, newest), len(video_ids), "comparing"):
+        pass
+
+
+def _compare(
+    catalog: Catalog, index: HashIndex, sha256: dict[int, str], video_ids: list[int], newest: int
+) -> Iterator[int]:
+    """Yields each video's number of new leaks, once they are stored."""
+    for video_id in video_ids:
+        with catalog.reading() as session:
+            video = session.get(BenchmarkVideo, video_id)
+            if video is None or video.arrays is None:
+                continue
+            new = _clips_between(session, video.checked_to, newest)
+        fingerprint = Fingerprint.from_bytes(video.arrays)
+        asked = index.of_record(record_of(-1, fingerprint))
+        nominated = index.candidates([asked])[0] & new
+        found = [(clip_id, _what(catalog, clip_id, fingerprint)) for clip_id in sorted(nominated, key=sha256.get)]
+        leaks = [Leak(clip_id=clip_id, video_id=video_id, **vars(how)) for clip_id, how in found if how]
+        with catalog.writing() as session:
+            row = session.get(BenchmarkVideo, video_id)
+            if row is None:
+                continue
+            for leak in leaks:
+                _add_once(session, leak)
+            row.checked_to = newest
+        yield len(leaks)
+
+
+def _clips_between(session: Session, after: int, until: int) -> set[int]:
+    rows = select(FingerprintRow.clip_id).where(
+        *_fingerprinted(), FingerprintRow.id > after, FingerprintRow.id <= until
+    )
+    return set(session.scalars(rows))
+
+
+def _what(catalog: Catalog, clip_id: int, video: Fingerprint):
+    """What a clip is to a video; None where it is nothing or has been taken down meanwhile."""
+    with catalog.reading() as session:
+        arrays = session.scalar(
+            select(FingerprintRow.arrays).where(FingerprintRow.clip_id == clip_id, *_fingerprinted())
+        )
+    return compare(Fingerprint.from_bytes(arrays), video) if arrays else None
+
+
+def _add_once(session: Session, leak: Leak) -> None:
+    """Add a row unless another process has, or its clip has been taken down meanwhile."""
+    try:
+        with session.begin_nested():
+            session.add(leak)
+    except IntegrityError:
+        pass
+
+
+def leaks(session: Session) -> list[dict[str, Any]]:
+    """All that was found, leaks and same scenes, as plain values in an order of their own."""
+    rows = (
+        select(Leak, Clip, BenchmarkVideo)
+        .join(Clip, Clip.id == Leak.clip_id)
+        .join(BenchmarkVideo, BenchmarkVideo.id == Leak.video_id)
+        .where(BenchmarkVideo.version == VERSION)
+        .order_by(Clip.sha256, BenchmarkVideo.name)
+        .options(defer(BenchmarkVideo.arrays))
+    )
+    return [
+        {
+            "clip": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts), "video": video.name,
+            "subset": video.subset, "test": video.test, "kind": leak.kind.value, "offset_s": leak.offset_s,
+            "speed": leak.speed, "mirror": leak.mirror, "score": leak.score, "overlap_s": leak.overlap_s,
+            "correlation": leak.correlation, "inliers": leak.inliers,
+        }
+        for leak, clip, video in session.execute(rows)
+    ]  # fmt: skip
+
+
+def blocking(session: Session, sha256s: Collection[str]) -> list[dict[str, Any]]:
+    """The leaks of test videos among these clips."""
+    wanted = set(sha256s)
+    return [leak for leak in leaks(session) if leak["test"] and leak["kind"] in LEAKS and leak["clip"] in wanted]
+
+
+def checked(session: Session, sha256s: Collection[str]) -> Checked:
+    """How many of these clips were compared with every benchmark video that is known."""
+    videos = list(session.execute(select(BenchmarkVideo.test, BenchmarkVideo.checked_to).where(*_usable())))
+    least = min((done for _, done in videos), default=0)
+    done = select(Clip.sha256).join(FingerprintRow, FingerprintRow.clip_id == Clip.id)
+    compared = set(session.scalars(done.where(*_fingerprinted(), FingerprintRow.id <= least)))
+    clips = len(compared & set(sha256s)) if videos else 0
+    return Checked(clips, len(sha256s), len(videos), sum(test for test, _ in videos))
+
+
+def result(session: Session, counts: dict[str, int]) -> dict[str, Any]:
+    """The JSON of `plusmv leaks`."""
+    clips = list(session.scalars(select(Clip.sha256).where(Clip.state == FileState.DONE)))
+    found = leaks(session)
+    failed = select(BenchmarkVideo).where(BenchmarkVideo.version == VERSION, BenchmarkVideo.state == FileState.FAILED)
+    sure = [leak for leak in found if leak["kind"] in LEAKS]
+    return {
+        **counts,
+        "checked": asdict(checked(session, clips)),
+        "failures": [{"video": video.name, "reason": video.error} for video in session.scalars(failed)],
+        "leaks": found,
+        "test": len({leak["clip"] for leak in sure if leak["test"]}),
+        "training": len({leak["clip"] for leak in sure if not leak["test"]}),
+    }
+
+
+def _fingerprinted():
+    return FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE
+
+
+def _usable():
+    return BenchmarkVideo.version == VERSION, BenchmarkVideo.state == FileState.DONE

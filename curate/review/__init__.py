@@ -1,0 +1,3 @@
+"""Decisions of people and the queues behind the labeler's pages: what is next and for whom, entries recorded once,
+undo, previews and passwords.
+"""

@@ -1,0 +1,128 @@
+"""Decisions of people: label serves the labeler, previews are made ahead of it, decide takes decisions in bulk."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plusmv.core.commandline import HOME, Database, Home, Json, Workers, counts, emit, say, say_failures, track
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.workspace import Workspace
+
+app = typer.Typer(rich_markup_mode=None)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@app.command()
+def label(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are served.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="What is listened on; another than this machine's own needs --passwords.")
+    ] = LOOPBACK[0],
+    annotator: Annotated[
+        str | None, typer.Option(envvar="PLUSMV_ANNOTATOR", help="Who decides (default: the login name).")
+    ] = None,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, envvar="PLUSMV_OVERLAP", help="Share of the clips that two people judge, for kappa."
+        ),
+    ] = 0.0,
+    passwords: Annotated[
+        Path | None,
+        typer.Option(envvar="PLUSMV_PASSWORDS", help="File of names and passwords: only those in it get in."),
+    ] = None,
+    set_password: Annotated[
+        str | None, typer.Option("--set-password", help="Ask for this person's password, keep it in --passwords, end.")
+    ] = None,
+    home: Home = HOME,
+    db: Database = None,
+) -> None:
+    """Review clips in the browser: one by one or in a grid, duplicates, contradictions, progress.
+
+    Same as `streamlit run labeler_ui`. Only this machine is listened on unless told otherwise.
+    """
+    if set_password is not None:
+        _set_password(passwords, set_password)
+        return
+    if address not in LOOPBACK and passwords is None:
+        raise Refused(f"whoever reaches {address} could decide: give --passwords FILE, made with --set-password NAME")
+    from plusmv.curate.review.passwords import checked_name, people
+
+    if annotator:
+        annotator = checked_name(annotator)
+    if passwords is not None and not people(passwords):
+        raise BadInput(f"nobody is in {passwords}: add somebody with --set-password NAME")
+    environment = os.environ | {"PLUSMV_HOME": str(home.resolve()), "PLUSMV_OVERLAP": str(overlap)}
+    environment |= {"PLUSMV_DB": db} if db else {}
+    environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}
+    environment |= {"PLUSMV_PASSWORDS": str(passwords.resolve())} if passwords else {}
+    raise typer.Exit(_serve(address, port, environment))
+
+
+@app.command()
+def previews(
+    workers: Workers = None,
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Make the small copies that the grid plays, ahead of it; those that are there are left. The same again goes on."""
+    from plusmv.curate.review.previews import make_previews
+    from plusmv.db.session import open_catalog
+
+    workspace = Workspace(home)
+    clips, skipped, outcomes = make_previews(open_catalog(workspace, db), workspace, workers)
+    failures = [
+        {"clip": outcome.task[0], "reason": outcome.error}
+        for outcome in track(outcomes, clips - skipped, "previews")
+        if outcome.error is not None
+    ]
+    done = clips - skipped - len(failures)
+    result = {"clips": clips, "done": done, "skipped": skipped, "failed": len(failures), "failures": failures}
+    emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
+    say_failures([(failure["clip"], failure["reason"]) for failure in failures], "the same command")
+
+
+@app.command()
+def decide(
+    file: Annotated[
+        Path,
+        typer.Option("--from", help="CSV: clip (sha256 or post id), action, verdict, annotator[, seconds, reason]."),
+    ],
+    home: Home = HOME,
+    db: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Record decisions in bulk: keep and mistagged of a clip under an action, duplicate and unusable of a clip.
+
+    All lines or none. A clip that shows another action takes two lines: mistagged here, keep there. Lines that were
+    recorded before, and not undone, are skipped.
+    """
+    from plusmv.curate.review.decisions import decide_from_csv
+    from plusmv.db.session import open_catalog
+
+    result = decide_from_csv(open_catalog(Workspace(home), db), file)
+    emit(result, as_json, counts(result, ("rows", "recorded", "skipped")))
+
+
+def _set_password(file: Path | None, name: str) -> None:
+    from plusmv.curate.review.passwords import checked_name, set_password
+
+    if file is None:
+        raise BadInput("say where passwords are kept: --passwords FILE")
+    password = typer.prompt(f"Password of {checked_name(name)}", hide_input=True, confirmation_prompt=True, err=True)
+    set_password(file, name, password)
+    say(f"{name} may get in with this password: plusmv label --passwords {file}")
+
+
+def _serve(address: str, port: int, environment: dict[str, str]) -> int:
+    import importlib.util
+    import subprocess
+    import sys
+
+    folder = importlib.util.find_spec("plusmv.labeler_ui").submodule_search_locations[0]
+    command = [sys.executable, "-m", "streamlit", "run", folder]
+    command += ["--server.port", str(port), "--server.address", address]
+    return subprocess.run(command, env=environment, check=False).returncode

@@ -1,0 +1,61 @@
+"""Requests of the labeler that may make several rows: the first carries the request's id, the others that and a number.
+
+So a request that is sent twice is recorded once, and an undo finds all that it made.
+"""
+
+import itertools
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from plusmv.core.errors import BadInput
+from plusmv.db.models import Decision, DuplicateRuling
+
+MOST = 999  # rows of one request: such as a ruling on each pair of the clips of a group, and a decision on each clip
+MOST_CLIPS = 24  # of a group that are shown, and ruled on, at a time
+
+
+def row_ids(request_id: str) -> Iterator[str]:
+    """What the rows of a request are called, in order. Raises BadInput where they would be too many."""
+    yield request_id
+    yield from (f"{request_id}.{number}" for number in range(2, MOST + 1))
+    raise BadInput(f"one request makes at most {MOST} rows")
+
+
+def request_of(row_id: str) -> str:
+    """The request that a row came of."""
+    return row_id.partition(".")[0]
+
+
+def is_recorded(session: Session, request_id: str) -> bool:
+    """Whether a request has made rows."""
+    tables = (DuplicateRuling, Decision)
+    return any(session.scalar(select(table.id).where(table.request_id == request_id)) for table in tables)
+
+
+def rows_of(session: Session, request_id: str, *tables: type) -> list[Any]:
+    """The rows that a request made, in order; of Decision and DuplicateRuling where no table is named."""
+    ids = list(itertools.islice(row_ids(request_id), MOST))
+    return [row for table in tables or (DuplicateRuling, Decision)
+            for row in session.scalars(select(table).where(table.request_id.in_(ids)).order_by(table.id))]  # fmt: skip
+
+
+def rows_beside(session: Session, row: Any) -> list[Any]:
+    """The rows of the request that a row came of; itself alone where it came of none."""
+    return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
+
+
+def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
+    """Raises ValueError or TypeError for what is no id; None where there is none."""
+    return None if sent.get(name) is None else str(uuid.UUID(sent[name]))
+
+
+def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
+    """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for what are none."""
+    found = tuple(dict.fromkeys(int(id_) for id_ in sent or ()))
+    if len(found) > most or not all(0 <= id_ < 2**63 for id_ in found):
+        raise ValueError(f"it names more than {most} of a kind, or what is none")
+    return found

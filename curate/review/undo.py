@@ -1,0 +1,114 @@
+"""Taking back what a request of the labeler recorded, whichever page it came from and whichever takes it back."""
+
+import operator
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy.orm import Session
+
+from plusmv.core.errors import Refused
+from plusmv.curate.duplicates.rulings import withdraw
+from plusmv.curate.review import decisions
+from plusmv.curate.review.idempotency import request_of, rows_beside
+from plusmv.db.models import Decision, DuplicateRuling, Verdict
+
+Row = Decision | DuplicateRuling
+
+
+class _Requests:
+    """The rows of requests, each read once."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._rows: dict[str | Row, list[Row]] = {}
+
+    def beside(self, row: Row) -> list[Row]:
+        """As curate.review.idempotency.rows_beside."""
+        key = request_of(row.request_id) if row.request_id else row
+        if key not in self._rows:
+            self._rows[key] = rows_beside(self._session, row)
+        return self._rows[key]
+
+
+def take_back(session: Session, rows: Sequence[Row], annotator: str, ids: Iterator[str]) -> list[Decision]:
+    """Undo the decisions of a request and withdraw its rulings, as far as they stand; what it had revised stands again.
+
+    A revision that was taken back brought new rows: they stand for those that were revised, however long the chain.
+    rows: of review.idempotency.rows_of. ids: what the new rows are called. Returns the decisions that were undone.
+    Raises Refused where nothing of it stands, or it is somebody else's.
+    """
+    requests = _Requests(session)
+    said = [_first_made(requests, row) for row in rows if row.undoes is None]
+    rows = list(dict.fromkeys(beside for row in said for beside in requests.beside(row)))
+    standing = [now for row in rows if _stands(now := _as_it_is(requests, row))]
+    if not standing or any(row.annotator != annotator for row in standing):
+        raise Refused("there is nothing of yours to take back")
+    undone = [row for row in standing if isinstance(row, Decision)]
+    for row in undone:
+        decisions.undo(session, row.id, annotator, next(ids))
+    for row in standing:
+        if isinstance(row, DuplicateRuling):
+            withdraw(session, row, annotator, next(ids))
+    for row in _undone_by(rows):
+        _decide_again(session, row, next(ids))
+    return undone
+
+
+def _first_made(requests: _Requests, row: Row) -> Row:
+    """Of what an undo brought back: the decision that said so first."""
+    beside = requests.beside(row)
+    if not _is_verdict(row) or _own_verdict(beside) or not _undone_by(beside):
+        return row
+    for revision in _undone_by(beside):
+        for revised in _undone_by(requests.beside(_first_made(requests, revision))):
+            if _is_same(revised, row):
+                return _first_made(requests, revised)
+    return row
+
+
+def _as_it_is(requests: _Requests, row: Row) -> Row:
+    """What says now what a row said: itself, or what came back when its revision was taken back."""
+    if not _is_verdict(row) or row.undone_by is None:
+        return row
+    revision = _own_verdict(requests.beside(row.undone_by))
+    last = _as_it_is(requests, revision) if revision else None
+    if last is None or last.undone_by is None or _own_verdict(undo := requests.beside(last.undone_by)):
+        return row
+    again = next((each for each in undo if _is_verdict(each) and _is_same(each, row)), None)
+    return _as_it_is(requests, again) if again else row
+
+
+def _own_verdict(rows: Sequence[Row]) -> Decision | None:
+    """The verdict that a request was sent for; None where it was to take something back, or is an act on a group."""
+    return next((row for row in rows if _is_verdict(row) and row.request_id == request_of(row.request_id or "")), None)
+
+
+def _undone_by(rows: Sequence[Row]) -> list[Decision]:
+    """The decisions that these rows took back."""
+    return [row.undoes for row in rows if isinstance(row, Decision) and row.undoes]
+
+
+def _is_verdict(row: Row) -> bool:
+    return isinstance(row, Decision) and row.verdict != Verdict.UNDO
+
+
+def _is_same(one: Decision, other: Decision) -> bool:
+    said = operator.attrgetter("clip_id", "action_id", "verdict", "annotator")
+    return said(one) == said(other)
+
+
+def _stands(row: Row) -> bool:
+    return row.undoes is None and row.undone_by is None
+
+
+def _decide_again(session: Session, row: Decision, row_id: str) -> None:
+    """What a person had decided, with that person's name; the time it took is not counted twice."""
+    decisions.decide(
+        session,
+        row.clip_id,
+        row.verdict,
+        row.annotator,
+        row.action_id,
+        reason=row.reason,
+        how=row.how,
+        request_id=row_id,
+    )

@@ -1,0 +1,291 @@
+"""The source `instagram`: the recent posts under a hashtag, by the real Instaloader (4.16) with a session of yours.
+
+The tag's pages come one at a time through Instaloader's NodeIterator, because iterating it ends in silence at an empty
+or repeated page. A page names the videos; the link to a video's file comes from the post's own page (`look`). Every
+answer is checked before it is believed: a login wall, a checkpoint, another format or an empty page is an error by
+that name.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import instaloader
+import requests
+from instaloader import exceptions as errors
+
+from plusmv.core.text import bounded
+from plusmv.curate.sources.base import (
+    ChangedFormat,
+    Checkpoint,
+    EmptyPage,
+    FoundPost,
+    LoginWall,
+    Page,
+    PostFailed,
+    PostGone,
+    RateLimited,
+    Unreachable,
+)
+from plusmv.curate.sources.http import ATTEMPTS, Web
+from plusmv.curate.sources.rate_limit import LONGEST_WAIT, Politeness, retry_after
+from plusmv.curate.sources.redact import without_names
+from plusmv.db.models import PostState
+
+HOST = "www.instagram.com"
+TAG_QUERY = "9b498c08113f1e09617a1703c22b2f32"  # Hashtag.get_posts_resumable's; a test holds the two together
+POST_ANSWER = "xdt_api__v1__media__shortcode__web_info"
+SHORTCODE = re.compile(r"[A-Za-z0-9_-]{5,40}")
+LOG_IN = "log in to instagram.com in a browser and give its cookies (--cookies-from-browser, PLUSMV_INSTAGRAM_SESSION)"
+CONFIRM = "open instagram.com in a browser, do what it asks for, then run the same command again"
+HELD_BACK = "it is blocked, misspelt or held back; look at it in a browser, and run the same command again later"
+TELL = "instaloader or plusmv may need an update"
+
+
+class InstagramSource:
+    """Posts of Instagram. cookies: of a session that is logged in ({} asks as a stranger, whom tag pages refuse)."""
+
+    name = platform = "instagram"
+    tool = f"instaloader {instaloader.__version__}"
+
+    def __init__(self, politeness: Politeness, cookies: dict[str, str] | None = None, max_bytes: int | None = None):
+        self._context = _Context(politeness, cookies or {})
+        self._web, self._max_bytes = Web(politeness), max_bytes
+        self.account = f"instagram:{(cookies or {}).get('ds_user_id') or 'session'}" if cookies else ""
+
+    def query(self, tag: str) -> dict:
+        return {"tag": tag, "order": "recent"}
+
+    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+        """Pages of 12, newest first as Instagram orders them."""
+        after, first = (cursor or {}).get("after"), cursor is None
+        if cursor is not None and after is None:
+            return
+        followed = {after}
+        while True:
+            nodes, info = self._page(tag, after)
+            more = bool(info.get("has_next_page"))
+            if not nodes and (first or more):
+                where = "has no posts at all" if first else "stops in the middle with an empty page"
+                raise EmptyPage(f"#{tag} {where}: {HELD_BACK}")
+            after, first = info.get("end_cursor"), False
+            if more and (not isinstance(after, str) or not after or after in followed):
+                raise ChangedFormat(f"a page of #{tag} names no next page though it says there is one; {TELL}")
+            followed.add(after)
+            yield Page(tuple(map(self._post, nodes)), {"after": after if more else None})
+            if not more:
+                return
+
+    def look(self, post: FoundPost) -> FoundPost:
+        """The post's own page: duration, uploader and a fresh link to the file."""
+        with self._context.named(), self._context.lock:
+            try:
+                found = instaloader.Post.from_shortcode(self._context, post.platform_id)
+                return self._filled(post, found, found._asdict())
+            except errors.QueryReturnedNotFoundException as error:
+                raise PostGone("the post is not there any more") from error
+            except errors.BadResponseException as error:
+                raise PostGone("the post is not there any more, or not public") from error
+            except errors.PostChangedException as error:
+                raise PostGone("another post answers in its place") from error
+            except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+                raise PostFailed(
+                    f"its page is not of the known form ({type(error).__name__}: {error})"[:200]
+                ) from error
+
+    def download(self, post: FoundPost, file: BinaryIO) -> None:
+        self._web.download(post.locator, file, self._max_bytes)
+
+    def _page(self, tag: str, after: str | None) -> tuple[list[dict], dict]:
+        """(nodes, page_info) of one page; one request."""
+        variables = {"tag_name": tag} | ({"after": after} if after else {})
+        with self._context.named(), self._context.lock:
+            try:
+                frozen = instaloader.NodeIterator(
+                    self._context, TAG_QUERY, _edges, _Node, variables, f"https://{HOST}/explore/tags/{quote(tag)}/"
+                ).freeze()
+                edges, info = frozen.remaining_data["edges"], frozen.remaining_data["page_info"]
+                nodes = [edge["node"] for edge in edges]
+                if not isinstance(info, dict) or "has_next_page" not in info or not all(map(_is_post, nodes)):
+                    raise TypeError("posts or page_info")
+                return nodes, info
+            except errors.QueryReturnedNotFoundException as error:
+                raise ChangedFormat(f"the tag query is not there any more (404); {TELL}") from error
+            except (KeyError, TypeError) as error:
+                what = f"{error}".strip("'\"")[:80]
+                raise ChangedFormat(f"a page of #{tag} is not of the known form (lacks {what}); {TELL}") from error
+
+    def _post(self, node: dict) -> FoundPost:
+        shortcode = str(node["shortcode"])
+        post = self._filled(
+            FoundPost(self.platform, shortcode, url=f"https://{HOST}/p/{shortcode}/", complete=False),
+            instaloader.Post(self._context, node),
+            node,
+        )
+        if not node["is_video"]:
+            album = node.get("__typename") == "GraphSidecar"
+            why = "is an album, only single videos are taken" if album else "is a picture, no video"
+            post = replace(post.ended(PostState.FILTERED, why), is_video=False)
+        return post
+
+    def _filled(self, post: FoundPost, found: instaloader.Post, node: dict) -> FoundPost:
+        """The post with what a node tells; a node of a tag's page has no link to the file, or one that expires."""
+        owner = node.get("owner") if isinstance(node.get("owner"), dict) else {}
+        seconds, link = node.get("video_duration"), node.get("video_url")
+        told = isinstance(link, str) and bool(link)
+        return replace(
+            post,
+            uploader=f"instagram:{owner['id']}" if owner.get("id") else post.uploader,
+            caption=bounded(found.caption or "", 5000) or post.caption,
+            taken_at=_moment(node) or post.taken_at,
+            seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
+            raw=without_names(node) or post.raw,
+            locator=link if told else post.locator,
+            complete=told or post.complete,
+        )
+
+
+class _Context(instaloader.InstaloaderContext):
+    """Instaloader's own, told to be quiet and to wait as the whole crawl does; it watches each answer it is given."""
+
+    def __init__(self, politeness: Politeness, cookies: dict[str, str]):
+        self.politeness, self.lock = politeness, threading.RLock()  # one account: one request at a time
+        self.asked_to_wait: float | None = None
+        super().__init__(sleep=False, quiet=True, max_connection_attempts=ATTEMPTS, request_timeout=60.0,
+                         rate_controller=_Rates, iphone_support=False)  # fmt: skip
+        if cookies:
+            name = cookies.get("ds_user") or cookies.get("ds_user_id") or "session"
+            self.load_session(name, {"csrftoken": "", **cookies})
+
+    def error(self, msg, repeat_at_end=True):
+        """Instaloader's way to print; its retry loop takes a Ctrl-C for "skip this one"."""
+        if "skipped by user" in str(msg):
+            raise KeyboardInterrupt
+
+    def named(self) -> "_Named":
+        return _Named(self)
+
+    def doc_id_graphql_query(self, doc_id, variables, referer=None, web_api=False) -> dict[str, Any]:
+        """A missing post is an empty list; a missing list is another format."""
+        answer = super().doc_id_graphql_query(doc_id, variables, referer, web_api)
+        if "shortcode" in variables and POST_ANSWER not in (answer.get("data") or {}):
+            raise ChangedFormat(f"the answer for a post lacks {POST_ANSWER}; {TELL}")
+        return answer
+
+    def _raise_if_login_redirect(self, resp: requests.Response) -> None:
+        if resp.is_redirect:
+            _check_wall(resp.headers.get("location", ""))
+        super()._raise_if_login_redirect(resp)
+
+    def _raise_for_status(self, resp: requests.Response) -> None:
+        """Called for each answer. Notes what Retry-After asks for; walls and other formats are not retried."""
+        self.asked_to_wait = retry_after(resp.headers.get("Retry-After")) if resp.status_code == 429 else None
+        if resp.is_redirect:
+            raise ChangedFormat(f"instagram.com sends the query elsewhere ({resp.status_code}); {TELL}")
+        try:
+            answer = resp.json()
+        except ValueError:
+            answer = None
+        message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
+        if message in ("checkpoint_required", "challenge_required", "feedback_required"):
+            raise Checkpoint(f"instagram.com wants a person to confirm something ({message}); {CONFIRM}")
+        if resp.status_code in (401, 403) or message == "login_required" or _says_login(answer):
+            raise LoginWall(f"instagram.com answers {resp.status_code} {message or resp.reason}; {LOG_IN}")
+        if resp.status_code == 200 and not isinstance(answer, dict):
+            raise ChangedFormat(f"instagram.com answers with something that is no JSON; {TELL}")
+        super()._raise_for_status(resp)
+
+
+class _Rates(instaloader.RateController):
+    """Instaloader's sliding windows, and the crawl's pause between requests; 429 as the platform asks."""
+
+    def sleep(self, secs: float):
+        self._context.politeness.sleep(secs)
+
+    def query_waittime(self, query_type: str, current_time: float, untracked_queries: bool = False) -> float:
+        waittime = super().query_waittime(query_type, current_time, untracked_queries)
+        return waittime if self._context.politeness.pause(HOST) else 0.0  # no pause: a proxy on this machine
+
+    def wait_before_query(self, query_type: str) -> None:
+        super().wait_before_query(query_type)
+        self._context.politeness.wait(HOST)
+
+    def handle_429(self, query_type: str) -> None:
+        asked = self._context.asked_to_wait
+        if asked is None:
+            asked = self.query_waittime(query_type, time.monotonic(), True)
+        if asked > LONGEST_WAIT:
+            raise RateLimited(f"instagram.com asks to be left alone for {asked / 60:.0f} minutes; come back then")
+        self._context.politeness.after_429(HOST, asked, 1)
+
+
+class _Named:
+    """A block in which Instaloader's exceptions become ours."""
+
+    def __init__(self, context: _Context):
+        self._context = context
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, errors.LoginRequiredException | errors.LoginException):
+            raise LoginWall(f"instagram.com asks for a login; {LOG_IN}") from error
+        if isinstance(error, errors.AbortDownloadException):
+            wall = LoginWall if "login" in str(error).lower() or "logged out" in str(error) else Checkpoint
+            raise wall(f"instagram.com refused the session; {LOG_IN if wall is LoginWall else CONFIRM}") from error
+        if isinstance(error, errors.TooManyRequestsException) or (
+            isinstance(error, errors.ConnectionException) and "429" in str(error)
+        ):
+            raise RateLimited("instagram.com still answers 429 after waiting; wait some hours, then go on") from error
+        if isinstance(error, errors.QueryReturnedBadRequestException):
+            raise ChangedFormat(f"instagram.com refuses the query (400); {TELL}") from error
+        if isinstance(error, errors.ConnectionException) and not isinstance(
+            error, errors.QueryReturnedNotFoundException
+        ):
+            raise Unreachable("instagram.com does not answer as it should; try again later") from error
+
+
+class _Node:
+    """What NodeIterator wraps a node in; pages are read from its frozen state instead."""
+
+    def __init__(self, node: dict):
+        self.node = node
+
+
+def _edges(answer: dict) -> dict:
+    if answer["data"]["hashtag"] is None:
+        raise EmptyPage(f"Instagram says that there is no such tag: {HELD_BACK}")
+    return answer["data"]["hashtag"]["edge_hashtag_to_media"]
+
+
+def _is_post(node: object) -> bool:
+    return (
+        isinstance(node, dict)
+        and bool(SHORTCODE.fullmatch(str(node.get("shortcode", ""))))
+        and isinstance(node.get("is_video"), bool)
+    )
+
+
+def _check_wall(location: str) -> None:
+    if "/accounts/login" in location:
+        raise LoginWall(f"instagram.com sends to its login page; {LOG_IN}")
+    if any(part in location for part in ("/challenge", "/accounts/suspended", "/consent", "/checkpoint")):
+        raise Checkpoint(f"instagram.com sends to a page that a person must answer; {CONFIRM}")
+
+
+def _says_login(answer: object) -> bool:
+    return isinstance(answer, dict) and answer.get("require_login") is True
+
+
+def _moment(node: dict) -> datetime | None:
+    seconds = node.get("taken_at_timestamp", node.get("date"))
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None

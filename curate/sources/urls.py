@@ -1,0 +1,86 @@
+"""The source `urls`: a list of links, one a line, looked at and downloaded by yt-dlp.
+
+A line is a link, or a link and a tag: `https://... golfswing`; lines that start with # are remarks. Links without a tag
+belong to every tag that is asked for. A link to a site that yt-dlp knows is known by that site's own id, so the same
+post found by a search is the same post.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from plusmv.core.actions import normalise_tag
+from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.text import bounded_line, printable
+from plusmv.curate.sources.base import FoundPost, Page
+from plusmv.curate.sources.http import allowed_url
+from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
+from plusmv.db.models import PostState
+
+PAGE = 20
+LARGEST = 256 << 20  # bytes of a list
+
+
+class UrlsSource:
+    """Posts that somebody listed. Raises BadInput with the line at fault."""
+
+    name = "urls"
+    tool = VERSION
+
+    def __init__(self, path: Path, ytdlp: YtDlp, account: str = ""):
+        self._path, self._ytdlp, self.account = path, ytdlp, account
+        self._lines, self._state = _read(path)
+
+    def tags(self) -> tuple[str, ...]:
+        """Every tag that the list itself names."""
+        return tuple(dict.fromkeys(tag for _, tag in self._lines if tag))
+
+    def query(self, tag: str) -> dict:
+        return {"list": printable(str(self._path.name), 200), "state": self._state}
+
+    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+        """Pages in the list's order."""
+        links = [link for link, own in self._lines if own in (None, tag)]
+        for start in range((cursor or {}).get("posts", 0), len(links), PAGE):
+            posts = tuple(map(self._post, links[start : start + PAGE]))
+            yield Page(posts, {"posts": start + len(posts)})
+
+    def look(self, post: FoundPost) -> FoundPost:
+        return self._ytdlp.look(post)
+
+    def download(self, post: FoundPost, file: BinaryIO) -> None:
+        self._ytdlp.download(post, file)
+
+    def _post(self, link: str) -> FoundPost:
+        try:
+            allowed_url(link)
+        except PlusmvError as error:
+            shown = FoundPost("web", bounded_line(link, 500), url=bounded_line(link, 2000))
+            return shown.ended(PostState.FAILED, str(error))
+        platform, name, identity = self._ytdlp.identify(link)
+        return FoundPost(platform, name, identity, url=bounded_line(link, 2000), complete=False)
+
+
+def _read(path: Path) -> tuple[list[tuple[str, str | None]], str]:
+    """([(link, its tag or None)], a hash of the list)."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the links in {path}: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > LARGEST:
+        raise BadInput(f"{path} is larger than {LARGEST >> 20} MB; split it")
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        parts = line.split(None, 1)
+        if not parts or parts[0].startswith("#"):
+            continue
+        try:
+            lines.append((parts[0], normalise_tag(parts[1]) if len(parts) > 1 else None))
+        except BadInput as error:
+            raise BadInput(f"{path} line {number}: {error}") from error
+    if not lines:
+        raise BadInput(f"{path} holds no links; write one a line")
+    return lines, hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,139 @@
+"""The source `youtube`: the official Data API v3 lists (newest first, under 4 minutes), yt-dlp fetches the files.
+
+A search costs 100 units of the day's 10,000, a look at 50 videos' lengths and licences one; both are counted in the
+catalog before they are made.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from plusmv.core.text import bounded, bounded_line
+from plusmv.curate.sources.accounts import Quota
+from plusmv.curate.sources.base import ChangedFormat, EmptyPage, FoundPost, LoginWall, Page, QuotaSpent, RateLimited
+from plusmv.curate.sources.http import Web
+from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
+
+API = "https://www.googleapis.com/youtube/v3"
+UNITS, WINDOW = 10_000, timedelta(days=1)  # Google's default for a project, a day
+SEARCH_COST, LOOK_COST, PAGE = 100, 1, 50
+SPENT = "Google admits 10,000 units a day, a page of 50 videos costs 101"
+LENGTH = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+LICENCES = {"creativeCommon": "CC BY", "youtube": "YouTube standard licence"}
+
+
+class YouTubeSource:
+    """Videos under a hashtag. licence: "creativeCommon" lists those alone. quota: of this key, over WINDOW."""
+
+    name = platform = "youtube"
+    tool = VERSION
+
+    def __init__(self, web: Web, key: str, quota: Quota, ytdlp: YtDlp, licence: str | None = None):
+        self._web, self._quota, self._ytdlp, self._licence = web, quota, ytdlp, licence
+        self._headers = {"X-Goog-Api-Key": key}  # in no URL, so in no log
+        self.account = f"youtube:{key}"
+
+    def query(self, tag: str) -> dict:
+        return {"q": f"#{tag}", "order": "date", "videoDuration": "short"} | (
+            {"videoLicense": self._licence} if self._licence else {}
+        )
+
+    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+        """Pages of 50, newest first."""
+        if cursor is not None and cursor.get("page") is None:
+            return
+        token, first = (cursor or {}).get("page"), cursor is None
+        while True:
+            options = self.query(tag) | {"part": "snippet", "type": "video", "maxResults": PAGE}
+            answer = self._ask("search", options | ({"pageToken": token} if token else {}), SEARCH_COST)
+            posts = self._posts(answer)
+            if not posts and first:
+                raise EmptyPage(f"YouTube lists no short video under #{tag}")
+            token, first = answer.get("nextPageToken"), False
+            yield Page(tuple(self._with_lengths(posts)), {"page": token})
+            if not token:
+                return
+
+    def look(self, post: FoundPost) -> FoundPost:
+        return replace(self._ytdlp.look(post), licence=post.licence, taken_at=post.taken_at)
+
+    def download(self, post: FoundPost, file: BinaryIO) -> None:
+        self._ytdlp.download(post, file)
+
+    def _posts(self, answer: dict) -> list[FoundPost]:
+        try:
+            posts = [self._post(item["id"]["videoId"], item["snippet"]) for item in answer["items"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ChangedFormat(f"the search API's answer lacks {error!s:.60}; plusmv may need an update") from error
+        return sorted(posts, key=lambda post: post.taken_at.timestamp() if post.taken_at else 0.0, reverse=True)
+
+    def _post(self, video: str, snippet: dict) -> FoundPost:
+        video = bounded_line(str(video), 100)
+        texts = (bounded(str(snippet.get(name) or ""), 2500) for name in ("title", "description"))
+        channel = snippet.get("channelId")
+        return FoundPost(
+            self.platform,
+            video,
+            url=f"https://www.youtube.com/watch?v={video}",
+            uploader=f"youtube:{bounded_line(str(channel), 200)}" if channel else None,
+            caption="\n".join(filter(None, texts)),
+            taken_at=_moment(snippet.get("publishedAt")),
+            complete=False,
+        )
+
+    def _with_lengths(self, posts: list[FoundPost]) -> list[FoundPost]:
+        """Seconds and licences, 50 videos a call."""
+        if not posts:
+            return posts
+        options = {"part": "contentDetails,status", "id": ",".join(post.platform_id for post in posts)}
+        items = self._ask("videos", options, LOOK_COST).get("items")
+        if not isinstance(items, list):
+            raise ChangedFormat("the videos API answers without 'items'; plusmv may need an update")
+        known = {item.get("id"): item for item in items if isinstance(item, dict)}
+        return [_filled(post, known.get(post.platform_id, {})) for post in posts]
+
+    def _ask(self, path: str, options: dict, cost: int) -> dict[str, Any]:
+        self._quota.spend(path, cost, UNITS, SPENT)
+        status, answer = self._web.json(f"{API}/{path}", options, self._headers)
+        if not isinstance(answer, dict):
+            raise ChangedFormat(f"the API answers {status} with no object; plusmv may need an update")
+        if "error" in answer:
+            raise _meaning(answer["error"] if isinstance(answer["error"], dict) else {}, status)
+        return answer
+
+
+def _meaning(error: dict, status: int) -> Exception:
+    reasons = [str(one.get("reason", "")) for one in error.get("errors") or () if isinstance(one, dict)]
+    text = bounded_line(f"{error.get('message', '')} {' '.join(reasons)}", 150)
+    if any("quota" in reason or "dailyLimit" in reason for reason in reasons):
+        return QuotaSpent(f"Google says that the day's quota is used up ({text}); it is renewed at midnight Pacific")
+    if any("rateLimit" in reason for reason in reasons):
+        return RateLimited(f"YouTube asks for a pause ({text})")
+    if "API key" in text or status in (401, 403):
+        return LoginWall(f"YouTube refuses the key ({text}); make a new PLUSMV_YOUTUBE_KEY")
+    return ChangedFormat(f"YouTube answers {status} ({text}); plusmv may need an update")
+
+
+def _filled(post: FoundPost, item: dict) -> FoundPost:
+    details, status = item.get("contentDetails") or {}, item.get("status") or {}
+    length = LENGTH.fullmatch(str(details.get("duration", "")))
+    parts = [int(part or 0) for part in length.groups()] if length else []
+    seconds = sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=True)) if parts else 0
+    licence = status.get("license")
+    return replace(
+        post,
+        seconds=float(seconds) or None,
+        licence=LICENCES.get(licence, bounded_line(str(licence or "unknown"), 200)),
+        raw=without_names({"details": details, "status": status}),
+    )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+        return moment if moment.tzinfo else None
+    except ValueError:
+        return None

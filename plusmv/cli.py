@@ -1,0 +1,107 @@
+"""Command-line entry point: joins the command groups of the packages, each loaded when it is asked for."""
+
+import copy
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import typer.core
+
+from plusmv.core.commandline import say
+from plusmv.core.errors import PlusmvError
+
+COMMANDS = {
+    "demo": "plusmv.demo.commands",
+    "crawl": "plusmv.curate.crawl.commands",
+    "recheck": "plusmv.curate.crawl.commands",
+    "takedown": "plusmv.curate.takedown.commands",
+    "dedup": "plusmv.curate.duplicates.commands",
+    "leaks": "plusmv.curate.duplicates.commands",
+    "weights": "plusmv.features.commands",
+    "extract": "plusmv.curate.dataset.commands",
+    "classify": "plusmv.features.commands",
+    "features": "plusmv.features.commands",
+    "rank": "plusmv.curate.ranking.commands",
+    "previews": "plusmv.curate.review.commands",
+    "label": "plusmv.curate.review.commands",
+    "decide": "plusmv.curate.review.commands",
+    "report": "plusmv.curate.report.commands",
+    "export": "plusmv.curate.dataset.commands",
+    "train": "plusmv.wsal.training_commands",
+    "detect": "plusmv.wsal.detection_commands",
+    "evaluate": "plusmv.wsal.evaluation_commands",
+    "diagnose": "plusmv.wsal.evaluation_commands",
+    "plot": "plusmv.wsal.detection_commands",
+    "experiment": "plusmv.wsal.experiment_commands",
+    "simulate": "plusmv.wsal.experiment_commands",
+}
+
+
+class FrontDoor(typer.core.TyperGroup):
+    """Loads a module of commands only when one of them is asked for."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, name):
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[name])
+        command = typer.main.get_group(module.app).commands[name]
+        if not any(parameter.name == "home" for parameter in command.params):
+            command.params.append(self._home_unused())
+        return command
+
+    def _home_unused(self):
+        """--home for a command that needs no workspace: whoever calls many commands may give it to each."""
+        home = copy.copy(next(parameter for parameter in self.params if parameter.name == "home"))
+        home.expose_value, home.hidden = False, True
+        return home
+
+
+app = typer.Typer(
+    cls=FrontDoor, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True
+)
+
+
+@app.callback()
+def plusmv(
+    home: Annotated[Path | None, typer.Option(help="The workspace (default plusmv-data, env PLUSMV_HOME).")] = None,
+    db: Annotated[
+        str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """plusmv: temporal action localization from video-level labels, and from curated social microvideos.
+
+    From tagged clips to detections: crawl, dedup, label, extract, export, train --mv, detect, evaluate.
+    `plusmv demo` shows the whole way on a small rendered world.
+    """
+    for name, value in {"PLUSMV_HOME": home, "PLUSMV_DB": db}.items():
+        if value is not None:
+            os.environ[name] = str(value)
+
+
+def main() -> None:
+    """Run a command: errors a user can cause are one line and exit 2, Ctrl-C is 130."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="plusmv", standalone_mode=True)
+    except PlusmvError as error:
+        if debug:
+            raise
+        say(f"plusmv: {error}")
+        sys.exit(2)
+    except OSError as error:  # a full disk, a folder that may not be written, a file in a folder's place
+        if debug:
+            raise
+        say(f"plusmv: cannot use {error.filename or 'a file'}: {error.strerror or error}; mend that and try again")
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == 130:  # what Typer makes of Ctrl-C
+            say("plusmv: stopped; the same command again goes on where it was")
+        raise
