@@ -204,7 +204,7 @@ def evaluation() -> None:
 
 def train_1024() -> None:
     """200 videos of real length, width 1,024, all losses, two streams, 100 passes: the command's own way."""
-    from plusmv.wsal.train import Watch, train
+    from plusmv.wsal.train import StopSignal, train
 
     known = read_annotations(SHARED / "thumos14.json") if SHARED.is_dir() else drawn_timeline()
     classes = sorted({label for video in known.values() for label in video.labels})
@@ -213,7 +213,7 @@ def train_1024() -> None:
     settings = Settings(streams=training.streams, steps=100 * len(training.videos))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        train(training, settings, Path(folder), workers=2, watch=Watch())
+        train(training, settings, Path(folder), workers=2, watch=StopSignal())
     spent = time.perf_counter() - start
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     workers = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plusmv.curate.duplicates.candidates import AT_ONCE, HashIndex
+from plusmv.curate.duplicates.candidates import BATCH, HashIndex
 from plusmv.curate.duplicates.hash_store import POINTS, mapped, pack, write_array
 
 PDQ_PICTURES, POINT_PICTURES = 14, 7
@@ -29,8 +29,8 @@ def main() -> None:
 
 def self_join(index: HashIndex) -> Iterator[tuple[int, set[int]]]:
     ids = index.clip_ids.tolist()
-    for first in range(0, len(ids), AT_ONCE):
-        some = ids[first : first + AT_ONCE]
+    for first in range(0, len(ids), BATCH):
+        some = ids[first : first + BATCH]
         yield from zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True)
 
 

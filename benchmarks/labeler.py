@@ -22,7 +22,7 @@ from plusmv.core.actions import THUMOS14
 from plusmv.core.workspace import Workspace
 from plusmv.curate.report.agreement import agreement
 from plusmv.curate.review import cards
-from plusmv.curate.review.queue import Asked, Place, take
+from plusmv.curate.review.queue import Cursor, QueueFilter, next_batch
 from plusmv.db.models import CrawlRun
 from plusmv.db.queries import save_actions
 from plusmv.db.session import Catalog, open_catalog
@@ -201,11 +201,11 @@ def million(browser, folder: Path, count: int, url: str | None) -> None:
     workspace = Workspace(folder / "million")
     catalog = open_catalog(workspace, url)
     fill_by_sql(catalog, count)
-    waits, place = [], Place()
+    waits, place = [], Cursor()
     for _ in range(50):
         began = time.perf_counter()
         with catalog.writing() as session:
-            pairs, place = take(session, Asked("ann"), 24, place)
+            pairs, place = next_batch(session, QueueFilter("ann"), 24, place)
             cards.cards(session, pairs)
         waits.append(1000 * (time.perf_counter() - began))
     small = Workspace(folder / "thousand")

@@ -101,7 +101,7 @@ def verify(features: Folder, as_json: Json = False) -> None:
 
 
 @folders.command("import")
-def take_over(
+def import_features(
     source: Annotated[
         Path, typer.Option("--from", help="Features in any layout that is read: npy, npz, rgb/ + flow/.")
     ],
@@ -114,12 +114,12 @@ def take_over(
     """Take over published features as files of ours. How they were made stays unknown, and training says so."""
     from plusmv.features import conversion
 
-    outcomes = conversion.take_over(source, to, feature_fps, feature_stride, number_format, track)
+    outcomes = conversion.import_features(source, to, feature_fps, feature_stride, number_format, track)
     _tell(outcomes, "imported", as_json)
 
 
 @folders.command("export")
-def give_out(
+def export_features(
     features: Folder,
     to: To,
     layout: Annotated[
@@ -131,7 +131,7 @@ def give_out(
     """Write features, float32, in a layout that other tools read."""
     from plusmv.features import conversion
 
-    _tell(conversion.give_out(features, to, layout, track), "exported", as_json)
+    _tell(conversion.export_features(features, to, layout, track), "exported", as_json)
 
 
 def _tell(outcomes: "Iterable[Ended]", what: str, as_json: bool) -> int:

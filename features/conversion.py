@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.progress import Progress
 from plusmv.core.workspace import remove_stale_parts
 from plusmv.features import published, shards
 from plusmv.features.feature_files import (
@@ -17,8 +18,6 @@ from plusmv.features.feature_files import (
     write_features,
 )
 
-Watch = Callable[[Iterable[str], int, str], Iterable[str]]
-
 
 @dataclass(frozen=True)
 class Ended:
@@ -29,7 +28,7 @@ class Ended:
     reason: str | None = None
 
 
-def compact(folder: Path, clips: int = shards.CLIPS, watch: Watch = lambda ids, total, text: ids) -> Iterator[Ended]:
+def compact(folder: Path, clips: int = shards.CLIPS, watch: Progress = lambda ids, total, text: ids) -> Iterator[Ended]:
     """Pack a folder's loose files into shards of so many clips; a file goes once its shard is safe on disk.
 
     Damaged files stay where they are, as failed. Killed at any moment, nothing is lost and the same again goes on.
@@ -55,20 +54,20 @@ def compact(folder: Path, clips: int = shards.CLIPS, watch: Watch = lambda ids, 
     yield from failed
 
 
-def verify(folder: Path, watch: Watch = lambda ids, total, text: ids) -> Iterator[Ended]:
+def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[Ended]:
     """Read everything: shapes, numbers and checksums."""
     found = sorted(list_features([folder]))
     for video_id in watch(found, len(found), "verify"):
         yield _ended(video_id, lambda video_id=video_id: read_features([folder], video_id))
 
 
-def take_over(
+def import_features(
     source: Path,
     folder: Path,
     fps: float,
     stride: int,
     number_format: NumberFormat = "float16",
-    watch: Watch = lambda ids, total, text: ids,
+    watch: Progress = lambda ids, total, text: ids,
 ) -> Iterator[Ended]:
     """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown."""
     remove_stale_parts(folder)
@@ -86,8 +85,8 @@ def take_over(
         yield _ended(video_id, copied)
 
 
-def give_out(
-    source: Path, folder: Path, layout: published.Layout, watch: Watch = lambda ids, total, text: ids
+def export_features(
+    source: Path, folder: Path, layout: published.Layout, watch: Progress = lambda ids, total, text: ids
 ) -> Iterator[Ended]:
     """Features in one of the field's layouts, float32, for tools that read nothing else."""
     if folder.resolve() == source.resolve():

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from plusmv.core.errors import BadInput
 from plusmv.curate.review import contradictions, group_queue
 from plusmv.curate.review.previews import playable
-from plusmv.curate.review.queue import take_groups
+from plusmv.curate.review.queue import next_groups
 from plusmv.db.models import Clip
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.connection import Connection
@@ -18,7 +18,7 @@ from plusmv.labeler_ui.duplicate_routes import groups_of
 from plusmv.labeler_ui.json_routes import json_route, record_each
 from plusmv.labeler_ui.latest import Latest
 
-AT_ONCE = 12  # cases of one answer
+PAGE_SIZE = 12  # cases of one answer
 Cases = list[dict[str, Any]]
 
 
@@ -44,10 +44,10 @@ def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
         if listed is None:
             return {"cases": [], "recent": [], "reading": True}
     with connection.writing() as session:
-        found = take_groups(
+        found = next_groups(
             session,
             after,
-            AT_ONCE,
+            PAGE_SIZE,
             annotator,
             lambda after, count: contradictions.open_cases(session, listed, kind, after, count),
             lambda case: case.clips,

@@ -12,14 +12,14 @@ from plusmv.curate.review import group_actions, group_queue
 from plusmv.curate.review.group_queue import Listing
 from plusmv.curate.review.idempotency import MOST_CLIPS
 from plusmv.curate.review.previews import playable
-from plusmv.curate.review.queue import take_groups
+from plusmv.curate.review.queue import next_groups
 from plusmv.db.models import Clip
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.connection import Connection
 from plusmv.labeler_ui.json_routes import json_route, record_each
 from plusmv.labeler_ui.latest import Latest
 
-AT_ONCE = 8  # groups of one answer
+PAGE_SIZE = 8  # groups of one answer
 FRESH_S = 5.0  # waited for what has just been taken back to be in the list
 LISTS = ("groups", "pairs")
 
@@ -51,7 +51,7 @@ def groups_of(connection: Connection) -> Groups:
 
 
 @json_route
-def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
+def open_groups(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"groups", "total", "recent", "reading"}: open groups after a place, leased; total counts settled ones too."""
     kind, after = asked.get("list", "groups"), _place(asked.get("after"))
     if kind not in LISTS:
@@ -62,10 +62,10 @@ def next_groups(connection: Connection, annotator: str, asked: dict) -> dict:
             return {"groups": [], "total": 0, "recent": [], "reading": True}
     stars = listing.groups if kind == "groups" else listing.pairs
     with connection.writing() as session:
-        free = take_groups(
+        free = next_groups(
             session,
             after,
-            AT_ONCE,
+            PAGE_SIZE,
             annotator,
             lambda after, count: group_queue.open_stars(session, stars, after, count),
             lambda star: star.clip_ids[:MOST_CLIPS],
@@ -97,6 +97,6 @@ def _place(sent: Any) -> tuple[float, ...] | None:
 
 
 DUPLICATE_ROUTES = [
-    Route("/labeler/groups", next_groups, methods=["POST"]),
+    Route("/labeler/groups", open_groups, methods=["POST"]),
     Route("/labeler/groups/acts", acts, methods=["POST"]),
 ]

@@ -22,7 +22,7 @@ from plusmv.curate.review.cards import REFERENCES, Card, cards, pace, references
 from plusmv.curate.review.decisions import VERDICTS
 from plusmv.curate.review.idempotency import request_of
 from plusmv.curate.review.previews import playable, preview
-from plusmv.curate.review.queue import Asked, Pair, Place
+from plusmv.curate.review.queue import ClipAction, Cursor, QueueFilter
 from plusmv.db.models import Action, Clip, Decision
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.clip_files import own_pictures
@@ -41,7 +41,7 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
     wanted, place = _asked(connection, annotator, asked), _place(asked.get("place"))
     with connection.writing() as session:
         if mode == "new":
-            pairs, place = queue.take(session, wanted, count, place)
+            pairs, place = queue.next_batch(session, wanted, count, place)
             found = [(pair, None) for pair in pairs]
         else:
             found, place = _again(session, wanted, mode, count, place)
@@ -80,30 +80,30 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
 def later(connection: Connection, annotator: str, asked: dict) -> dict:
     """Put a pair off to the end of this annotator's queue."""
     with connection.writing() as session:
-        queue.put_off(session, _pair(asked), annotator)
+        queue.postpone(session, _pair(asked), annotator)
     return {}
 
 
-def _asked(connection: Connection, annotator: str, asked: dict) -> Asked:
+def _asked(connection: Connection, annotator: str, asked: dict) -> QueueFilter:
     action = asked.get("action")
     if action is not None and not isinstance(action, int):
         raise BadInput("the action must be an id")
     search = str(asked.get("search") or "")[:200]
-    return Asked(annotator, action, search, bool(asked.get("least")), connection.overlap)
+    return QueueFilter(annotator, action, search, bool(asked.get("least")), connection.overlap)
 
 
-def _place(sent: Any) -> Place:
+def _place(sent: Any) -> Cursor:
     try:
         if all(value is None or type(value) in (int, float) for value in (sent or {}).values()):
-            return Place(**sent or {})
+            return Cursor(**sent or {})
     except (AttributeError, TypeError):
         pass
     raise BadInput("not a place that a queue was left at")
 
 
-def _pair(sent: dict) -> Pair:
+def _pair(sent: dict) -> ClipAction:
     try:
-        return Pair(int(sent["clip"]), int(sent["action"]))
+        return ClipAction(int(sent["clip"]), int(sent["action"]))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput("the request names no clip and action") from error
 
@@ -113,28 +113,28 @@ def _bounded(count: Any) -> int:
 
 
 def _again(
-    session: Session, wanted: Asked, mode: str, count: int, place: Place
-) -> tuple[list[tuple[Pair, Decision | None]], Place]:
+    session: Session, wanted: QueueFilter, mode: str, count: int, place: Cursor
+) -> tuple[list[tuple[ClipAction, Decision | None]], Cursor]:
     """Clips to look at again: a random sample of those kept, or one's own decisions of a verdict, newest first."""
     if mode == "audit":
-        return [(pair, None) for pair in _to_audit(session, wanted.action_id, count)], Place()
+        return [(pair, None) for pair in _to_audit(session, wanted.action_id, count)], Cursor()
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
     made = queue.to_revisit(session, wanted, mode, count, place.second_id)
     found = [(queue.pair_of(session, one), one) for one in made]
-    return found, Place(second_id=made[-1].id) if made else Place()
+    return found, Cursor(second_id=made[-1].id) if made else Cursor()
 
 
-def _to_audit(session: Session, action_id: int | None, count: int) -> list[Pair]:
-    found: list[Pair] = []
+def _to_audit(session: Session, action_id: int | None, count: int) -> list[ClipAction]:
+    found: list[ClipAction] = []
     for each in [action_id] if action_id is not None else session.scalars(select(Action.id).order_by(Action.id)):
-        found += [Pair(clip_id, each) for clip_id in next_to_audit(session, each, count - len(found))]
+        found += [ClipAction(clip_id, each) for clip_id in next_to_audit(session, each, count - len(found))]
         if len(found) >= count:
             break
     return found
 
 
-def _shown(session: Session, pairs: list[Pair], made: dict[Pair, Decision], mode: str) -> list[dict]:
+def _shown(session: Session, pairs: list[ClipAction], made: dict[ClipAction, Decision], mode: str) -> list[dict]:
     found = []
     for card in cards(session, pairs):
         standing = made.get(card.pair)

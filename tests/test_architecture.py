@@ -148,7 +148,7 @@ def test_every_module_says_what_it_is():
 
 @pytest.mark.parametrize("heavy", ["torch", "sqlalchemy", "cv2", "av", "streamlit", "matplotlib"])
 def test_help_loads_nothing_heavy(heavy):
-    code = f"import sys\nfrom plusmv.cli import app\napp(['--help'], standalone_mode=False)\n"
+    code = "import sys\nfrom plusmv.cli import app\napp(['--help'], standalone_mode=False)\n"
     code += f"assert {heavy!r} not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

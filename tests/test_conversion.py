@@ -30,14 +30,14 @@ def published(tmp_path):
 
 def test_every_layout_is_taken_over_and_given_out_again(published, tmp_path):
     ours = tmp_path / "ours"
-    ended = list(conversion.take_over(published, ours, fps=30, stride=4))
+    ended = list(conversion.import_features(published, ours, fps=30, stride=4))
     assert {outcome.id: outcome.state for outcome in ended} == dict.fromkeys(["apart", "archive", "joined"], "done")
-    assert {outcome.state for outcome in conversion.take_over(published, ours, fps=30, stride=4)} == {"skipped"}
+    assert {outcome.state for outcome in conversion.import_features(published, ours, fps=30, stride=4)} == {"skipped"}
     features = read_features([ours], "joined")
     assert (features.fps, features.stride, features.recipe) == (30, 4, None)
     assert features.notes == {"imported from": "theirs"}
     for layout in ("npy", "npz", "folders"):
-        list(conversion.give_out(ours, tmp_path / layout, layout))
+        list(conversion.export_features(ours, tmp_path / layout, layout))
         for video_id in ("apart", "archive", "joined"):
             read = read_features([tmp_path / layout], video_id)
             for name, array in made().items():
@@ -52,17 +52,17 @@ def test_what_a_killed_process_left_is_swept(published, tmp_path):
     for part in stale:
         part.parent.mkdir()
         part.touch()
-    list(conversion.take_over(published, tmp_path / "ours", fps=30, stride=4))
-    list(conversion.give_out(tmp_path / "ours", tmp_path / "out", "npz"))
+    list(conversion.import_features(published, tmp_path / "ours", fps=30, stride=4))
+    list(conversion.export_features(tmp_path / "ours", tmp_path / "out", "npz"))
     assert not any(part.exists() for part in stale)
 
 
 def test_what_lacks_a_stream_fails_alone(tmp_path):
     fill(tmp_path / "rgb only", ["a"])
-    (ended,) = conversion.give_out(tmp_path / "rgb only", tmp_path / "out", "npy")
+    (ended,) = conversion.export_features(tmp_path / "rgb only", tmp_path / "out", "npy")
     assert (ended.state, "no flow" in ended.reason) == ("failed", True)
     with pytest.raises(BadInput, match="another folder"):
-        list(conversion.give_out(tmp_path / "rgb only", tmp_path / "rgb only", "npz"))
+        list(conversion.export_features(tmp_path / "rgb only", tmp_path / "rgb only", "npz"))
 
 
 def run(*arguments: str) -> tuple[int, dict]:

@@ -15,7 +15,7 @@ from plusmv.curate.review import group_actions, group_queue
 from plusmv.curate.review.decisions import decide, undo
 from plusmv.curate.review.group_actions import read_act
 from plusmv.curate.review.group_queue import Edit, Listing
-from plusmv.curate.review.queue import Asked, take, take_groups
+from plusmv.curate.review.queue import QueueFilter, next_batch, next_groups
 from plusmv.db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
 from plusmv.labeler_ui.connection import connect
 from plusmv.labeler_ui.duplicate_routes import Groups
@@ -246,7 +246,7 @@ def give(session, listing: Listing, annotator: str, count: int = 9) -> list[str]
     def more(after, count):
         return group_queue.open_stars(session, listing.groups, after, count)
 
-    stars = take_groups(session, None, count, annotator, more, lambda star: star.clip_ids)
+    stars = next_groups(session, None, count, annotator, more, lambda star: star.clip_ids)
     return ["".join(member.sha[0] for member in group.members) for group in group_queue.show(session, stars)]
 
 
@@ -256,7 +256,9 @@ def test_a_group_is_given_to_one_person_until_the_lease_runs_out(catalog, clips)
         for _ in range(2):
             assert give(session, listed(catalog), "bob") == ["de"]
         assert give(session, listed(catalog), "ann") == ["cab"]
-        assert len(take(session, Asked("ann"), 50)[0]) == len(clips)  # a look at copies keeps no clip from the review
+        assert len(next_batch(session, QueueFilter("ann"), 50)[0]) == len(
+            clips
+        )  # a look at copies keeps no clip from the review
     act(catalog, keep=clips["b"], stands=True)  # another clip comes first now
     act(catalog, keep=clips["b"], remove=[clips["a"]])
     with catalog.writing() as session:

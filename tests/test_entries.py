@@ -15,22 +15,22 @@ from plusmv.curate.review import group_actions
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.review.entries import Entry, read_entry, record, standing
 from plusmv.curate.review.group_actions import Act
-from plusmv.curate.review.queue import Asked, Pair, take, to_revisit
+from plusmv.curate.review.queue import ClipAction, QueueFilter, next_batch, to_revisit
 from plusmv.db.models import Action, ClipLease, Decision, How, RulingKind
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
 
 
 @pytest.fixture
-def pairs(catalog) -> list[Pair]:
+def pairs(catalog) -> list[ClipAction]:
     """One clip under GolfSwing, and the same under Dive."""
     with catalog.writing() as session:
         actions = save_actions(session, [ActionFacts("GolfSwing", ("golf",)), ActionFacts("Dive", ("dive",))])
         clip = add_clip(session, actions["GolfSwing"], "0" * 64)
-    return [Pair(clip.id, action.id) for action in actions.values()]
+    return [ClipAction(clip.id, action.id) for action in actions.values()]
 
 
-def entry(pair: Pair | None = None, verdict: str = "keep", **more) -> Entry:
+def entry(pair: ClipAction | None = None, verdict: str = "keep", **more) -> Entry:
     return Entry(more.pop("request_id", str(uuid.uuid4())), pair, verdict, **more)
 
 
@@ -172,13 +172,13 @@ def test_undo_upon_undo_goes_back_through_whatever_was_done(catalog, pairs, seed
         clips = [pairs[0].clip_id, *(add_clip(session, golf, digit * 64).id for digit in "12")]
 
         def state() -> list:
-            said = [standing(session, Pair(clip, pair.action_id), "ann") for clip in clips for pair in pairs]
+            said = [standing(session, ClipAction(clip, pair.action_id), "ann") for clip in clips for pair in pairs]
             return [[row and str(row.verdict) for row in said], rulings(session)]
 
         stack = []  # (request, what stood before it), oldest first
         for _ in range(40):
             act_id, before, clip = str(uuid.uuid4()), state(), draw.choice(clips)
-            pair = Pair(clip, draw.choice(pairs).action_id)
+            pair = ClipAction(clip, draw.choice(pairs).action_id)
             now_there = standing(session, pair)
             if stack and draw.random() < 0.45:
                 request, was = stack.pop()
@@ -215,7 +215,7 @@ def test_a_revision_leaves_the_other_clips_of_a_request_alone(catalog, pairs):
         second = decide(session, other.id, "duplicate", "ann", request_id=f"{request_id}.2")
         record(session, entry(pairs[0], revises=first.id), "ann")
         assert standing(session, pairs[0]).verdict == "keep"
-        assert standing(session, Pair(other.id, pairs[0].action_id)) is second
+        assert standing(session, ClipAction(other.id, pairs[0].action_id)) is second
 
 
 def test_a_ruling_goes_with_the_decision_of_its_request(catalog, pairs):
@@ -235,13 +235,13 @@ def test_a_request_is_taken_back_though_one_of_its_clips_was_revised_and_restore
         act = Act(str(uuid.uuid4()), keep=pairs[0].clip_id, remove=tuple(clip.id for clip in others))
         group_actions.record(session, act, "ann")
         for clip in reversed(others):
-            pair = Pair(clip.id, golf.id)
+            pair = ClipAction(clip.id, golf.id)
             revision = entry(pair, "mistagged", revises=standing(session, pair).id)
             record(session, revision, "ann")
             record(session, entry(undoes=revision.request_id), "ann")
             assert standing(session, pair).verdict == "duplicate"
         group_actions.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
-        assert [standing(session, Pair(clip.id, golf.id)) for clip in others] == [None, None]
+        assert [standing(session, ClipAction(clip.id, golf.id)) for clip in others] == [None, None]
 
 
 def test_what_was_taken_back_twice_is_refused_whichever_page_asks(catalog, pairs):
@@ -263,18 +263,18 @@ def test_what_was_taken_back_is_given_to_nobody_else(catalog, pairs):
         sent = entry(pairs[0])
         record(session, sent, "ann")
         record(session, entry(undoes=sent.request_id), "ann")
-        assert take(session, Asked("bob"), 5)[0] == []
-        assert take(session, Asked("ann"), 5)[0] == [pairs[0]]
+        assert next_batch(session, QueueFilter("bob"), 5)[0] == []
+        assert next_batch(session, QueueFilter("ann"), 5)[0] == [pairs[0]]
 
 
 def test_ones_own_decision_that_a_newer_one_overruled_is_not_shown_again(catalog, pairs):
     with catalog.writing() as session:
         record(session, entry(pairs[0]), "ann")
-        assert len(to_revisit(session, Asked("ann"), "keep", 5)) == 1
+        assert len(to_revisit(session, QueueFilter("ann"), "keep", 5)) == 1
         decide(session, pairs[0].clip_id, "duplicate", "bob")
-        assert len(to_revisit(session, Asked("ann"), "keep", 5)) == 1
+        assert len(to_revisit(session, QueueFilter("ann"), "keep", 5)) == 1
         decide(session, pairs[0].clip_id, "duplicate", "ann")
-        assert to_revisit(session, Asked("ann"), "keep", 5) == []
+        assert to_revisit(session, QueueFilter("ann"), "keep", 5) == []
 
 
 def test_each_of_two_judges_revises_the_own_decision(catalog, pairs):
@@ -295,14 +295,14 @@ def test_an_audit_looks_again_at_what_was_kept(catalog, pairs):
 
 def test_a_decision_ends_the_lease(catalog, pairs):
     with catalog.writing() as session:
-        take(session, Asked("ann"), 5)
+        next_batch(session, QueueFilter("ann"), 5)
         record(session, entry(pairs[0]), "ann")
         assert session.scalar(select(ClipLease)) is None
 
 
 def test_a_clip_taken_down_meanwhile_is_refused(catalog, pairs):
     with catalog.writing() as session, pytest.raises(Refused, match="not in the catalog"):
-        record(session, entry(Pair(99, pairs[0].action_id)), "ann")
+        record(session, entry(ClipAction(99, pairs[0].action_id)), "ann")
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_clip_taken_down_meanwhile_is_refused(catalog, pairs):
 )
 def test_what_is_no_entry_is_refused(change):
     good = {"id": str(uuid.uuid4()), "clip": 1, "action": 2, "verdict": "keep", "seconds": 1.0}
-    assert read_entry(good).pair == Pair(1, 2)
+    assert read_entry(good).pair == ClipAction(1, 2)
     with pytest.raises(BadInput):
         read_entry(good | change)
 

@@ -39,7 +39,7 @@ def test_tables_find_what_a_flat_scan_finds(width, monkeypatch):
     assert len(expected) > 100
     tables = Tables.build(array, np.arange(len(array), dtype=np.uint32))
     assert pairs(tables.search(array, queries, BITS[width])) == expected
-    monkeypatch.setattr(hamming_search, "AT_ONCE", 7)  # in many small parts
+    monkeypatch.setattr(hamming_search, "BATCH", 7)  # in many small parts
     assert pairs(tables.search(array, queries, BITS[width])) == expected
 
 

@@ -12,11 +12,11 @@ from plusmv.curate.sources.base import (
     NotVideo,
     RateLimited,
     TooLarge,
-    TriesAgain,
+    TransientError,
     Unreachable,
 )
 from plusmv.curate.sources.http import Web, allowed_url, public
-from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.rate_limit import RateLimiter
 from tests.platform_server import playing
 from tests.platform_sites import Platform
 from tests.test_rate_limit import no_proxy  # noqa: F401
@@ -80,7 +80,7 @@ def server(films, tmp_path):
 
 
 FAULTS = {
-    "500": TriesAgain, "429": TriesAgain, "cut": TriesAgain, "length": TriesAgain, "html": NotVideo,
+    "500": TransientError, "429": TransientError, "cut": TransientError, "length": TransientError, "html": NotVideo,
     "gone": LinkExpired, "expired": LinkExpired, "huge": TooLarge, "private": Refused, "file": Refused,
 }  # fmt: skip
 
@@ -88,7 +88,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_downloads_that_fail(server, fault):
     (clip,) = server.platform.publish("golf", 1, fault=fault)
-    web, file = Web(Politeness(0)), io.BytesIO()
+    web, file = Web(RateLimiter(0)), io.BytesIO()
     with pytest.raises(FAULTS[fault]):
         web.download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", file, max_bytes=10_000_000)
 
@@ -96,14 +96,16 @@ def test_downloads_that_fail(server, fault):
 def test_a_download(server):
     (clip,) = server.platform.publish("golf", 1, fault="slow")
     file = io.BytesIO()
-    Web(Politeness(0)).download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", file, max_bytes=10_000_000)
+    Web(RateLimiter(0)).download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", file, max_bytes=10_000_000)
     assert file.getvalue() == server.platform.file(clip)
     with pytest.raises(TooLarge):
-        Web(Politeness(0)).download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", io.BytesIO(), max_bytes=100)
+        Web(RateLimiter(0)).download(
+            f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", io.BytesIO(), max_bytes=100
+        )
 
 
 def test_apis_are_asked_again_and_then_named(server):
-    web, url = Web(Politeness(0)), "https://graph.facebook.com/v21.0/ig_hashtag_search"
+    web, url = Web(RateLimiter(0)), "https://graph.facebook.com/v21.0/ig_hashtag_search"
     server.platform.switches.too_many = 5
     assert web.json(url, {"q": "x"})[0] == 400
     assert len(server.log) == 6
@@ -113,7 +115,7 @@ def test_apis_are_asked_again_and_then_named(server):
     server.platform.switches.too_many, server.platform.switches.retry_after = 1, "90000"
     with pytest.raises(RateLimited):
         web.json(url, {"q": "x"})
-    web = Web(Politeness(0))  # the first one leaves the host alone, for as long as it was asked to
+    web = Web(RateLimiter(0))  # the first one leaves the host alone, for as long as it was asked to
     server.platform.switches.too_many, server.platform.switches.not_json = 0, True
     with pytest.raises(ChangedFormat):
         web.json(url, {"q": "x"})

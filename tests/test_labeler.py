@@ -16,7 +16,7 @@ from plusmv.core.workspace import Workspace, sha256_of
 from plusmv.curate.review import cards, passwords
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.review.previews import preview
-from plusmv.curate.review.queue import Pair
+from plusmv.curate.review.queue import ClipAction
 from plusmv.db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
 from plusmv.db.queries import save_actions
 from plusmv.db.session import open_catalog
@@ -190,7 +190,7 @@ def test_cards_say_what_posts_say(workspace):
     with connect().writing() as session:
         session.add(SuspicionScore(clip_id=1, action_id=1, signal="combined", score=0.25))
         session.get_one(Clip, 2).state = FileState.FAILED
-        first, second = cards.cards(session, [Pair(1, 1), Pair(2, 1), Pair(99, 1)])
+        first, second = cards.cards(session, [ClipAction(1, 1), ClipAction(2, 1), ClipAction(99, 1)])
     assert (first.action, first.tags, first.caption, first.suspicion) == (
         "GolfSwing",
         ("golfswing",),

@@ -20,7 +20,7 @@ import pytest
 from plusmv.core.workspace import Workspace
 from plusmv.curate.duplicates.rulings import rulings
 from plusmv.curate.review import entries, group_actions
-from plusmv.curate.review.queue import Pair
+from plusmv.curate.review.queue import ClipAction
 from plusmv.db.models import CrawlRun, Post, Sighting
 from plusmv.db.session import open_catalog
 from plusmv.labeler_ui import access
@@ -248,7 +248,7 @@ def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(b
     request_id = str(uuid.uuid4())
     with open_catalog(workspace).writing() as session:
         for clip_id in (1, 2):
-            entries.record(session, entries.Entry(str(uuid.uuid4()), Pair(clip_id, 1), "keep"), "ann")
+            entries.record(session, entries.Entry(str(uuid.uuid4()), ClipAction(clip_id, 1), "keep"), "ann")
         act = group_actions.Act(request_id, keep=1, remove=(2,), same=(1, 2))
         group_actions.record(session, act, "ann")
     with serving(workspace.home) as (_, port):

@@ -11,7 +11,7 @@ from plusmv.curate.crawl.crawler import Crawl, Limits
 from plusmv.curate.crawl.targets import targets_of_tags
 from plusmv.curate.sources.base import ChangedFormat, EmptyPage, LoginWall, QuotaSpent
 from plusmv.curate.sources.graph import GraphSource
-from plusmv.curate.sources.rate_limit import Politeness, proxy_is_loopback
+from plusmv.curate.sources.rate_limit import RateLimiter, proxy_is_loopback
 from plusmv.curate.sources.registry import SourceOptions, open_source
 from plusmv.db.models import Post, PostState, QuotaUse, now
 from plusmv.db.session import open_catalog
@@ -38,7 +38,7 @@ def keys(monkeypatch):
 
 
 def source(name: str, workspace, **options):
-    catalog, pace = open_catalog(workspace), Politeness(0 if proxy_is_loopback() else None)
+    catalog, pace = open_catalog(workspace), RateLimiter(0 if proxy_is_loopback() else None)
     return open_source(name, SourceOptions(**options), pace, catalog, workspace), catalog
 
 

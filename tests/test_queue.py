@@ -8,16 +8,16 @@ from sqlalchemy import select, update
 from plusmv.core.actions import Action as ActionFacts
 from plusmv.curate.review import queue
 from plusmv.curate.review.decisions import decide, undo
-from plusmv.curate.review.queue import Asked, Pair, Place, take
+from plusmv.curate.review.queue import ClipAction, Cursor, QueueFilter, next_batch
 from plusmv.db.models import Clip, ClipLease, CrawlRun, Post, PostState, Sighting, SuspicionScore, now
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
 
-ANN, BOB = Asked("ann"), Asked("bob")
+ANN, BOB = QueueFilter("ann"), QueueFilter("bob")
 
 
 @pytest.fixture
-def golf(catalog) -> tuple[int, list[Pair]]:
+def golf(catalog) -> tuple[int, list[ClipAction]]:
     """Ten clips of one action and two of another: (the first action's id, its pairs)."""
     facts = [ActionFacts("GolfSwing", ("golfswing",)), ActionFacts("Dive", ("dive",))]
     with catalog.writing() as session:
@@ -28,7 +28,7 @@ def golf(catalog) -> tuple[int, list[Pair]]:
         for number in (11, 12):
             add_clip(session, actions["Dive"], f"{number:064x}")
         action_id = actions["GolfSwing"].id
-    return action_id, [Pair(clip.id, action_id) for clip in clips]
+    return action_id, [ClipAction(clip.id, action_id) for clip in clips]
 
 
 def rank(session, pairs, scores) -> None:
@@ -39,11 +39,11 @@ def rank(session, pairs, scores) -> None:
     session.flush()
 
 
-def all_pages(session, asked: Asked, count: int) -> list[Pair]:
+def all_pages(session, asked: QueueFilter, count: int) -> list[ClipAction]:
     """Everything that a page would be given, page by page, until a page from the start has nothing new."""
-    found, place = [], Place()
+    found, place = [], Cursor()
     while True:
-        pairs, place = take(session, asked, count, place)
+        pairs, place = next_batch(session, asked, count, place)
         if not pairs:
             return found
         found += pairs
@@ -52,7 +52,7 @@ def all_pages(session, asked: Asked, count: int) -> list[Pair]:
 def test_pages_go_through_an_action_in_the_order_found(catalog, golf):
     action_id, pairs = golf
     with catalog.writing() as session:
-        assert all_pages(session, Asked("ann", action_id), 3) == pairs
+        assert all_pages(session, QueueFilter("ann", action_id), 3) == pairs
 
 
 def test_the_newest_action_comes_first_where_all_are_asked_for(catalog, golf):
@@ -69,58 +69,58 @@ def test_the_most_suspicious_come_first_then_what_nothing_has_ranked(catalog, go
         rank(session, pairs[3:8], [0.1, 0.9, 0.5, 0.9, 0.2])
         most = [pairs[index] for index in (6, 4, 5, 7, 3)]
         unranked = [*pairs[:3], *pairs[8:]]
-        assert all_pages(session, Asked("ann", action_id), 2) == most + unranked
+        assert all_pages(session, QueueFilter("ann", action_id), 2) == most + unranked
         session.query(ClipLease).delete()
-        assert all_pages(session, Asked("ann", action_id, least=True), 2) == most[::-1] + unranked
+        assert all_pages(session, QueueFilter("ann", action_id, least=True), 2) == most[::-1] + unranked
 
 
 def test_two_annotators_are_never_given_the_same(catalog, golf):
     action_id, pairs = golf
     with catalog.writing() as session:
-        ann, _ = take(session, Asked("ann", action_id), 4)
-        bob, _ = take(session, Asked("bob", action_id), 4)
+        ann, _ = next_batch(session, QueueFilter("ann", action_id), 4)
+        bob, _ = next_batch(session, QueueFilter("bob", action_id), 4)
         assert (ann, bob) == (pairs[:4], pairs[4:8])
-        assert take(session, Asked("ann", action_id), 4)[0] == pairs[:4]  # a reload: where one was
+        assert next_batch(session, QueueFilter("ann", action_id), 4)[0] == pairs[:4]  # a reload: where one was
 
 
 def test_a_lease_that_ran_out_is_free(catalog, golf):
     action_id, pairs = golf
     with catalog.writing() as session:
-        take(session, Asked("ann", action_id), 4)
+        next_batch(session, QueueFilter("ann", action_id), 4)
         session.execute(update(ClipLease).values(until=now() - timedelta(seconds=1)))
-        assert take(session, Asked("bob", action_id), 4)[0] == pairs[:4]
+        assert next_batch(session, QueueFilter("bob", action_id), 4)[0] == pairs[:4]
 
 
 def test_what_is_decided_never_comes_and_what_is_undone_comes_again(catalog, golf):
     action_id, pairs = golf
-    asked = Asked("ann", action_id)
+    asked = QueueFilter("ann", action_id)
     with catalog.writing() as session:
         decide(session, pairs[0].clip_id, "keep", "bob", action_id)
         unusable = decide(session, pairs[1].clip_id, "unusable", "bob")
-        assert take(session, asked, 2)[0] == pairs[2:4]
+        assert next_batch(session, asked, 2)[0] == pairs[2:4]
         undo(session, unusable.id, "bob")
-        assert take(session, asked, 2)[0] == pairs[1:3]
+        assert next_batch(session, asked, 2)[0] == pairs[1:3]
 
 
 def test_put_off_clips_come_at_the_end_and_others_may_take_them(catalog, golf):
     action_id, pairs = golf
-    asked = Asked("ann", action_id)
+    asked = QueueFilter("ann", action_id)
     with catalog.writing() as session:
-        take(session, asked, 3)
-        queue.put_off(session, pairs[0], "ann")
+        next_batch(session, asked, 3)
+        queue.postpone(session, pairs[0], "ann")
         for pair in pairs[1:]:
             decide(session, pair.clip_id, "keep", "ann", action_id)
-        assert take(session, asked, 5)[0] == pairs[:1]
-        queue.put_off(session, pairs[0], "ann")
-        assert take(session, Asked("bob", action_id), 5)[0] == pairs[:1]
-        assert take(session, asked, 5)[0] == []
+        assert next_batch(session, asked, 5)[0] == pairs[:1]
+        queue.postpone(session, pairs[0], "ann")
+        assert next_batch(session, QueueFilter("bob", action_id), 5)[0] == pairs[:1]
+        assert next_batch(session, asked, 5)[0] == []
 
 
 def test_search_finds_captions_and_takes_signs_literally(catalog, golf):
     action_id, pairs = golf
     with catalog.writing() as session:
-        assert take(session, Asked("ann", action_id, "NO 7"), 5)[0] == [pairs[7]]
-        assert take(session, Asked("ann", action_id, "n%7"), 5)[0] == []
+        assert next_batch(session, QueueFilter("ann", action_id, "NO 7"), 5)[0] == [pairs[7]]
+        assert next_batch(session, QueueFilter("ann", action_id, "n%7"), 5)[0] == []
 
 
 def test_a_clip_of_several_posts_comes_once(catalog, golf):
@@ -132,7 +132,7 @@ def test_a_clip_of_several_posts_comes_once(catalog, golf):
         session.flush()
         session.add(Sighting(post_id=post.id, action_id=action_id, tag="golf", run_id=run.id))
         session.flush()
-        assert take(session, Asked("ann", action_id), 50)[0] == pairs
+        assert next_batch(session, QueueFilter("ann", action_id), 50)[0] == pairs
 
 
 def test_a_share_is_judged_twice_blind_and_never_three_times(catalog, golf):
@@ -141,14 +141,14 @@ def test_a_share_is_judged_twice_blind_and_never_three_times(catalog, golf):
     with catalog.writing() as session:
         decide(session, pairs[0].clip_id, "keep", "ann", action_id)
         decide(session, pairs[1].clip_id, "unusable", "ann")
-        assert take(session, Asked("ann", **half), 8)[0] == pairs[2:]
+        assert next_batch(session, QueueFilter("ann", **half), 8)[0] == pairs[2:]
         session.query(ClipLease).delete()
-        given, _ = take(session, Asked("bob", **half), 8)
+        given, _ = next_batch(session, QueueFilter("bob", **half), 8)
         assert given[:2] == pairs[:2]
-        assert take(session, Asked("cat", **half), 8)[0][:1] != pairs[:1]  # bob holds the second look
+        assert next_batch(session, QueueFilter("cat", **half), 8)[0][:1] != pairs[:1]  # bob holds the second look
         decide(session, pairs[0].clip_id, "mistagged", "bob", action_id)
         session.query(ClipLease).delete()
-        assert take(session, Asked("cat", **half), 8)[0][0] == pairs[1]
+        assert next_batch(session, QueueFilter("cat", **half), 8)[0][0] == pairs[1]
 
 
 def test_the_share_is_the_share():
@@ -175,7 +175,7 @@ def test_clips_that_are_gone_take_their_leases_along(catalog, golf):
         clip = Clip(sha256="f" * 64, suffix=".mp4", bytes=1, state="done")
         session.add(clip)
         session.flush()
-        session.execute(queue._upsert(session, [Pair(clip.id, action_id)], "ann", 0, until=now(), put_off=False))
+        session.execute(queue._upsert(session, [ClipAction(clip.id, action_id)], "ann", 0, until=now(), put_off=False))
         session.delete(clip)
         session.flush()
         assert session.scalar(select(ClipLease)) is None

@@ -1,4 +1,4 @@
-"""Politeness: pauses, floors, and what platforms ask for."""
+"""RateLimiter: pauses, floors, and what platforms ask for."""
 
 import threading
 import time
@@ -9,8 +9,8 @@ import pytest
 from plusmv.core.errors import BadInput
 from plusmv.curate.sources.rate_limit import (
     FLOOR_SECONDS,
-    LONGEST_WAIT,
-    Politeness,
+    MAX_RETRY_AFTER,
+    RateLimiter,
     Stopped,
     proxy_is_loopback,
     retry_after,
@@ -31,14 +31,14 @@ def test_the_floor_holds_wherever_requests_leave_this_machine(monkeypatch):
             monkeypatch.setenv("HTTPS_PROXY", proxy)
         for pause in (0.0, FLOOR_SECONDS / 2):
             with pytest.raises(BadInput, match=r"below the floor of 0\.5 s"):
-                Politeness(pause)
-    assert Politeness(FLOOR_SECONDS).pause("x") == FLOOR_SECONDS
+                RateLimiter(pause)
+    assert RateLimiter(FLOOR_SECONDS).pause("x") == FLOOR_SECONDS
 
 
 def test_zero_only_over_a_loopback_proxy(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    assert Politeness(0).pause("www.instagram.com") == 0
-    assert Politeness().pause("www.instagram.com") == 4.0  # unasked, the default stays
+    assert RateLimiter(0).pause("www.instagram.com") == 0
+    assert RateLimiter().pause("www.instagram.com") == 4.0  # unasked, the default stays
     monkeypatch.setenv("NO_PROXY", "instagram.com")  # some hosts would be asked directly
     assert not proxy_is_loopback()
     monkeypatch.delenv("NO_PROXY")
@@ -47,14 +47,14 @@ def test_zero_only_over_a_loopback_proxy(monkeypatch):
 
 
 def test_each_host_has_a_pause_of_its_own():
-    polite = Politeness()
+    polite = RateLimiter()
     assert polite.pause("i.instagram.com") > polite.pause("www.instagram.com") > polite.pause("example.org")
     assert polite.pause("notinstagram.com") == polite.pause("example.org")
 
 
 def test_threads_wait_for_each_other(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    polite, starts, began = Politeness(0.05), [], time.monotonic()
+    polite, starts, began = RateLimiter(0.05), [], time.monotonic()
 
     def ask() -> None:
         polite.wait("h")
@@ -69,7 +69,7 @@ def test_threads_wait_for_each_other(monkeypatch):
 
 
 def test_a_held_host_is_left_alone_and_a_stop_ends_the_wait():
-    polite = Politeness(FLOOR_SECONDS)
+    polite = RateLimiter(FLOOR_SECONDS)
     assert polite.after_429("h", 600.0, 1) == 600.0
     waiting = []
 
@@ -89,13 +89,13 @@ def test_a_held_host_is_left_alone_and_a_stop_ends_the_wait():
 
 
 def test_a_429_that_says_nothing_waits_longer_each_time():
-    polite = Politeness()
+    polite = RateLimiter()
     assert [polite.after_429("h", None, attempt) for attempt in (1, 2, 3)] == [60.0, 120.0, 240.0]
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(None, None), ("", None), ("7", 7.0), ("-3", 0.0), ("soon", None), ("nan", None), ("1e99", 10 * LONGEST_WAIT)],
+    [(None, None), ("", None), ("7", 7.0), ("-3", 0.0), ("soon", None), ("nan", None), ("1e99", 10 * MAX_RETRY_AFTER)],
 )
 def test_retry_after_as_seconds(value, seconds):
     assert retry_after(value) == seconds

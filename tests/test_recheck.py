@@ -10,7 +10,7 @@ from plusmv.curate.crawl.crawler import Crawl
 from plusmv.curate.crawl.recheck import recheck
 from plusmv.curate.crawl.targets import targets_of_tags
 from plusmv.curate.sources.folder import FolderSource
-from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.curate.sources.registry import SourceOptions, lookers
 from plusmv.db.models import Post, PostState, now
 from plusmv.db.session import open_catalog
@@ -29,25 +29,25 @@ def test_posts_of_two_sites(server, tmp_path):
     clips = server.platform.publish("golfswing", 4)
     workspace = Workspace(tmp_path / "home")
     catalog = open_catalog(workspace)
-    find = lookers(SourceOptions(query="dailymotion"), Politeness(0), catalog, workspace)
+    find = lookers(SourceOptions(query="dailymotion"), RateLimiter(0), catalog, workspace)
     server.platform.switches.needs_login = False
     for platform in ("instagram", "dailymotion"):
-        crawling = Crawl(catalog, workspace, find(platform), politeness=Politeness(0))
+        crawling = Crawl(catalog, workspace, find(platform), rate_limiter=RateLimiter(0))
         assert crawling.run(targets_of_tags(["golfswing"], ()), workers=1)["totals"]["downloaded"] == 4
-    find = lookers(SourceOptions(), Politeness(0), catalog, workspace)
-    assert recheck(catalog, find, Politeness(0))["there"] == 8
+    find = lookers(SourceOptions(), RateLimiter(0), catalog, workspace)
+    assert recheck(catalog, find, RateLimiter(0))["there"] == 8
     clips[1].fault = "gone"
-    result = recheck(catalog, find, Politeness(0))
+    result = recheck(catalog, find, RateLimiter(0))
     assert (result["posts"], result["there"], result["gone"], len(result["vanished"])) == (8, 6, 2, 2)
     with catalog.reading() as session:
         gone = list(session.scalars(select(Post).where(Post.state == PostState.GONE)))
         assert all(post.clip_id and post.reason and post.checked_at for post in gone)
-    assert not recheck(catalog, find, Politeness(0))["vanished"]
+    assert not recheck(catalog, find, RateLimiter(0))["vanished"]
     clips[1].fault = ""
-    assert recheck(catalog, find, Politeness(0))["back"] == 2
-    assert recheck(catalog, find, Politeness(0), limit=3)["posts"] == 3
+    assert recheck(catalog, find, RateLimiter(0))["back"] == 2
+    assert recheck(catalog, find, RateLimiter(0), limit=3)["posts"] == 3
     server.platform.switches.not_json = True
-    stopped = recheck(catalog, find, Politeness(0))
+    stopped = recheck(catalog, find, RateLimiter(0))
     assert [error["error"] for error in stopped["errors"]] == ["changed format"]
     assert stopped["gone"] == 0
 
@@ -62,12 +62,12 @@ def test_posts_of_folders(tmp_path):
         Crawl(catalog, workspace, FolderSource(tmp_path / name)).run(targets_of_tags(["golf"], ()), workers=1)
     (tmp_path / "one" / "golf" / "a.mp4").unlink()
     (tmp_path / "one" / "golf" / "b.mp4").write_bytes(b"another")
-    find = lookers(SourceOptions(path=tmp_path / "one"), Politeness(), catalog, workspace)
-    result = recheck(catalog, find, Politeness())
+    find = lookers(SourceOptions(path=tmp_path / "one"), RateLimiter(), catalog, workspace)
+    result = recheck(catalog, find, RateLimiter())
     assert (result["gone"], result["not_visited"]) == (2, 2)
     assert (
-        recheck(catalog, lookers(SourceOptions(), Politeness(), catalog, workspace), Politeness())["not_visited"] == 4
+        recheck(catalog, lookers(SourceOptions(), RateLimiter(), catalog, workspace), RateLimiter())["not_visited"] == 4
     )
     with catalog.writing() as session:
         session.execute(update(Post).values(checked_at=now() + timedelta(days=365)))  # by a clock that was a year ahead
-    assert recheck(catalog, find, Politeness())["posts"] == 4
+    assert recheck(catalog, find, RateLimiter())["posts"] == 4

@@ -2,7 +2,7 @@
 
 import json
 
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.redact import redact_personal_data
 
 
 def test_names_ids_and_links_go():
@@ -13,7 +13,7 @@ def test_names_ids_and_links_go():
         "note": "ask @somebody", "kind": "reel", "has_audio": False, "tags": ["golf", "https://x", "swing"],
         "top_likers": ["a"], "accessibility_caption": "a person", "csrf_token": "t",
     }  # fmt: skip
-    assert without_names(said) == {
+    assert redact_personal_data(said) == {
         "taken_at": 1, "dimensions": {"width": 9}, "kind": "reel", "has_audio": False, "tags": ["golf", "swing"],
     }  # fmt: skip
 
@@ -24,9 +24,9 @@ def test_it_is_bounded_and_can_be_stored():
         deep = {"a": deep, "b": 1}
     said = {"deep": deep, "long": "x" * 10_000, "many": list(range(10_000)), "big": 1 << 80, "nan": float("nan"),
             "text": "a\x00b\ud800", "k" * 1000: 1, "flag\x1b": True}  # fmt: skip
-    kept = without_names(said)
+    kept = redact_personal_data(said)
     assert len(json.dumps(kept)) < 2000
     assert "nan" not in kept
     json.dumps(kept, allow_nan=False).encode()
-    assert without_names({"owner": 1}) == {}
-    assert without_names(object()) is None
+    assert redact_personal_data({"owner": 1}) == {}
+    assert redact_personal_data(object()) is None

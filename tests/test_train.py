@@ -21,7 +21,7 @@ from plusmv.wsal.evaluate import evaluate
 from plusmv.wsal.feature_source import FeatureSource
 from plusmv.wsal.settings import Settings
 from plusmv.wsal.stack import train_stack
-from plusmv.wsal.train import CHECKPOINT, CURVES, Watch, train, train_together
+from plusmv.wsal.train import CHECKPOINT, CURVES, StopSignal, train, train_together
 from plusmv.wsal.training_set import TrainingSet, load_training_set
 from tests.conftest import ROOT
 from tests.simulated import simulated_videos, write_simulated
@@ -69,7 +69,7 @@ def test_runs_that_are_finished_are_not_trained_again(training, tmp_path):
     runs = {"a": QUICK, "b": replace(QUICK, guide_weight=0.0)}
     train_together(training, {"a": QUICK}, tmp_path)
     written = (tmp_path / "a" / CHECKPOINT).stat().st_mtime_ns
-    watch = Watch()
+    watch = StopSignal()
     assert list(train_together(training, runs, tmp_path, watch=watch)) == ["a", "b"]
     assert (tmp_path / "a" / CHECKPOINT).stat().st_mtime_ns == written
     assert watch.done == 2 * QUICK.steps
@@ -82,10 +82,10 @@ from tests.conftest import ROOT
 from tests.simulated import simulated_videos
 from plusmv.wsal.feature_source import FeatureSource
 from plusmv.wsal.settings import Settings
-from plusmv.wsal.train import Watch, train
+from plusmv.wsal.train import StopSignal, train
 from plusmv.wsal.training_set import load_training_set
 
-class Told(Watch):
+class Told(StopSignal):
     @property
     def stopping(self):
         if sum(self.steps) == 30:

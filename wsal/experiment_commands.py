@@ -173,9 +173,9 @@ def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, Annotate
 
 
 def _train(training, runs: dict, folder: Path, workers: int) -> None:
-    from plusmv.wsal.train import Watch, train_together
+    from plusmv.wsal.train import StopSignal, train_together
 
-    watch, one = Watch(), next(iter(runs.values()))
+    watch, one = StopSignal(), next(iter(runs.values()))
     with steps_bar(watch, one.steps * len(one.streams), f"train {len(runs)} runs"):
         train_together(training, runs, folder, min(workers, len(one.streams)), watch)
 

@@ -13,7 +13,7 @@ from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
     from plusmv.wsal.feature_source import FeatureSource
-    from plusmv.wsal.train import Watch
+    from plusmv.wsal.train import StopSignal
 
 ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
 Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
@@ -81,7 +81,7 @@ def percent(values: list[float]) -> list[str]:
 
 
 @contextlib.contextmanager
-def steps_bar(watch: "Watch", total: int, description: str) -> Iterator[None]:
+def steps_bar(watch: "StopSignal", total: int, description: str) -> Iterator[None]:
     """A bar of the steps that the training processes have done."""
     over = threading.Event()
 

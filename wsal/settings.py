@@ -8,8 +8,17 @@ from typing import Literal
 from plusmv.core.errors import BadInput
 
 WIDEST_SIGMA = 1000  # snippets, over ten minutes; the kernel holds six times as many
-APART = {"method", "background_weight", "guide_weight", "cluster_weight", "sparsity_weight", "pool", "detach", "seed",
-         "order_seed"}  # fmt: skip # in which the runs of one stack may differ
+PER_RUN_FIELDS = {  # in which the runs of one stack may differ
+    "method",
+    "background_weight",
+    "guide_weight",
+    "cluster_weight",
+    "sparsity_weight",
+    "pool",
+    "detach",
+    "seed",
+    "order_seed",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Settings:
 
     def shared(self) -> tuple:
         """What runs must have in common to be trained as one stack."""
-        return (self.order, *(value for name, value in vars(self).items() if name not in APART))
+        return (self.order, *(value for name, value in vars(self).items() if name not in PER_RUN_FIELDS))
 
     def term_weights(self) -> dict[str, float]:
         """The weights of the loss's terms (Eq. 11, or STPN's objective); terms that are switched off are left out."""

@@ -1,6 +1,6 @@
 """Training a stack of models of one stream in one pass over the features (paper Eq. 11): the steps, and what is kept.
 
-The runs of a stack see the same videos in the same order and may differ in seed and losses (wsal.settings.APART). Each
+The runs of a stack see the same videos in the same order and may differ in seed and losses (PER_RUN_FIELDS). Each
 has its own optimiser state and ends in the bits it would end in alone. All randomness follows from the seeds, and what
 is kept on disk holds everything, so a run that was stopped anywhere goes on to the same bits.
 """

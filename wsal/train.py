@@ -32,7 +32,7 @@ Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
 
 
-class Watch:
+class StopSignal:
     """How far a training is, and the wish to stop it, seen by all its processes."""
 
     def __init__(self, most_tasks: int = 64):
@@ -58,7 +58,7 @@ def train(
     settings: Settings,
     folder: Path,
     workers: int = 1,
-    watch: Watch | None = None,
+    watch: StopSignal | None = None,
     keep_seconds: float = KEEP_SECONDS,
 ) -> Checkpoint:
     """Train one run into its folder: checkpoint and curves. See `train_together`."""
@@ -70,7 +70,7 @@ def train_together(
     runs: Mapping[str, Settings],
     folder: Path,
     workers: int = 1,
-    watch: Watch | None = None,
+    watch: StopSignal | None = None,
     keep_seconds: float = KEEP_SECONDS,
 ) -> dict[str, Checkpoint]:
     """Train many runs in as few passes over the features as their settings allow; each into folder / name.
@@ -80,7 +80,7 @@ def train_together(
     is on disk. workers: processes; 1 trains in this one.
     """
     with alone_in(folder):
-        return _train_together(training, runs, folder, workers, watch or Watch(), keep_seconds)
+        return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds)
 
 
 def _train_together(training, runs, folder, workers, watch, keep_seconds) -> dict[str, Checkpoint]:
@@ -112,7 +112,7 @@ class _Training:
     fingerprints: Mapping[str, str]
     stacks: Sequence[Sequence[str]]
     folder: Path
-    watch: Watch
+    watch: StopSignal
     keep_seconds: float
 
     def setup(self) -> None:
@@ -231,7 +231,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(watch: Watch) -> Iterator[None]:
+def _stopped_by_signals(watch: StopSignal) -> Iterator[None]:
     """Ctrl-C and SIGTERM let the running step end and be kept, then end the program; a second Ctrl-C at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals

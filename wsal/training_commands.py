@@ -125,7 +125,7 @@ def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[st
 def _train(training, settings, folder: Path, workers: int) -> dict:
     from plusmv.wsal import curves, train
 
-    finished_before, watch = (folder / train.CHECKPOINT).exists(), train.Watch()
+    finished_before, watch = (folder / train.CHECKPOINT).exists(), train.StopSignal()
     with steps_bar(watch, settings.steps * len(settings.streams), "train"):
         trained = train.train(training, settings, folder, workers, watch)
     rows = curves.read_curves(folder / train.CURVES)

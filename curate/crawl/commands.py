@@ -81,20 +81,20 @@ def crawl(
     of mode 0600), PLUSMV_GRAPH_TOKEN with PLUSMV_GRAPH_USER, PLUSMV_YOUTUBE_KEY.
     """
     from plusmv.curate.crawl.crawler import Crawl, Limits
-    from plusmv.curate.sources.rate_limit import Politeness
+    from plusmv.curate.sources.rate_limit import RateLimiter
     from plusmv.curate.sources.registry import SourceOptions, open_source
     from plusmv.db.session import open_catalog
 
-    workspace, politeness = Workspace(home), Politeness(pause)
+    workspace, rate_limiter = Workspace(home), RateLimiter(pause)
     max_bytes = int(max_megabytes * 1e6)
     options = SourceOptions(path, manifest, query, licence, browser, limit, max_bytes, metadata_only)
     catalog = open_catalog(workspace, db)
     if source != "folder" and source != "urls":
         targets = _targets(catalog, tag, action, actions)
         options = SourceOptions(**vars(options) | {"actions": tuple((t.tag, t.action.name) for t in targets)})
-        place = open_source(source, options, politeness, catalog, workspace)
+        place = open_source(source, options, rate_limiter, catalog, workspace)
     else:
-        place = open_source(source, options, politeness, catalog, workspace)
+        place = open_source(source, options, rate_limiter, catalog, workspace)
         targets = _targets(catalog, tag, action, actions, place.tags(), may_be_else=source == "urls")
     limits = Limits(limit, min_seconds, max_seconds, max_bytes)
     with bars(f"crawl {source}") as advance:
@@ -102,7 +102,7 @@ def crawl(
         def saved(run: "RunRecord", posts: int) -> None:
             advance(run.target.tag, posts, limit)
 
-        crawling = Crawl(catalog, workspace, place, limits, retry_failed, dry_run, metadata_only, politeness, saved)
+        crawling = Crawl(catalog, workspace, place, limits, retry_failed, dry_run, metadata_only, rate_limiter, saved)
         result = crawling.run(targets, workers)
     _tell(result, f"crawled {path or source}", as_json, dry_run, metadata_only)
 
@@ -171,15 +171,15 @@ def recheck(
 
     from plusmv.curate.crawl.recheck import OUTCOMES
     from plusmv.curate.crawl.recheck import recheck as visit
-    from plusmv.curate.sources.rate_limit import Politeness
+    from plusmv.curate.sources.rate_limit import RateLimiter
     from plusmv.curate.sources.registry import SourceOptions, lookers
     from plusmv.db.session import open_catalog
 
-    workspace, politeness = Workspace(home), Politeness(pause)
+    workspace, rate_limiter = Workspace(home), RateLimiter(pause)
     catalog = open_catalog(workspace, db)
-    find = lookers(SourceOptions(path=path, browser=browser), politeness, catalog, workspace)
+    find = lookers(SourceOptions(path=path, browser=browser), rate_limiter, catalog, workspace)
     with bars("recheck") as advance:
-        result = visit(catalog, find, politeness, timedelta(days=older_than), limit, lambda n: advance("", n, limit))
+        result = visit(catalog, find, rate_limiter, timedelta(days=older_than), limit, lambda n: advance("", n, limit))
     emit(result, as_json, counts(result, ("posts", *OUTCOMES)))
     for name in result["vanished"][:20]:
         say(f"gone: {name}")

@@ -33,10 +33,10 @@ from plusmv.curate.crawl.records import (
     met_in_run,
     save_page,
 )
-from plusmv.curate.crawl.tombstones import buried
+from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.accounts import Lease
-from plusmv.curate.sources.base import FoundPost, Page, Source, SourceStopped
-from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.base import FoundPost, Page, SearchAborted, Source
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.db.models import PostState
 from plusmv.db.queries import clips_by_name
 from plusmv.db.session import Catalog
@@ -90,12 +90,12 @@ class Crawl:
         retry_failed: bool = False,
         dry_run: bool = False,
         metadata_only: bool = False,
-        politeness: Politeness | None = None,
+        rate_limiter: RateLimiter | None = None,
         on_page: Callable[[RunRecord, int], None] = lambda run, posts: None,
     ):
         self._catalog, self._workspace, self._source, self._limits = catalog, workspace, source, limits
         self._retry_failed, self._dry_run, self._metadata_only = retry_failed, dry_run, metadata_only
-        self._on_page, self._politeness = on_page, politeness or Politeness()
+        self._on_page, self._politeness = on_page, rate_limiter or RateLimiter()
         self._lease = Lease(catalog, workspace, source.account)
         self._fetcher = Fetcher(workspace, source, limits, self._politeness, self._is_buried)
         self._runs: list[RunRecord] = []
@@ -140,7 +140,7 @@ class Crawl:
             try:
                 for page in self._within_limit(run):
                     yield from self._settle(run, page, pool)
-            except SourceStopped as error:
+            except SearchAborted as error:
                 stop = {"tag": target.tag, "error": error.name, "reason": str(error)}
                 self._result["errors"].append(stop)
                 self._save_complete_pages()
@@ -205,7 +205,7 @@ class Crawl:
                 opened.waiting += 1
                 self._inspected[str(fetched.received.path)] = opened, fetched.post, fetched.received
                 yield str(fetched.received.path)
-        except SourceStopped:
+        except SearchAborted:
             opened.broken = True
             for future in futures:
                 future.cancel()
@@ -218,7 +218,7 @@ class Crawl:
         """Settle what needs no download; the rest is returned."""
         with self._catalog.reading() as session:
             rows = known_posts(session, posts)
-            dead = buried(session, self._workspace, posts)
+            dead = tombstoned(session, self._workspace, posts)
         new = []
         for post in posts:
             row = rows.get(post.key)
@@ -253,7 +253,7 @@ class Crawl:
 
     def _is_buried(self, post: FoundPost) -> bool:
         with self._catalog.reading() as session:
-            return bool(buried(session, self._workspace, [post]))
+            return bool(tombstoned(session, self._workspace, [post]))
 
     def _take(self, outcome: Outcome[str, ClipFacts]) -> None:
         """What a worker says of a received file: into the store with it, or away."""

@@ -15,9 +15,9 @@ from plusmv.core.errors import PlusmvError, Refused
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.media import Received, receive
 from plusmv.curate.crawl.records import SettledPost
-from plusmv.curate.sources.base import FoundPost, LinkExpired, PostFailed, PostGone, Source, SourceStopped, TooLarge
+from plusmv.curate.sources.base import FoundPost, LinkExpired, PostFailed, PostGone, SearchAborted, Source, TooLarge
 from plusmv.curate.sources.http import over, persistent
-from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.db.models import PostState
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -68,11 +68,11 @@ class Fetcher:
     workspace: Workspace
     source: Source
     limits: Limits
-    politeness: Politeness
+    rate_limiter: RateLimiter
     is_buried: Callable[[FoundPost], bool]
 
     def fetch(self, post: FoundPost) -> Fetched:
-        """Raises SourceStopped, politeness.Stopped, or PlusmvError where nothing more can be written."""
+        """Raises SearchAborted, rate_limiter.Stopped, or PlusmvError where nothing more can be written."""
         best = [post]  # the post as it is known so far, also when an error comes
         try:
             return self._fetch(best)
@@ -82,7 +82,7 @@ class Fetcher:
             return _ended(best[0], "filtered", str(error), retryable=True)
         except PostFailed as error:
             return _ended(best[0], "failed", str(error), error.retryable)
-        except SourceStopped:
+        except SearchAborted:
             raise
         except PlusmvError as error:
             return _ended(best[0], "failed", str(error), retryable=not isinstance(error, Refused))
@@ -107,13 +107,13 @@ class Fetcher:
             return Fetched(best[0], self._download(best[0]))
 
     def _look(self, post: FoundPost) -> FoundPost:
-        return persistent(self.politeness, post.platform, functools.partial(self.source.look, post), ATTEMPTS)
+        return persistent(self.rate_limiter, post.platform, functools.partial(self.source.look, post), ATTEMPTS)
 
     def _download(self, post: FoundPost) -> Received:
         host = urlsplit(post.locator).hostname if "://" in post.locator else None
         write = functools.partial(self.source.download, post)
         return persistent(
-            self.politeness, host or post.platform, functools.partial(receive, self.workspace, write), ATTEMPTS
+            self.rate_limiter, host or post.platform, functools.partial(receive, self.workspace, write), ATTEMPTS
         )
 
 

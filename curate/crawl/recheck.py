@@ -13,7 +13,7 @@ from sqlalchemy import or_, select, update
 
 from plusmv.core.errors import PlusmvError
 from plusmv.core.text import bounded_line
-from plusmv.curate.sources.base import FoundPost, PostFailed, PostGone, Source, SourceStopped
+from plusmv.curate.sources.base import FoundPost, PostFailed, PostGone, SearchAborted, Source
 from plusmv.curate.sources.folder import FolderSource
 from plusmv.curate.sources.http import persistent
 from plusmv.db.models import Clip, Post, PostState, now
@@ -34,7 +34,7 @@ class _Row:
 def recheck(
     catalog: Catalog,
     sources: Callable[[str], Source | None],
-    politeness,
+    rate_limiter,
     older_than: timedelta = timedelta(0),
     limit: int | None = None,
     on_page: Callable[[int], None] = lambda posts: None,
@@ -50,10 +50,10 @@ def recheck(
         outcomes: dict[int, tuple[str, str | None]] = {}
         try:
             for row in page:
-                outcomes[row.id] = _visit(sources(row.post.platform), row, politeness)
+                outcomes[row.id] = _visit(sources(row.post.platform), row, rate_limiter)
                 if outcomes[row.id][0] == "gone" and row.state != PostState.GONE:
                     vanished.append(row.post.platform_id)
-        except SourceStopped as error:
+        except SearchAborted as error:
             errors.append({"error": error.name, "reason": str(error)})
         _save(catalog, page, outcomes)
         sums.update(outcome for outcome, _ in outcomes.values())
@@ -87,14 +87,14 @@ def _pages(catalog: Catalog, older_than: timedelta, limit: int | None) -> Iterat
         ]
 
 
-def _visit(source: Source | None, row: _Row, politeness) -> tuple[str, str | None]:
+def _visit(source: Source | None, row: _Row, rate_limiter) -> tuple[str, str | None]:
     if source is None or not _reaches(source, row):
         return "not_visited", None
     try:
-        persistent(politeness, row.post.platform, lambda: source.look(row.post), attempts=3)
+        persistent(rate_limiter, row.post.platform, lambda: source.look(row.post), attempts=3)
     except PostGone as error:
         return "gone", bounded_line(str(error), 500)
-    except SourceStopped:
+    except SearchAborted:
         raise
     except (PostFailed, PlusmvError):
         return "unknown", None

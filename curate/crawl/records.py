@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 from plusmv.core.actions import Action as ActionFacts
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.media import ClipFacts, Received
-from plusmv.curate.crawl.tombstones import buried
+from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.base import FoundPost
 from plusmv.db.models import Clip, CrawlRun, FileState, Post, PostState, Sighting, now
 from plusmv.db.queries import save_actions
 
 ENDINGS = ("downloaded", "known", "filtered", "failed", "gone", "tombstoned")
-AT_ONCE = 500  # values in one IN (...)
+SQL_IN_LIMIT = 500  # values in one IN (...)
 Key = tuple[str, str, str]
 POSTS = Post.__table__.c  # plain columns: a page of thousands makes no objects
 MOSTLY_EMPTY = ("raw", "clip_id", "reason")  # not named in an INSERT of thousands where no post has one
@@ -178,7 +178,7 @@ def _as_saved(settled: SettledPost, known: Mapping[Key, KnownPost], new: Collect
 
 def _without_buried(session: Session, workspace: Workspace, settled: Collection[SettledPost]) -> list[SettledPost]:
     contents = {one.post.key: one.received.sha256 for one in settled if one.received is not None}
-    dead = buried(session, workspace, [one.post for one in settled], contents)
+    dead = tombstoned(session, workspace, [one.post for one in settled], contents)
     if not dead:
         return list(settled)
     return [replace(one, ending="tombstoned") if one.post.key in dead else one for one in settled]
@@ -296,4 +296,4 @@ def _save_sightings(session: Session, run: RunRecord, posts: set[int], new: set[
 
 def _parts(values: Collection) -> Iterable[list]:
     ordered = sorted(values)
-    return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
+    return (ordered[start : start + SQL_IN_LIMIT] for start in range(0, len(ordered), SQL_IN_LIMIT))

@@ -1,7 +1,7 @@
 """Tombstones: what was taken down and must not come back, known by keyed hashes alone.
 
 A tombstone is of a url, a post, an uploader or a content. Its keyed hash (core.workspace.Workspace.keyed_hash) says
-nothing to who lacks the workspace's key; a crawl hashes what it finds and looks whether it is buried.
+nothing to who lacks the workspace's key; a crawl hashes what it finds and looks whether it is tombstoned.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.base import FoundPost
 from plusmv.db.models import Tombstone, now
 
-AT_ONCE = 500  # values in one IN (...)
+SQL_IN_LIMIT = 500  # values in one IN (...)
 Named = tuple[str, str]  # (kind, what is hashed), such as ("uploader", "instagram:42")
 
 
@@ -29,7 +29,7 @@ def canonical_url(url: str) -> str:
 
 
 def names_of(post: FoundPost, sha256: str | None = None) -> list[Named]:
-    """All that a post may be buried under. Ids count with and without their platform."""
+    """All that a post may be tombstoned under. Ids count with and without their platform."""
     ids = [f"{post.platform}:{post.platform_id}", post.platform_id]
     if post.origin:
         ids += [post.origin, post.origin.partition(":")[2]]
@@ -41,7 +41,7 @@ def names_of(post: FoundPost, sha256: str | None = None) -> list[Named]:
     return names + ([("sha256", sha256)] if sha256 else [])
 
 
-def buried(
+def tombstoned(
     session: Session, workspace: Workspace, posts: Sequence[FoundPost], contents: Mapping[tuple, str] | None = None
 ) -> set[tuple]:
     """Keys of those posts that are taken down, by what they are or by their content ({key: sha256})."""
@@ -53,14 +53,14 @@ def buried(
             named.setdefault((kind, keyed(workspace, kind, name)), set()).add(post.key)
     hashes = sorted({keyed_hash for _, keyed_hash in named})
     dead: set[tuple] = set()
-    for start in range(0, len(hashes), AT_ONCE):
-        some = Tombstone.keyed_hash.in_(hashes[start : start + AT_ONCE])
+    for start in range(0, len(hashes), SQL_IN_LIMIT):
+        some = Tombstone.keyed_hash.in_(hashes[start : start + SQL_IN_LIMIT])
         for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash).where(some)):
             dead |= named.get(tuple(row), set())
     return dead
 
 
-def bury(session: Session, workspace: Workspace, names: Iterable[Named], reason: str) -> int:
+def add_tombstones(session: Session, workspace: Workspace, names: Iterable[Named], reason: str) -> int:
     """Set the tombstones that are not there yet. Returns how many."""
     rows = {(kind, keyed(workspace, kind, name)) for kind, name in names}
     there = {tuple(row) for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash))}

@@ -4,14 +4,14 @@ A feature file that is there, can be read and was made by the same recipe at the
 itself says so, so files of a killed run are adopted.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import delete, or_, select
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
-from plusmv.core.workers import Outcome
+from plusmv.core.progress import Progress
 from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
 from plusmv.db.queries import verdicts
@@ -20,8 +20,6 @@ from plusmv.features.classify import write_snippet_classes
 from plusmv.features.decode import VIDEO_SUFFIXES
 from plusmv.features.feature_files import SUFFIX, NumberFormat, read_features, write_features
 from plusmv.features.pipeline import Extractor, extract_all
-
-Watch = Callable[[Iterable[Outcome], int, str], Iterable[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def extract_videos(
     extractor: Extractor,
     videos: Iterable[Video],
     workers: int | None = None,
-    watch: Watch = lambda outcomes, total, description: outcomes,
+    watch: Progress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
@@ -113,7 +111,7 @@ def extract_clips(
     extractor: Extractor,
     retry_failed: bool = False,
     workers: int | None = None,
-    watch: Watch = lambda outcomes, total, description: outcomes,
+    watch: Progress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of every kept or undecided clip into the workspace, with a row each in the catalog.

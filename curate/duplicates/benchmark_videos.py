@@ -5,10 +5,9 @@ A hash file is one safetensors file of fingerprints: whoever holds the videos ma
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.annotations import read_annotations
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import sha256_of, write_bytes
 from plusmv.curate.duplicates.detect import FingerprintStage
@@ -34,7 +34,6 @@ TRAINING = (
 UNKNOWN = "unknown"  # counts as test: what is not known to be training must not leak
 IN_NAME = re.compile(r"(?:^|_)(test|validation|training|train)(?:_|$)")  # video_test_0000004
 TIME_LIMIT_S = 4 * 3600
-Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def index_videos(
     training: Iterable[str] = TRAINING,
     retry_failed: bool = False,
     workers: int | None = None,
-    watch: Watch = lambda outcomes, total, description: outcomes,
+    watch: Progress = lambda outcomes, total, description: outcomes,
 ) -> dict[str, int]:
     """Fingerprint the videos that are new or whose file is another; returns {"fingerprinted", "skipped", "failed"}.
 

@@ -18,7 +18,7 @@ NEAR = 64  # of PDQ's 256 bits; pictures of different real clips differ by 88 an
 NEAR_POINT = 10  # of a keypoint's 63
 VOTES = 3  # keypoints of each of the two clips that find each other at one time offset
 OFFSET_S = 8  # seconds that are one offset: a speed of 1.25 drifts by as much in half a minute
-AT_ONCE = 128  # clips asked for together
+BATCH = 128  # clips asked for together
 
 PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 

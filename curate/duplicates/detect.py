@@ -7,7 +7,7 @@ groups (curate.duplicates.groups) are for a person.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from plusmv.core.errors import BadInput
+from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import Workspace, sha256_of
 from plusmv.curate.duplicates.alignment import Alignment, bucket, compare
-from plusmv.curate.duplicates.candidates import AT_ONCE, HashIndex
+from plusmv.curate.duplicates.candidates import BATCH, HashIndex
 from plusmv.curate.duplicates.feature_candidates import i3d_version, near, new_means
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint, fingerprint_video
 from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, edges
@@ -33,7 +34,6 @@ from plusmv.db.session import Catalog
 
 TIME_LIMIT_S = 900  # for one clip's fingerprint
 REMEMBERED = 1024  # fingerprints kept in memory, about 80 kB each for a clip of 10 s
-Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]  # core.commandline.track is one
 
 
 class FingerprintStage:
@@ -54,7 +54,7 @@ def find_duplicates(
     workspace: Workspace,
     workers: int | None = None,
     retry_failed: bool = False,
-    watch: Watch = lambda outcomes, total, description: outcomes,
+    watch: Progress = lambda outcomes, total, description: outcomes,
     engine: Engine = "numpy",
     say: Callable[[str], None] = lambda told: None,
     i3d: bool = False,
@@ -130,16 +130,16 @@ def compare_new(
     load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
     index, sha256 = hash_index(catalog, workspace, engine, say)
     finished: set[int] = set()
-    for first in range(0, len(clip_ids), AT_ONCE):
-        some = [clip_id for clip_id in clip_ids[first : first + AT_ONCE] if clip_id in sha256]
+    for first in range(0, len(clip_ids), BATCH):
+        some = [clip_id for clip_id in clip_ids[first : first + BATCH] if clip_id in sha256]
         nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
-        for clip_id in clip_ids[first : first + AT_ONCE]:
+        for clip_id in clip_ids[first : first + BATCH]:
             yield _compare_one(catalog, clip_id, nominated.get(clip_id, set()) - finished, sha256, load)
             finished.add(clip_id)
 
 
 def compare_by_features(
-    catalog: Catalog, workspace: Workspace, version: str, watch: Watch, say: Callable[[str], None]
+    catalog: Catalog, workspace: Workspace, version: str, watch: Progress, say: Callable[[str], None]
 ) -> None:
     """Compare the fingerprints of clips whose I3D features are near, where their hashes have found nothing.
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from plusmv.curate.duplicates.alignment import is_sure
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
-from plusmv.curate.duplicates.rulings import Pair, kept_by_hand, ordered, rulings
+from plusmv.curate.duplicates.rulings import ClipPair, kept_by_hand, ordered, rulings
 from plusmv.db.models import Action, Clip, DuplicateEdge, RulingKind
 from plusmv.db.models import Fingerprint as FingerprintRow
 from plusmv.db.queries import clip_actions
@@ -22,7 +22,7 @@ COMPATIBLE = (
     frozenset(("CliffDiving", "Diving")),
     frozenset(("CricketBowling", "CricketShot")),
 )  # THUMOS14's own pairs
-AT_ONCE = 500  # clips of one query
+SQL_IN_LIMIT = 500  # clips of one query
 ARRAYS_AT_ONCE = 50  # fingerprints, about 80 kB each
 
 
@@ -61,7 +61,7 @@ def duplicate_groups(
     return [star for star in groups if len(star) > 1]
 
 
-def is_grouped(edge: DuplicateEdge, ruled: Mapping[Pair, RulingKind]) -> bool:
+def is_grouped(edge: DuplicateEdge, ruled: Mapping[ClipPair, RulingKind]) -> bool:
     """Whether two clips are of a group: surely copies, or called so by a person."""
     return is_sure(edge) or ruled.get(ordered(edge.a_id, edge.b_id)) == RulingKind.DUPLICATE
 
@@ -139,4 +139,4 @@ def _action_names(session: Session, clip_ids: Sequence[int]) -> dict[int, set[st
 
 def _some_at_once(clip_ids: Sequence[int]) -> Iterator[Sequence[int]]:
     """The ids in parts: a query takes only so many."""
-    return (clip_ids[first : first + AT_ONCE] for first in range(0, len(clip_ids), AT_ONCE))
+    return (clip_ids[first : first + SQL_IN_LIMIT] for first in range(0, len(clip_ids), SQL_IN_LIMIT))

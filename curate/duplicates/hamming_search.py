@@ -15,7 +15,7 @@ import numpy as np
 from plusmv.core.errors import Missing
 
 VALUES = 1 << 16
-AT_ONCE = 1 << 21  # places looked at at a time
+BATCH = 1 << 21  # places looked at at a time
 Engine = Literal["numpy", "faiss"]
 
 
@@ -84,11 +84,11 @@ def _groups(hashes: np.ndarray) -> np.ndarray:
 
 
 def _parts(count: np.ndarray) -> list[slice]:
-    """Cuts rows so that at most AT_ONCE places are looked at together, or one row alone."""
+    """Cuts rows so that at most BATCH places are looked at together, or one row alone."""
     total, cuts, start = np.cumsum(count), [], 0
     while start < len(count):
         before = total[start - 1] if start else 0
-        stop = max(int(np.searchsorted(total, before + AT_ONCE, side="right")), start + 1)
+        stop = max(int(np.searchsorted(total, before + BATCH, side="right")), start + 1)
         cuts.append(slice(start, stop))
         start = stop
     return cuts

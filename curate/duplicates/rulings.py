@@ -10,11 +10,11 @@ from plusmv.core.text import bounded_line
 from plusmv.db.models import Clip, DuplicateRuling, RulingKind
 from plusmv.db.queries import clips_by_name
 
-Pair = tuple[int, int]  # ids of clips, the lesser first
-Ruled = Pair | tuple[int, None]  # None beside the one clip of a KEEP_THIS
+ClipPair = tuple[int, int]  # ids of clips, the lesser first
+Ruled = ClipPair | tuple[int, None]  # None beside the one clip of a KEEP_THIS
 
 
-def ordered(a_id: int, b_id: int) -> Pair:
+def ordered(a_id: int, b_id: int) -> ClipPair:
     """The key of a pair in `rulings`."""
     return (a_id, b_id) if a_id < b_id else (b_id, a_id)
 
@@ -27,7 +27,7 @@ def live_rulings() -> Select:
     return select(DuplicateRuling).where(own, ~undone).order_by(DuplicateRuling.id)
 
 
-def rulings(session: Session) -> dict[Pair, RulingKind]:
+def rulings(session: Session) -> dict[ClipPair, RulingKind]:
     """{(lesser clip id, greater): the newest ruling that stands}."""
     of_two = live_rulings().where(DuplicateRuling.b_id.is_not(None))
     rows = session.execute(of_two.with_only_columns(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind))

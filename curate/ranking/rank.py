@@ -6,7 +6,7 @@ stored and decided, so that the labeler may call it after every page. Both may b
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from plusmv.core.actions import THUMOS14
 from plusmv.core.actions import Action as ActionFacts
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.progress import Progress
 from plusmv.core.workspace import Workspace
 from plusmv.curate.ranking.pooled_features import Classifier, Kind, Pooled, commonest_kind, read_pooled, vectors
 from plusmv.curate.ranking.scores import (
@@ -51,7 +52,6 @@ SAMPLE_OF_OTHERS = 200  # ... and some of all other actions together
 GUESS = 0.1  # trust in what nobody has decided, against a decision
 OTHER_KIND = "its features are of another recipe or other streams than most; run plusmv extract again"
 Reference = tuple[Kind | None, Neighbours | None]
-Watch = Callable[[Iterable[int], int, str], Iterable[int]]
 GOOD, WRONG = (Verdict.KEEP,), (Verdict.MISTAGGED, Verdict.UNUSABLE)  # a duplicate says nothing of the tag
 
 
@@ -75,7 +75,7 @@ def rank(
     workspace: Workspace,
     scores: Path | None = None,
     facts: Sequence[ActionFacts] = THUMOS14,
-    watch: Watch = lambda clips, total, description: clips,
+    watch: Progress = lambda clips, total, description: clips,
     only: Sequence[int] | None = None,
 ) -> list[ActionRank]:
     """Score every clip under every action that found it (`only`: under these), by action name.
@@ -115,7 +115,7 @@ def _score_clips(
     reference: Reference,
     classifier: Classifier,
     classes: Sequence[int],
-    watch: Watch,
+    watch: Progress,
 ) -> dict[int, str]:
     """Write the signals of an action's clips that come from features; returns {clip id: why it has none}."""
     failures: dict[int, str] = {}

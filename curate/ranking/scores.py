@@ -24,6 +24,7 @@ from plusmv.db.session import Catalog
 
 T = TypeVar("T")
 SCORES_AT_ONCE = 500  # lines of a scores file
+COMBINED = "combined"  # the signal that queues are ordered by
 SOURCES = {  # both read one JSON array of [clip id, score]
     "sqlite": "SELECT json_extract(value, '$[0]') AS clip, json_extract(value, '$[1]') AS score FROM json_each(:pairs)",
     "postgresql": (

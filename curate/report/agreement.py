@@ -18,8 +18,8 @@ from plusmv.db.queries import live_decisions
 
 NOT_BLIND = (How.AUDIT, How.CONTRADICTIONS)
 GLANCES = (How.GRID, How.ACCEPTED)
-Pair = tuple[int, int]  # clip id, action id
-Opinions = Mapping[Pair, Mapping[str, tuple[Verdict, How | None]]]  # of a pair, by annotator
+ClipAction = tuple[int, int]  # clip id, action id
+Opinions = Mapping[ClipAction, Mapping[str, tuple[Verdict, How | None]]]  # of a pair, by annotator
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def cohens_kappa(first: Sequence[object], second: Sequence[object]) -> Kappa:
     return Kappa(value, agreed, len(a), f"kappa {value:.2f}, {agreed:.0%} of {len(a)} agreed")
 
 
-def mean_kappa(opinions: Mapping[str, Mapping[Pair, object]]) -> Kappa:
+def mean_kappa(opinions: Mapping[str, Mapping[ClipAction, object]]) -> Kappa:
     """Of all annotators: the plain mean over their pairs that share clips (Light 1971); {name: {pair: verdict}}."""
     each = []
     for one, other in combinations(sorted(opinions), 2):
@@ -78,8 +78,8 @@ def agreement(session: Session) -> dict:
     """
     shared = shared_opinions(session)
     names = dict(session.execute(select(Action.id, Action.name)).all())
-    by_action: dict[str, dict[Pair, Mapping]] = defaultdict(dict)
-    by_look: dict[str, dict[Pair, Mapping]] = {"alone": {}, "glanced": {}}
+    by_action: dict[str, dict[ClipAction, Mapping]] = defaultdict(dict)
+    by_look: dict[str, dict[ClipAction, Mapping]] = {"alone": {}, "glanced": {}}
     for pair, opinions in shared.items():
         by_action[names[pair[1]]][pair] = opinions
         glanced = any(how in GLANCES for _, how in opinions.values())
@@ -170,7 +170,7 @@ def _nothing() -> dict:
 
 
 def _row(opinions: Opinions) -> dict:
-    by_annotator: dict[str, dict[Pair, str]] = defaultdict(dict)
+    by_annotator: dict[str, dict[ClipAction, str]] = defaultdict(dict)
     for pair, said in opinions.items():
         for who, (verdict, _) in said.items():
             by_annotator[who][pair] = str(verdict)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from plusmv.curate.ranking.scores import COMBINED
-from plusmv.curate.review.queue import Pair
+from plusmv.curate.review.queue import ClipAction
 from plusmv.db.models import Action, Clip, Decision, FileState, Post, Sighting, SuspicionScore, Verdict
 from plusmv.db.queries import live_decisions
 
@@ -19,7 +19,7 @@ REFERENCES = 2
 class Card:
     """One pair. `error`: why the clip cannot be decoded. `suspicion` from 0 to 1, None where nothing has ranked it."""
 
-    pair: Pair
+    pair: ClipAction
     sha256: str
     bytes: int
     error: str | None
@@ -32,7 +32,7 @@ class Card:
     suspicion: float | None
 
 
-def cards(session: Session, pairs: Sequence[Pair]) -> list[Card]:
+def cards(session: Session, pairs: Sequence[ClipAction]) -> list[Card]:
     """The cards of these pairs, in their order; a clip that was taken down meanwhile has none."""
     clips = _by_id(session, Clip, {pair.clip_id for pair in pairs})
     actions = _by_id(session, Action, {pair.action_id for pair in pairs})
@@ -88,27 +88,29 @@ def _by_id(session: Session, table: type, ids: set[int]) -> dict:
     return {row.id: row for row in session.scalars(select(table).where(table.id.in_(ids)))}
 
 
-def _posts(session: Session, pairs: Sequence[Pair]) -> dict[Pair, list[tuple[Post, str]]]:
+def _posts(session: Session, pairs: Sequence[ClipAction]) -> dict[ClipAction, list[tuple[Post, str]]]:
     """{pair: (post, tag) of its sightings, oldest first}; in two steps, for which no database needs statistics."""
     shown = select(Post).where(Post.clip_id.in_({pair.clip_id for pair in pairs}))
     posts = {post.id: post for post in session.scalars(shown)}
     sightings = select(Sighting.post_id, Sighting.tag, Sighting.action_id).where(Sighting.post_id.in_(list(posts)))
     found = defaultdict(list)
     for post_id, tag, action_id in session.execute(sightings.order_by(Sighting.post_id, Sighting.id)):
-        found[Pair(posts[post_id].clip_id, action_id)].append((posts[post_id], tag))
+        found[ClipAction(posts[post_id].clip_id, action_id)].append((posts[post_id], tag))
     return found
 
 
-def _suspicion(session: Session, pairs: Sequence[Pair]) -> dict[Pair, float]:
+def _suspicion(session: Session, pairs: Sequence[ClipAction]) -> dict[ClipAction, float]:
     rows = session.scalars(
         select(SuspicionScore).where(
             SuspicionScore.clip_id.in_({pair.clip_id for pair in pairs}), SuspicionScore.signal == COMBINED
         )
     )
-    return {Pair(row.clip_id, row.action_id): row.score for row in rows}
+    return {ClipAction(row.clip_id, row.action_id): row.score for row in rows}
 
 
-def _card(pair: Pair, clip: Clip, action: str, sightings: Sequence[tuple[Post, str]], suspicion: float | None) -> Card:
+def _card(
+    pair: ClipAction, clip: Clip, action: str, sightings: Sequence[tuple[Post, str]], suspicion: float | None
+) -> Card:
     posts = list(dict.fromkeys(post for post, _ in sightings))
     first = posts[0] if posts else None
     return Card(

@@ -18,16 +18,18 @@ from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, go
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
 from plusmv.curate.review.idempotency import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
-from plusmv.curate.review.queue import Pair, release
+from plusmv.curate.review.queue import ClipAction, release
 from plusmv.curate.review.undo import take_back
 from plusmv.db.models import Action, Clip, Decision, FileState, How, Post, Sighting, Verdict
 from plusmv.db.queries import clip_actions, live_decisions
 
-AT_ONCE = 100  # cases that are looked through at a time
+BATCH = 100  # cases that are looked through at a time
 CLIPS = 150  # copies of one case that are decided at a time
 RECENT = 50
 KINDS = ("contradiction", "several-labels")
-Standing = Mapping[Pair, Decision | None]  # the newest decision on a clip under an action, or on the clip as a whole
+Standing = Mapping[
+    ClipAction, Decision | None
+]  # the newest decision on a clip under an action, or on the clip as a whole
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ def open_cases(
     names = {row.id: row for row in session.scalars(select(Action))}
     found: list[Case] = []
     while first < len(listed) and len(found) < count:
-        some = [case for case in listed[first : first + AT_ONCE] if case["kind"] == kind]
+        some = [case for case in listed[first : first + BATCH] if case["kind"] == kind]
         clips = _clips(session, [sha256 for case in some for sha256 in case["clips"]])
         standing = _standing(session, [clip.id for clip in clips.values()])
         for case in some:
             there = [clips[sha256] for sha256 in case["clips"] if sha256 in clips]
             if _is_open(_claims(there, standing), names, kind):
                 found.append(_case(session, case["clips"][0], there, standing, names))
-        first += AT_ONCE
+        first += BATCH
     return found[:count]
 
 
@@ -147,7 +149,7 @@ def recent(session: Session, annotator: str) -> list[str]:
     return list(dict.fromkeys(request_of(row.request_id or "") for row in rows))
 
 
-def _verdicts(clips: Sequence[Clip], answer: Answer, standing: Standing) -> Iterator[tuple[Pair, Verdict]]:
+def _verdicts(clips: Sequence[Clip], answer: Answer, standing: Standing) -> Iterator[tuple[ClipAction, Verdict]]:
     claimed = [pair for pair in sorted(standing) if not _is_out(standing[pair])]
     alive = [clip.id for clip in clips if any(pair.clip_id == clip.id for pair in claimed)]
     if answer.unusable:
@@ -158,7 +160,7 @@ def _verdicts(clips: Sequence[Clip], answer: Answer, standing: Standing) -> Iter
             yield pair, Verdict.KEEP if pair.action_id in answer.right else Verdict.MISTAGGED
     for action_id in answer.right:  # of an action whose own copies have all been removed
         if alive and not any(pair.action_id == action_id for pair in claimed):
-            yield Pair(alive[0], action_id), Verdict.KEEP
+            yield ClipAction(alive[0], action_id), Verdict.KEEP
 
 
 def _refuse_if_decided(session: Session, answer: Answer, annotator: str) -> None:
@@ -172,7 +174,7 @@ def _refuse_if_decided(session: Session, answer: Answer, annotator: str) -> None
 
 def _standing(session: Session, clip_ids: Sequence[int]) -> Standing:
     pairs = clip_actions(clip_ids)
-    found: dict[Pair, Decision | None] = {Pair(*row): None for row in session.execute(select(pairs))}
+    found: dict[ClipAction, Decision | None] = {ClipAction(*row): None for row in session.execute(select(pairs))}
     of_clip = defaultdict(list)
     for pair in found:
         of_clip[pair.clip_id].append(pair)

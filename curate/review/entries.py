@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.review import decisions
 from plusmv.curate.review.idempotency import is_recorded, row_ids, rows_beside, rows_of
-from plusmv.curate.review.queue import Pair, is_judged_twice, lease_again, release
+from plusmv.curate.review.queue import ClipAction, is_judged_twice, lease_again, release
 from plusmv.curate.review.undo import take_back
 from plusmv.db.models import Action, Clip, Decision, How, Verdict
 from plusmv.db.queries import live_decisions
@@ -29,7 +29,7 @@ class Entry:
     request of the undo after which it was made."""
 
     request_id: str
-    pair: Pair | None = None  # of a verdict
+    pair: ClipAction | None = None  # of a verdict
     verdict: str = ""
     seconds: float | None = None
     reason: str = ""
@@ -43,7 +43,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
     """An entry from JSON. Raises BadInput for what is none."""
     try:
         clip_id, action_id = sent.get("clip"), sent.get("action")
-        pair = None if clip_id is None else Pair(int(clip_id), int(action_id))
+        pair = None if clip_id is None else ClipAction(int(clip_id), int(action_id))
         revises, other = sent.get("revises"), sent.get("other")
         undoes = sent.get("undo")
         return Entry(
@@ -88,19 +88,19 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
             raise
 
 
-def standing(session: Session, pair: Pair, annotator: str | None = None) -> Decision | None:
+def standing(session: Session, pair: ClipAction, annotator: str | None = None) -> Decision | None:
     """The newest decision that stands for this pair: of the clip under this action, or of the clip as a whole."""
     return next((row for row in _standing(session, pair) if annotator in (None, row.annotator)), None)
 
 
-def _standing(session: Session, pair: Pair) -> list[Decision]:
+def _standing(session: Session, pair: ClipAction) -> list[Decision]:
     """All decisions that stand for a pair, newest first."""
     of_pair = or_(Decision.action_id == pair.action_id, Decision.action_id.is_(None))
     newest_first = live_decisions().where(Decision.clip_id == pair.clip_id, of_pair).order_by(Decision.id.desc())
     return list(session.scalars(newest_first))
 
 
-def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: float) -> None:
+def _judge(session: Session, entry: Entry, pair: ClipAction, annotator: str, overlap: float) -> None:
     lock = select(Clip.sha256).where(Clip.id == pair.clip_id).with_for_update()  # one at a time on PostgreSQL
     sha256 = session.scalar(lock)
     if sha256 is None:
@@ -125,7 +125,7 @@ def _judge(session: Session, entry: Entry, pair: Pair, annotator: str, overlap: 
 
 
 def _make_way(
-    session: Session, entry: Entry, pair: Pair, annotator: str, judged_twice: bool, ids: Iterator[str]
+    session: Session, entry: Entry, pair: ClipAction, annotator: str, judged_twice: bool, ids: Iterator[str]
 ) -> None:
     """Take back what the entry revises, and what was said of the clip with it.
 
@@ -161,11 +161,11 @@ def _revised(session: Session, entry: Entry, rows: Sequence[Decision], annotator
     return [row for row in rows if row.annotator == rows[0].annotator] if rows[0].id == entry.revises else []
 
 
-def _keep_there(session: Session, entry: Entry, pair: Pair, annotator: str, row_id: str) -> None:
+def _keep_there(session: Session, entry: Entry, pair: ClipAction, annotator: str, row_id: str) -> None:
     """The clip shows another action: a keep under that one, unless somebody has judged it there already."""
     if session.get(Action, entry.other_action) is None:
         raise Refused("the action that was named is not in the catalog any more")
-    there = Pair(pair.clip_id, entry.other_action)
+    there = ClipAction(pair.clip_id, entry.other_action)
     if standing(session, there) is None:
         decisions.decide(
             session,

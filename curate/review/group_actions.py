@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.duplicates.fingerprint import VERSION
-from plusmv.curate.duplicates.rulings import Pair, live_rulings, ordered, rule_on
+from plusmv.curate.duplicates.rulings import ClipPair, live_rulings, ordered, rule_on
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
 from plusmv.curate.review.group_queue import settled_clips
@@ -117,7 +117,7 @@ def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> N
     release_clips(session, going)
 
 
-def _edges_among(session: Session, clip_ids: Sequence[int]) -> list[Pair]:
+def _edges_among(session: Session, clip_ids: Sequence[int]) -> list[ClipPair]:
     """Pairs of these clips that were found to be alike: only those need a ruling; all, where none was."""
     among = DuplicateEdge.a_id.in_(clip_ids) & DuplicateEdge.b_id.in_(clip_ids)
     rows = select(DuplicateEdge.a_id, DuplicateEdge.b_id).where(DuplicateEdge.version == VERSION, among)

@@ -20,7 +20,7 @@ from plusmv.curate.review.idempotency import MOST_CLIPS
 from plusmv.db.models import Action, Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, Sighting
 from plusmv.db.queries import live_decisions
 
-AT_ONCE = 200  # stars that are looked through at a time
+BATCH = 200  # stars that are looked through at a time
 PROPOSED = (EdgeKind.PART, EdgeKind.COPY)
 
 
@@ -122,10 +122,10 @@ def open_stars(session: Session, stars: Sequence[Star], after: Sequence[float] |
     first = bisect_right(stars, tuple(after), key=lambda star: star.place) if after else 0
     found: list[Star] = []
     while first < len(stars) and len(found) < count:
-        some = stars[first : first + AT_ONCE]
+        some = stars[first : first + BATCH]
         out = settled_clips(session, {clip_id for star in some for clip_id in star.clip_ids})
         found += [star for star in some if sum(clip_id not in out for clip_id in star.clip_ids) > 1]
-        first += AT_ONCE
+        first += BATCH
     return found[:count]
 
 

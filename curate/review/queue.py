@@ -1,6 +1,6 @@
 """Work for the labeler: which clips are next, and to whom they are given, so that no two people get the same.
 
-A pair is a clip under one action. Queues are read along an index from where the annotator stands (`Place`), so that the
+A pair is a clip under one action. Queues are read along an index from the annotator's place (`Cursor`), so that the
 next page costs the same among a million clips as among a thousand; within an action the most suspicious come first,
 then, in the order they were found, those that no `plusmv rank` has seen.
 """
@@ -38,7 +38,7 @@ FIRST, SECOND, GROUP = 0, 1, 2  # slots of leases
 Group = TypeVar("Group")
 
 
-class Pair(NamedTuple):
+class ClipAction(NamedTuple):
     """A clip and the action that it is judged for."""
 
     clip_id: int
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueueFilter:
     """What an annotator wants to see. Without an action: all, the newest first.
 
     least: the least suspicious first, as a page to accept. search: words of a caption, a tag or an id. overlap: the
@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """Where a queue was left: everything of earlier actions, and up to this score or sighting, has been given out."""
 
     action_id: int | None = None
@@ -71,7 +71,9 @@ class Place:
     second_id: int = 0  # the last decision that a second opinion was asked on
 
 
-def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> tuple[list[Pair], Place]:
+def next_batch(
+    session: Session, asked: QueueFilter, count: int, place: Cursor = Cursor()
+) -> tuple[list[ClipAction], Cursor]:
     """The next undecided pairs, leased to this annotator, and where to go on; put-off ones once nothing else is left.
 
     From the start (no place) the pairs that this annotator holds already come again: where one was before a reload.
@@ -89,7 +91,7 @@ def take(session: Session, asked: Asked, count: int, place: Place = Place()) -> 
     return pairs, place
 
 
-def take_groups(
+def next_groups(
     session: Session,
     after: Any,
     count: int,
@@ -118,20 +120,20 @@ def _hold(session: Session, groups: Sequence[Sequence[int]], annotator: str) -> 
     wanted = {clip_id for group in groups if taken.isdisjoint(group) for clip_id in group}
     found_for = select(Post.clip_id, func.min(Sighting.action_id)).join(Sighting, Sighting.post_id == Post.id)
     rows = session.execute(found_for.where(Post.clip_id.in_(wanted)).group_by(Post.clip_id))
-    pairs = [Pair(*row) for row in rows]
+    pairs = [ClipAction(*row) for row in rows]
     missed = set(pairs) - set(_leased(session, annotator, pairs, GROUP))
     taken |= {pair.clip_id for pair in missed}
     return [taken.isdisjoint(group) for group in groups]
 
 
-def put_off(session: Session, pair: Pair, annotator: str) -> None:
+def postpone(session: Session, pair: ClipAction, annotator: str) -> None:
     """Give a pair back, to come again at the end of this annotator's queue; until then others may take it."""
     own = _of(pair) & (ClipLease.annotator == annotator)
     _change(session, delete(ClipLease).where(own))
     session.execute(_upsert(session, [pair], annotator, FIRST, until=now(), put_off=True))
 
 
-def release(session: Session, pair: Pair) -> None:
+def release(session: Session, pair: ClipAction) -> None:
     """A pair that was decided needs no lease; its group may still be on somebody's screen."""
     _change(session, delete(ClipLease).where(_of(pair), ClipLease.slot != GROUP))
 
@@ -147,7 +149,7 @@ def lease_again(session: Session, undone: Sequence[Decision], annotator: str) ->
     _leased(session, annotator, [pair for pair in pairs if pair.action_id is not None], FIRST)
 
 
-def to_revisit(session: Session, asked: Asked, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
+def to_revisit(session: Session, asked: QueueFilter, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
     """This annotator's standing decisions of one verdict, newest first, `before` a decision's id.
 
     Left out is what a newer one of theirs has overruled.
@@ -170,9 +172,9 @@ def last_decisions(session: Session, annotator: str, count: int) -> list[Decisio
     return list(session.scalars(newest_first.limit(count)))
 
 
-def pair_of(session: Session, one: Decision) -> Pair:
+def pair_of(session: Session, one: Decision) -> ClipAction:
     """The pair that a decision is shown as, also one on the clip as a whole."""
-    return Pair(one.clip_id, one.action_id or action_found_for(session, one.clip_id))
+    return ClipAction(one.clip_id, one.action_id or action_found_for(session, one.clip_id))
 
 
 def action_found_for(session: Session, clip_id: int) -> int | None:
@@ -185,18 +187,18 @@ def is_judged_twice(sha256: str, overlap: float) -> bool:
     return sha256 < _bound(overlap)
 
 
-def _undecided(session: Session, asked: Asked, count: int, place: Place) -> list[tuple[Pair, Place]]:
+def _undecided(session: Session, asked: QueueFilter, count: int, place: Cursor) -> list[tuple[ClipAction, Cursor]]:
     """Undecided pairs after a place, each with its own place."""
-    found: list[tuple[Pair, Place]] = []
+    found: list[tuple[ClipAction, Cursor]] = []
     for action_id in _actions_from(session, asked, place):
-        at = place if action_id == place.action_id else Place(action_id)
+        at = place if action_id == place.action_id else Cursor(action_id)
         for pairs in (_by_suspicion, _as_found):
             if len(found) < count:
                 found += pairs(session, asked, count - len(found), at)
     return found
 
 
-def _actions_from(session: Session, asked: Asked, place: Place) -> Iterator[int]:
+def _actions_from(session: Session, asked: QueueFilter, place: Cursor) -> Iterator[int]:
     if asked.action_id is not None:
         yield asked.action_id
         return
@@ -206,7 +208,7 @@ def _actions_from(session: Session, asked: Asked, place: Place) -> Iterator[int]
     yield from session.scalars(wanted)
 
 
-def _by_suspicion(session: Session, asked: Asked, count: int, at: Place) -> list[tuple[Pair, Place]]:
+def _by_suspicion(session: Session, asked: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
     if asked.search or at.sighting_id:
         return []
     score, clip_id = SuspicionScore.score, SuspicionScore.clip_id
@@ -217,10 +219,10 @@ def _by_suspicion(session: Session, asked: Asked, count: int, at: Place) -> list
         wanted = wanted.where(place > (at.score, at.clip_id) if asked.least else place < (at.score, at.clip_id))
     wanted = wanted.order_by(*(column if asked.least else column.desc() for column in (score, clip_id)))
     rows = session.execute(wanted.limit(count))
-    return [(Pair(clip, at.action_id), Place(at.action_id, value, clip)) for clip, value in rows]
+    return [(ClipAction(clip, at.action_id), Cursor(at.action_id, value, clip)) for clip, value in rows]
 
 
-def _as_found(session: Session, asked: Asked, count: int, at: Place) -> list[tuple[Pair, Place]]:
+def _as_found(session: Session, asked: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
     wanted = (
         select(Sighting.id, Post.clip_id)
         .join(Post, Post.id == Sighting.post_id)
@@ -239,13 +241,13 @@ def _as_found(session: Session, asked: Asked, count: int, at: Place) -> list[tup
     return _first_of_each(session, wanted, count, at)
 
 
-def _first_of_each(session: Session, wanted: Select, count: int, at: Place) -> list[tuple[Pair, Place]]:
+def _first_of_each(session: Session, wanted: Select, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
     """Rows in the order of sightings, a clip that several posts show once."""
     seen: dict[int, int] = {}
     for sighting_id, clip_id in session.execute(wanted.order_by(Sighting.id).limit(2 * count)):
         if clip_id in seen or len(seen) < count:
             seen.setdefault(clip_id, sighting_id)
-    return [(Pair(clip, at.action_id), Place(at.action_id, sighting_id=first)) for clip, first in seen.items()]
+    return [(ClipAction(clip, at.action_id), Cursor(at.action_id, sighting_id=first)) for clip, first in seen.items()]
 
 
 def _matches(search: str) -> ColumnElement[bool]:
@@ -254,7 +256,7 @@ def _matches(search: str) -> ColumnElement[bool]:
     return or_(*(column.ilike(pattern, escape="\\") for column in columns))
 
 
-def _free(clip_id: ColumnElement[int], action_id: int, asked: Asked) -> ColumnElement[bool]:
+def _free(clip_id: ColumnElement[int], action_id: int, asked: QueueFilter) -> ColumnElement[bool]:
     """No standing decision, and held by nobody else, nor put off by this annotator."""
     lease = and_(ClipLease.clip_id == clip_id, ClipLease.action_id == action_id, ClipLease.slot == FIRST)
     mine = ClipLease.annotator == asked.annotator
@@ -274,7 +276,9 @@ def _decided(clip_id: ColumnElement[int], action_id: int | ColumnElement[int], b
     return standing if by is None else standing.where(by(decision))
 
 
-def _second_opinions(session: Session, asked: Asked, count: int, place: Place) -> tuple[list[Pair], Place]:
+def _second_opinions(
+    session: Session, asked: QueueFilter, count: int, place: Cursor
+) -> tuple[list[ClipAction], Cursor]:
     """Pairs of the overlap that one other person has decided."""
     if not asked.overlap or not count:
         return [], place
@@ -290,7 +294,7 @@ def _second_opinions(session: Session, asked: Asked, count: int, place: Place) -
     if asked.action_id is not None:
         wanted = wanted.where(action_id == asked.action_id)
     rows = session.execute(wanted.limit(count)).all()
-    pairs = list(dict.fromkeys(Pair(*row[1:]) for row in rows))
+    pairs = list(dict.fromkeys(ClipAction(*row[1:]) for row in rows))
     return pairs, replace(place, second_id=rows[-1][0]) if rows else place
 
 
@@ -303,7 +307,7 @@ def _bound(overlap: float) -> str:
     return f"{int(overlap * 16**8):08x}" if overlap < 1 else "g"
 
 
-def _put_off(session: Session, asked: Asked, count: int) -> list[Pair]:
+def _put_off(session: Session, asked: QueueFilter, count: int) -> list[ClipAction]:
     wanted = select(ClipLease.clip_id, ClipLease.action_id).where(
         ClipLease.annotator == asked.annotator,
         ClipLease.put_off,
@@ -311,7 +315,7 @@ def _put_off(session: Session, asked: Asked, count: int) -> list[Pair]:
     )
     if asked.action_id is not None:
         wanted = wanted.where(ClipLease.action_id == asked.action_id)
-    return [Pair(*row) for row in session.execute(wanted.order_by(ClipLease.until).limit(count))]
+    return [ClipAction(*row) for row in session.execute(wanted.order_by(ClipLease.until).limit(count))]
 
 
 def _renew(session: Session, annotator: str) -> None:
@@ -321,16 +325,16 @@ def _renew(session: Session, annotator: str) -> None:
     _change(session, update(ClipLease).where(mine).values(until=now() + LEASE))
 
 
-def _leased(session: Session, annotator: str, pairs: Sequence[Pair], slot: int) -> list[Pair]:
+def _leased(session: Session, annotator: str, pairs: Sequence[ClipAction], slot: int) -> list[ClipAction]:
     """Those of the pairs that this annotator now holds; another may have been faster."""
     if not pairs:
         return []
     given = session.execute(_upsert(session, pairs, annotator, slot, until=now() + LEASE, put_off=False))
-    got = {Pair(*row) for row in given}
+    got = {ClipAction(*row) for row in given}
     return [pair for pair in pairs if pair in got]
 
 
-def _upsert(session: Session, pairs: Sequence[Pair], annotator: str, slot: int, **facts):
+def _upsert(session: Session, pairs: Sequence[ClipAction], annotator: str, slot: int, **facts):
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     rows = [{"clip_id": pair.clip_id, "action_id": pair.action_id, "slot": slot, "annotator": annotator, **facts}
             for pair in sorted(pairs)]  # fmt: skip
@@ -347,5 +351,5 @@ def _change(session: Session, statement: Delete | Update) -> None:
     session.execute(statement, execution_options={"synchronize_session": False})
 
 
-def _of(pair: Pair) -> ColumnElement[bool]:
+def _of(pair: ClipAction) -> ColumnElement[bool]:
     return and_(ClipLease.clip_id == pair.clip_id, ClipLease.action_id == pair.action_id)

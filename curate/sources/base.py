@@ -1,6 +1,6 @@
 """What a crawl asks of a place that has posts. A new place is one file with a class of these four functions.
 
-Two families of errors: SourceStopped ends the search under a tag, the cursor stays where it was; PostFailed ends one
+Two families of errors: SearchAborted ends the search under a tag, the cursor stays where it was; PostFailed ends one
 post. Each class has a name that is printed first, so that four different walls are never one "0 new".
 """
 
@@ -32,7 +32,7 @@ class FoundPost:
     seconds: float | None = None  # where the source tells before the download
     bytes: int | None = None
     is_video: bool = True  # pictures are filtered, and do not count towards a limit of posts
-    raw: dict | None = None  # what the platform said of it (curate.sources.redact.without_names)
+    raw: dict | None = None  # what the platform said of it (curate.sources.redact.redact_personal_data)
     former: str | None = None  # the identity under which it stands where only its metadata were taken in
     locator: str = ""  # where the source itself finds the media; not stored
     complete: bool = True  # False: look() tells more than the listing did
@@ -71,11 +71,11 @@ class Source(Protocol):
         ...
 
     def search(self, tag: str, cursor: dict | None) -> Iterator[Page]:
-        """The pages under a tag, from where `cursor` says. Raises SourceStopped."""
+        """The pages under a tag, from where `cursor` says. Raises SearchAborted."""
         ...
 
     def look(self, post: FoundPost) -> FoundPost:
-        """The post as its own page has it now, with a fresh locator. Raises PostGone, PostFailed or SourceStopped."""
+        """The post as its own page has it now, with a fresh locator. Raises PostGone, PostFailed or SearchAborted."""
         ...
 
     def download(self, post: FoundPost, file: BinaryIO) -> None:
@@ -83,7 +83,7 @@ class Source(Protocol):
         ...
 
 
-class SourceStopped(PlusmvError):
+class SearchAborted(PlusmvError):
     """The search cannot go on now. The cursor stays; the same command goes on from it."""
 
     name = "stopped"
@@ -93,43 +93,43 @@ class SourceStopped(PlusmvError):
         super().__init__(f"{self.name}: {text}")
 
 
-class LoginWall(SourceStopped):
+class LoginWall(SearchAborted):
     """The platform asks for a login."""
 
     name, everywhere = "login wall", True
 
 
-class Checkpoint(SourceStopped):
+class Checkpoint(SearchAborted):
     """The platform wants a person to confirm something."""
 
     name, everywhere = "checkpoint", True
 
 
-class ChangedFormat(SourceStopped):
+class ChangedFormat(SearchAborted):
     """An answer that is not of the form that is known."""
 
     name = "changed format"
 
 
-class EmptyPage(SourceStopped):
+class EmptyPage(SearchAborted):
     """A tag, or the middle of one, with no posts at all: what broken or blocked tag pages look like."""
 
     name = "empty page"
 
 
-class RateLimited(SourceStopped):
+class RateLimited(SearchAborted):
     """Too many requests, and waiting did not help."""
 
     name, everywhere = "rate limit", True
 
 
-class QuotaSpent(SourceStopped):
+class QuotaSpent(SearchAborted):
     """An official API's quota is used up, by our own count."""
 
     name, everywhere = "quota spent", True
 
 
-class Unreachable(SourceStopped):
+class Unreachable(SearchAborted):
     """No answer, after several tries."""
 
     name, everywhere = "unreachable", True
@@ -149,7 +149,7 @@ class LinkExpired(PostFailed):
     """The link to the media is not valid any more; a fresh look gives a new one."""
 
 
-class TriesAgain(PostFailed):
+class TransientError(PostFailed):
     """A hiccup: the same again may work. retry_after: seconds that the platform asks for; limited: it was a 429."""
 
     def __init__(self, text: str, retry_after: float | None = None, limited: bool = False):

@@ -23,7 +23,7 @@ from plusmv.curate.sources.base import (
     RateLimited,
 )
 from plusmv.curate.sources.http import Web
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.db.models import PostState
 
 API = "https://graph.facebook.com/v21.0"
@@ -100,7 +100,7 @@ class GraphSource:
             url=bounded_line(url, 2000) or None,
             caption=bounded(str(found.get("caption") or ""), 5000),
             taken_at=_moment(found.get("timestamp")),
-            raw=without_names(found),
+            raw=redact_personal_data(found),
             locator=str(link or ""),
             is_video=found.get("media_type") == "VIDEO",
         )

@@ -25,10 +25,10 @@ from plusmv.curate.sources.base import (
     PostFailed,
     RateLimited,
     TooLarge,
-    TriesAgain,
+    TransientError,
     Unreachable,
 )
-from plusmv.curate.sources.rate_limit import LONGEST_WAIT, Politeness, retry_after
+from plusmv.curate.sources.rate_limit import MAX_RETRY_AFTER, RateLimiter, retry_after
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and between two blocks
 ATTEMPTS = 6  # of one request, 429s included
@@ -57,7 +57,7 @@ def allowed_url(url: str) -> str:
     try:
         addresses = [] if _address(host) or _proxied(url) else _looked_up(host, port)
     except OSError as error:
-        raise TriesAgain(f"cannot find the host {host[:100]}: {error.strerror or error}") from error
+        raise TransientError(f"cannot find the host {host[:100]}: {error.strerror or error}") from error
     if not all(map(public, addresses)):
         raise Refused(f"{url[:100]!r} is refused: it leads to a private address")
     return url
@@ -75,8 +75,8 @@ def public(address: str) -> bool:
 class Web:
     """Requests of one crawl. `download` sends no cookies; one session for each thread."""
 
-    def __init__(self, politeness: Politeness):
-        self.politeness = politeness
+    def __init__(self, rate_limiter: RateLimiter):
+        self.rate_limiter = rate_limiter
         self._sessions = threading.local()
 
     def json(
@@ -96,13 +96,13 @@ class Web:
                     ) from error
 
         try:
-            return persistent(self.politeness, host, ask)
-        except TriesAgain as error:
+            return persistent(self.rate_limiter, host, ask)
+        except TransientError as error:
             kind = RateLimited if error.limited else Unreachable
             raise kind(f"{error}; try again later, the same command goes on from here") from error
 
     def download(self, url: str, file: BinaryIO, max_bytes: int | None = None) -> None:
-        """Write a media file. Raises TriesAgain, LinkExpired, NotVideo, TooLarge, or Refused for where it leads."""
+        """Write a media file. Raises TransientError, LinkExpired, NotVideo, TooLarge, or Refused for where it leads."""
         with self._send(url, None, {"Accept-Encoding": "identity"}) as response:
             if response.status_code in EXPIRED:
                 raise LinkExpired(f"the link to the media answers {response.status_code}")
@@ -118,22 +118,22 @@ class Web:
                 file.write(block)
 
     def _send(self, url: str, parameters: Mapping | None, headers: Mapping | None) -> requests.Response:
-        """One request and its redirects; the body is not read yet. Raises TriesAgain for 429, 5xx and no answer."""
+        """One request and its redirects; the body is not read yet. Raises TransientError for 429, 5xx and no answer."""
         for _ in range(REDIRECTS):
             allowed_url(url)
             host = urlsplit(url).hostname or ""
-            self.politeness.wait(host)
+            self.rate_limiter.wait(host)
             try:
                 response = self._session().get(url, params=parameters, headers=dict(headers or {}), timeout=TIMEOUT,
                                                stream=True, allow_redirects=False)  # fmt: skip
             except (requests.RequestException, OSError) as error:
-                raise TriesAgain(f"{host} does not answer ({_why(error)})") from error
+                raise TransientError(f"{host} does not answer ({_why(error)})") from error
             _refuse_private_peer(response, url)
             if response.status_code == 429 or response.status_code >= 500:
                 response.close()
                 asked = retry_after(response.headers.get("Retry-After"))
                 limited = response.status_code == 429
-                raise TriesAgain(f"{host} answers {response.status_code} {response.reason}", asked, limited)
+                raise TransientError(f"{host} answers {response.status_code} {response.reason}", asked, limited)
             target = response.headers.get("Location")
             if not response.is_redirect or not target:
                 return response
@@ -145,16 +145,16 @@ class Web:
         started, done = time.monotonic(), 0
         try:
             for block in response.iter_content(BLOCK):
-                self.politeness.check()
+                self.rate_limiter.check()
                 done += len(block)
                 if limit is not None and done > limit:
                     raise TooLarge(over(done, limit, "more than "))
                 elapsed = time.monotonic() - started
                 if elapsed > SLOW_AFTER and done < SLOWEST * elapsed:
-                    raise TriesAgain(f"slower than {SLOWEST} bytes a second")
+                    raise TransientError(f"slower than {SLOWEST} bytes a second")
                 yield block
         except (requests.RequestException, OSError) as error:
-            raise TriesAgain(f"the answer was cut off after {done} bytes ({_why(error)})") from error
+            raise TransientError(f"the answer was cut off after {done} bytes ({_why(error)})") from error
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
@@ -162,24 +162,24 @@ class Web:
         return self._sessions.session
 
 
-def persistent(politeness: Politeness, host: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
-    """Call until it does not raise TriesAgain; waits as the platform asks, or longer each time.
+def persistent(rate_limiter: RateLimiter, host: str, call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
+    """Call until it does not raise TransientError; waits as the platform asks, or longer each time.
 
     A 429 is no fault of what was asked for: there are always ATTEMPTS of those. Raises RateLimited where the platform
-    asks for more than LONGEST_WAIT.
+    asks for more than MAX_RETRY_AFTER.
     """
     for attempt in itertools.count(1):
         try:
             return call()
-        except TriesAgain as error:
+        except TransientError as error:
             wait = error.retry_after
             if error.limited:
-                wait = politeness.after_429(host, error.retry_after, attempt)
-            if (wait or 0) > LONGEST_WAIT:
+                wait = rate_limiter.after_429(host, error.retry_after, attempt)
+            if (wait or 0) > MAX_RETRY_AFTER:
                 raise RateLimited(f"{error}; it asks to be left alone for {wait / 60:.0f} minutes") from error
             if attempt >= (ATTEMPTS if error.limited else attempts):
                 raise
-            politeness.sleep(wait if wait is not None else politeness.pause(host) * 2 ** (attempt - 1))
+            rate_limiter.sleep(wait if wait is not None else rate_limiter.pause(host) * 2 ** (attempt - 1))
 
 
 def over(size: int, limit: int, told: str = "") -> str:

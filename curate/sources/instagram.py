@@ -33,8 +33,8 @@ from plusmv.curate.sources.base import (
     Unreachable,
 )
 from plusmv.curate.sources.http import ATTEMPTS, Web
-from plusmv.curate.sources.rate_limit import LONGEST_WAIT, Politeness, retry_after
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.rate_limit import MAX_RETRY_AFTER, RateLimiter, retry_after
+from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.db.models import PostState
 
 HOST = "www.instagram.com"
@@ -53,9 +53,9 @@ class InstagramSource:
     name = platform = "instagram"
     tool = f"instaloader {instaloader.__version__}"
 
-    def __init__(self, politeness: Politeness, cookies: dict[str, str] | None = None, max_bytes: int | None = None):
-        self._context = _Context(politeness, cookies or {})
-        self._web, self._max_bytes = Web(politeness), max_bytes
+    def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str] | None = None, max_bytes: int | None = None):
+        self._context = _Context(rate_limiter, cookies or {})
+        self._web, self._max_bytes = Web(rate_limiter), max_bytes
         self.account = f"instagram:{(cookies or {}).get('ds_user_id') or 'session'}" if cookies else ""
 
     def query(self, tag: str) -> dict:
@@ -144,7 +144,7 @@ class InstagramSource:
             caption=bounded(found.caption or "", 5000) or post.caption,
             taken_at=_moment(node) or post.taken_at,
             seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
-            raw=without_names(node) or post.raw,
+            raw=redact_personal_data(node) or post.raw,
             locator=link if told else post.locator,
             complete=told or post.complete,
         )
@@ -153,8 +153,8 @@ class InstagramSource:
 class _Context(instaloader.InstaloaderContext):
     """Instaloader's own, told to be quiet and to wait as the whole crawl does; it watches each answer it is given."""
 
-    def __init__(self, politeness: Politeness, cookies: dict[str, str]):
-        self.politeness, self.lock = politeness, threading.RLock()  # one account: one request at a time
+    def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str]):
+        self.rate_limiter, self.lock = rate_limiter, threading.RLock()  # one account: one request at a time
         self.asked_to_wait: float | None = None
         super().__init__(sleep=False, quiet=True, max_connection_attempts=ATTEMPTS, request_timeout=60.0,
                          rate_controller=_Rates, iphone_support=False)  # fmt: skip
@@ -205,23 +205,23 @@ class _Rates(instaloader.RateController):
     """Instaloader's sliding windows, and the crawl's pause between requests; 429 as the platform asks."""
 
     def sleep(self, secs: float):
-        self._context.politeness.sleep(secs)
+        self._context.rate_limiter.sleep(secs)
 
     def query_waittime(self, query_type: str, current_time: float, untracked_queries: bool = False) -> float:
         waittime = super().query_waittime(query_type, current_time, untracked_queries)
-        return waittime if self._context.politeness.pause(HOST) else 0.0  # no pause: a proxy on this machine
+        return waittime if self._context.rate_limiter.pause(HOST) else 0.0  # no pause: a proxy on this machine
 
     def wait_before_query(self, query_type: str) -> None:
         super().wait_before_query(query_type)
-        self._context.politeness.wait(HOST)
+        self._context.rate_limiter.wait(HOST)
 
     def handle_429(self, query_type: str) -> None:
         asked = self._context.asked_to_wait
         if asked is None:
             asked = self.query_waittime(query_type, time.monotonic(), True)
-        if asked > LONGEST_WAIT:
+        if asked > MAX_RETRY_AFTER:
             raise RateLimited(f"instagram.com asks to be left alone for {asked / 60:.0f} minutes; come back then")
-        self._context.politeness.after_429(HOST, asked, 1)
+        self._context.rate_limiter.after_429(HOST, asked, 1)
 
 
 class _Named:

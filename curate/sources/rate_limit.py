@@ -1,4 +1,4 @@
-"""Politeness: how often a host is asked, and how long it is left alone when it says so.
+"""RateLimiter: how often a host is asked, and how long it is left alone when it says so.
 
 Requests to one host start at least `pause` seconds apart, however many threads ask; 429 and Retry-After hold the whole
 host back. The pause cannot go below a floor, but where every request goes to a proxy on this very machine: only there
@@ -29,7 +29,7 @@ DEFAULT_SECONDS = {  # by the end of the host's name; below each platform's know
     "dailymotion.com": 2.0,
 }
 OTHERS_SECONDS = 1.0
-LONGEST_WAIT = 3600.0  # a Retry-After beyond this is a stop, not a wait
+MAX_RETRY_AFTER = 3600.0  # a Retry-After beyond this is a stop, not a wait
 FIRST_WAIT = 60.0  # after a 429 that does not say how long
 
 
@@ -37,7 +37,7 @@ class Stopped(Exception):
     """The crawl is being ended: whoever waits gives up."""
 
 
-class Politeness:
+class RateLimiter:
     """One for all threads of a crawl. pause: seconds for every host, instead of the defaults.
 
     Raises BadInput for a pause below the floor where requests leave this machine.
@@ -89,7 +89,7 @@ class Politeness:
         """Seconds to wait after the attempt-th 429; the host is held back for them."""
         default = FIRST_WAIT if self._pause is None or not self.loopback else self._pause
         seconds = asked if asked is not None else default * 2 ** (attempt - 1)
-        self.hold(host, min(seconds, LONGEST_WAIT))
+        self.hold(host, min(seconds, MAX_RETRY_AFTER))
         return seconds
 
 
@@ -106,7 +106,7 @@ def retry_after(value: str | None) -> float | None:
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, seconds), 10 * LONGEST_WAIT) if seconds == seconds else None
+    return min(max(0.0, seconds), 10 * MAX_RETRY_AFTER) if seconds == seconds else None
 
 
 def proxy_is_loopback() -> bool:

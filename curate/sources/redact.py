@@ -19,18 +19,20 @@ LONGEST, MOST, DEEPEST = 200, 60, 4  # characters of a string, entries of an obj
 LINK = re.compile(r"(?i)\bhttps?:|^//|@")
 
 
-def without_names(value: Any, depth: int = 0) -> Any:
+def redact_personal_data(value: Any, depth: int = 0) -> Any:
     """What of a JSON value may be stored: objects lose keys that name people, ids and links. None: nothing is left."""
     if isinstance(value, dict) and depth < DEEPEST:
         kept = {
-            bounded_line(str(key), 60): without_names(entry, depth + 1)
+            bounded_line(str(key), 60): redact_personal_data(entry, depth + 1)
             for key, entry in list(value.items())[: 4 * MOST]
             if not NAMING.search(str(key)[:200])
         }
         return dict([(key, entry) for key, entry in kept.items() if entry not in (None, {}, [])][:MOST])
     if isinstance(value, list | tuple) and depth < DEEPEST:
         return [
-            entry for entry in (without_names(one, depth + 1) for one in value[:MOST]) if entry not in (None, {}, [])
+            entry
+            for entry in (redact_personal_data(one, depth + 1) for one in value[:MOST])
+            if entry not in (None, {}, [])
         ]
     if isinstance(value, str):
         return None if LINK.search(value[:500]) or len(value) > LONGEST else bounded_line(value, LONGEST) or None

@@ -9,7 +9,7 @@ from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.base import Source
 from plusmv.curate.sources.credentials import cookies_of_browser, cookies_of_file, key, private_bytes
-from plusmv.curate.sources.rate_limit import Politeness
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.db.session import Catalog
 
 NAMES = ("folder", "instagram", "ytdlp", "urls", "graph", "youtube")
@@ -31,7 +31,7 @@ class SourceOptions:
 
 
 def open_source(
-    name: str, options: SourceOptions, politeness: Politeness, catalog: Catalog, workspace: Workspace
+    name: str, options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
 ) -> Source:
     """The source of that name. Raises BadInput or Missing where an option or a credential is missing."""
     if name == "folder":
@@ -41,7 +41,7 @@ def open_source(
     if name == "instagram":
         from plusmv.curate.sources.instagram import InstagramSource
 
-        return InstagramSource(politeness, _instagram_cookies(options), options.max_bytes)
+        return InstagramSource(rate_limiter, _instagram_cookies(options), options.max_bytes)
     if name == "graph":
         from plusmv.curate.sources.accounts import Quota
         from plusmv.curate.sources.graph import WINDOW, GraphSource
@@ -49,8 +49,8 @@ def open_source(
 
         token, user = key("PLUSMV_GRAPH_TOKEN", "--source graph"), key("PLUSMV_GRAPH_USER", "--source graph")
         quota = Quota(catalog, workspace, f"graph:{user}", WINDOW)
-        return GraphSource(Web(politeness), token, user, quota, options.max_bytes)
-    return _by_ytdlp(name, options, politeness, catalog, workspace)
+        return GraphSource(Web(rate_limiter), token, user, quota, options.max_bytes)
+    return _by_ytdlp(name, options, rate_limiter, catalog, workspace)
 
 
 def _folder(options: SourceOptions, workspace: Workspace) -> Source:
@@ -64,13 +64,13 @@ def _folder(options: SourceOptions, workspace: Workspace) -> Source:
 
 
 def _by_ytdlp(
-    name: str, options: SourceOptions, politeness: Politeness, catalog: Catalog, workspace: Workspace
+    name: str, options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
 ) -> Source:
     from plusmv.curate.sources.ytdlp_client import YtDlp
 
     file = os.environ.get("PLUSMV_COOKIES")
     cookies = private_bytes(Path(file)).decode("utf-8", "replace") if file else None
-    ytdlp = YtDlp(politeness, cookies, options.browser, options.max_bytes)
+    ytdlp = YtDlp(rate_limiter, cookies, options.browser, options.max_bytes)
     account = f"ytdlp:{options.browser or file}" if options.browser or file else ""
     if name == "urls":
         from plusmv.curate.sources.urls import UrlsSource
@@ -85,7 +85,7 @@ def _by_ytdlp(
 
         secret = key("PLUSMV_YOUTUBE_KEY", "--source youtube")
         quota = Quota(catalog, workspace, f"youtube:{secret}", WINDOW)
-        return YouTubeSource(Web(politeness), secret, quota, ytdlp, options.licence)
+        return YouTubeSource(Web(rate_limiter), secret, quota, ytdlp, options.licence)
     from plusmv.curate.sources.ytdlp_search import YtDlpSource
 
     return YtDlpSource(ytdlp, options.query or "youtube-shorts", options.limit, options.actions, account)
@@ -99,7 +99,7 @@ def _instagram_cookies(options: SourceOptions) -> dict[str, str] | None:
 
 
 def lookers(
-    options: SourceOptions, politeness: Politeness, catalog: Catalog, workspace: Workspace
+    options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
 ) -> Callable[[str], Source | None]:
     """Who can look at posts of a platform: made when it is first asked for."""
     made: dict[str, Source | None] = {}
@@ -108,7 +108,7 @@ def lookers(
         name = platform if platform in ("folder", "instagram") else "ytdlp"
         if name not in made:
             possible = name != "folder" or options.path is not None
-            made[name] = open_source(name, options, politeness, catalog, workspace) if possible else None
+            made[name] = open_source(name, options, rate_limiter, catalog, workspace) if possible else None
         return made[name]
 
     return find

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from plusmv.core.errors import BadInput
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.redact import redact_personal_data
 
 LARGEST = 16 << 20  # bytes, unpacked
 UNREADABLE = (
@@ -73,7 +73,7 @@ def _of_ytdlp(info: dict[str, Any]) -> tuple[dict[str, str], dict | None]:
         "taken_at": _iso(info.get("timestamp")) or _day(info.get("upload_date")),
     }
     kept = {name: value for name, value in info.items() if name not in HEAVY and not name.startswith("_")}
-    return row, without_names(kept) or None
+    return row, redact_personal_data(kept) or None
 
 
 def _of_instaloader(content: dict[str, Any]) -> tuple[dict[str, str], dict | None]:
@@ -89,7 +89,7 @@ def _of_instaloader(content: dict[str, Any]) -> tuple[dict[str, str], dict | Non
         "caption": str(texts[0]) if texts else "",
         "taken_at": _iso(node.get("taken_at_timestamp", node.get("date"))),
     }
-    return row, without_names(node) or None
+    return row, redact_personal_data(node) or None
 
 
 def _iso(seconds: Any) -> str:

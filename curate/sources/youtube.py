@@ -14,7 +14,7 @@ from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.accounts import Quota
 from plusmv.curate.sources.base import ChangedFormat, EmptyPage, FoundPost, LoginWall, Page, QuotaSpent, RateLimited
 from plusmv.curate.sources.http import Web
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
 
 API = "https://www.googleapis.com/youtube/v3"
@@ -127,7 +127,7 @@ def _filled(post: FoundPost, item: dict) -> FoundPost:
         post,
         seconds=float(seconds) or None,
         licence=LICENCES.get(licence, bounded_line(str(licence or "unknown"), 200)),
-        raw=without_names({"details": details, "status": status}),
+        raw=redact_personal_data({"details": details, "status": status}),
     )
 
 

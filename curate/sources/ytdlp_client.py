@@ -1,6 +1,6 @@
 """yt-dlp (2026.10) as this project uses it: what a page lists, what a video is, and its file.
 
-All its requests go through one handler that keeps the crawl's politeness and refuses links to private addresses;
+All its requests go through one handler that keeps the crawl's rate_limiter and refuses links to private addresses;
 nothing but http and https is followed. Errors come out by what they mean (sources.ytdlp_errors). No name or path of the
 outside decides where a file lies, and a missing ffmpeg is no trouble: one file with pictures is enough.
 """
@@ -30,8 +30,8 @@ from plusmv.core.errors import PlusmvError
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.base import ChangedFormat, Checkpoint, FoundPost, LoginWall, PostFailed, TooLarge
 from plusmv.curate.sources.http import allowed_url, over
-from plusmv.curate.sources.rate_limit import Politeness, retry_after
-from plusmv.curate.sources.redact import without_names
+from plusmv.curate.sources.rate_limit import RateLimiter, retry_after
+from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.curate.sources.ytdlp_errors import ADVICE, CONFIRM, named, post_error, search_error
 from plusmv.db.models import PostState
 
@@ -48,12 +48,12 @@ class YtDlp:
 
     def __init__(
         self,
-        politeness: Politeness,
+        rate_limiter: RateLimiter,
         cookies: str | None = None,
         browser: str | None = None,
         max_bytes: int | None = None,
     ):
-        self.politeness, self._cookies, self._browser, self._max_bytes = politeness, cookies, browser, max_bytes
+        self.rate_limiter, self._cookies, self._browser, self._max_bytes = rate_limiter, cookies, browser, max_bytes
         self._own = threading.local()
         self._infos: dict[tuple, dict] = {}  # between look and download
 
@@ -73,17 +73,17 @@ class YtDlp:
     def entries(self, query: str, start: int = 0) -> Iterator[FoundPost]:
         """The videos that a search or page lists, from the start-th on; each costs nothing but its page.
 
-        Raises SourceStopped, TriesAgain, BadInput for a query that no site answers, or Refused.
+        Raises SearchAborted, TransientError, BadInput for a query that no site answers, or Refused.
         """
         with named(search_error):
             listed = self._listed(query)
             for entry in _from(listed, start):
-                self.politeness.check()
+                self.rate_limiter.check()
                 if isinstance(entry, dict) and (entry.get("url") or entry.get("webpage_url")):
                     yield self._entry(entry)
 
     def look(self, post: FoundPost) -> FoundPost:
-        """The post as its own page has it. Raises PostGone, PostFailed, TriesAgain, SourceStopped or Refused."""
+        """The post as its own page has it. Raises PostGone, PostFailed, TransientError, SearchAborted or Refused."""
         with named(post_error):
             info = self._ydl().extract_info(post.url, download=False)
         for _ in range(HOPS):  # a page that is a list of one
@@ -141,12 +141,12 @@ class YtDlp:
 
     def _ydl(self) -> "_Polite":
         if not hasattr(self._own, "ydl"):
-            self._own.ydl = _Polite(self.politeness, self._parameters())
+            self._own.ydl = _Polite(self.rate_limiter, self._parameters())
         return self._own.ydl
 
     def _parameters(self) -> dict:
         def watch(progress: dict) -> None:
-            self.politeness.check()
+            self.rate_limiter.check()
             size = max(progress.get("total_bytes") or 0, progress.get("downloaded_bytes") or 0)
             if self._max_bytes is not None and size > self._max_bytes:
                 raise TooLarge(over(size, self._max_bytes))
@@ -168,20 +168,20 @@ class YtDlp:
 class _Polite(yt_dlp.YoutubeDL):
     """yt-dlp with one handler for all its requests."""
 
-    def __init__(self, politeness: Politeness, parameters: dict):
-        self.politeness = politeness
+    def __init__(self, rate_limiter: RateLimiter, parameters: dict):
+        self.rate_limiter = rate_limiter
         super().__init__(parameters)
 
     def build_request_director(self, handlers, preferences=None):
-        return super().build_request_director([functools.partial(_PoliteRH, politeness=self.politeness)])
+        return super().build_request_director([functools.partial(_PoliteRH, rate_limiter=self.rate_limiter)])
 
 
 class _PoliteRH(RequestsRH):
     RH_NAME = "plusmv"
 
-    def __init__(self, *, politeness: Politeness, **options):
+    def __init__(self, *, rate_limiter: RateLimiter, **options):
         super().__init__(**options)
-        self.politeness = politeness
+        self.rate_limiter = rate_limiter
 
     def _create_instance(self, *arguments, **options):
         session = super()._create_instance(*arguments, **options)
@@ -191,13 +191,13 @@ class _PoliteRH(RequestsRH):
     def _send(self, request):
         host = urlsplit(request.url).hostname or ""
         _permit(request.url)
-        self.politeness.wait(host)
+        self.rate_limiter.wait(host)
         try:
             return super()._send(request)
         except HTTPError as error:
             answer = error.response
             if error.status == 429:
-                self.politeness.after_429(host, retry_after(answer.headers.get("Retry-After")), 1)
+                self.rate_limiter.after_429(host, retry_after(answer.headers.get("Retry-After")), 1)
             body = answer.read(LONGEST_ERROR)  # extractors read it too: they get it again
             again = HTTPError(Response(io.BytesIO(body), answer.url, answer.headers, error.status, error.reason))
             again.body = body
@@ -256,7 +256,8 @@ def _filled(post: FoundPost, info: dict) -> FoundPost:
         licence=bounded_line(str(info.get("license") or ""), 200) or post.licence,
         seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
         bytes=size if isinstance(size, int) and size > 0 else post.bytes,
-        raw=without_names({k: v for k, v in info.items() if k not in HEAVY and not k.startswith("_")}) or post.raw,
+        raw=redact_personal_data({k: v for k, v in info.items() if k not in HEAVY and not k.startswith("_")})
+        or post.raw,
         complete=post.complete or bool(info.get("formats") or info.get("requested_formats")),
     )
 

@@ -17,8 +17,8 @@ from plusmv.curate.sources.base import (
     LoginWall,
     PostFailed,
     PostGone,
-    SourceStopped,
-    TriesAgain,
+    SearchAborted,
+    TransientError,
 )
 from plusmv.curate.sources.http import EXPIRED
 from plusmv.curate.sources.rate_limit import retry_after
@@ -49,13 +49,13 @@ def search_error(error: Exception) -> Exception:
     """What an error of a search means."""
     causes, text = list(_causes(error)), _text(error)
     for cause in causes:
-        if isinstance(cause, SourceStopped | Refused | TriesAgain):
+        if isinstance(cause, SearchAborted | Refused | TransientError):
             return cause
     status, body = _status(causes)
     if any(isinstance(cause, UnsupportedError) for cause in causes):
         return BadInput(f"yt-dlp knows no site for this query: {text}; see --query in plusmv crawl --help")
     if status == 429:
-        return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
+        return TransientError(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
         return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in (401, 403) or LOG_IN.search(text):
@@ -63,7 +63,7 @@ def search_error(error: Exception) -> Exception:
     if status in (404, 410):
         return EmptyPage(f"the site has no such page; look at it in a browser ({text})")
     if (status or 0) >= 500 or any(isinstance(cause, TransportError) for cause in causes):
-        return TriesAgain(f"the site does not answer ({text})")
+        return TransientError(f"the site does not answer ({text})")
     return ChangedFormat(f"yt-dlp cannot read the answer, it may need an update ({text})")
 
 
@@ -71,11 +71,11 @@ def post_error(error: Exception) -> Exception:
     """What an error of one video means."""
     causes, text = list(_causes(error)), _text(error)
     for cause in causes:
-        if isinstance(cause, SourceStopped | Refused | PostFailed):
+        if isinstance(cause, SearchAborted | Refused | PostFailed):
             return cause
     status, body = _status(causes)
     if status == 429:
-        return TriesAgain(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
+        return TransientError(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)
     if CONFIRM.search(text + body):
         return Checkpoint(f"the site wants a person to confirm something; do so in a browser, {COOKIES} ({text})")
     if status in EXPIRED and not any(isinstance(cause, ExtractorError) for cause in causes):
@@ -83,9 +83,9 @@ def post_error(error: Exception) -> Exception:
     if status in (404, 410):
         return PostGone(text)
     if status in (401, 403):  # a page whose own link to the file had run out by then: the next look has a fresh one
-        return TriesAgain(text)
+        return TransientError(text)
     if (status or 0) >= 500 or any(isinstance(cause, TransportError) for cause in causes):
-        return TriesAgain(text)
+        return TransientError(text)
     if LOG_IN.search(text):
         return PostFailed(f"needs a login: {text}")
     return PostGone(text) if GONE.search(text) else PostFailed(text)

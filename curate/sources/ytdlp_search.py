@@ -10,7 +10,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from plusmv.core.errors import BadInput
-from plusmv.curate.sources.base import EmptyPage, FoundPost, Page, RateLimited, TriesAgain, Unreachable
+from plusmv.curate.sources.base import EmptyPage, FoundPost, Page, RateLimited, TransientError, Unreachable
 from plusmv.curate.sources.http import persistent
 from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
 
@@ -74,8 +74,8 @@ class YtDlpSource:
 
     def _persist(self, call):
         try:
-            return persistent(self.ytdlp.politeness, self.name, call)
-        except TriesAgain as error:
+            return persistent(self.ytdlp.rate_limiter, self.name, call)
+        except TransientError as error:
             kind = RateLimited if error.limited else Unreachable
             raise kind(f"{error}; try again later, the same command goes on from here") from error
 

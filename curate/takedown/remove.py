@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.text import bounded_line
 from plusmv.core.workspace import SHA256, Workspace
-from plusmv.curate.crawl.tombstones import Named, bury, canonical_url, keyed
+from plusmv.curate.crawl.tombstones import Named, add_tombstones, canonical_url, keyed
 from plusmv.curate.takedown.scrub import Word, cut_from, scrub, without, words_of
 from plusmv.db.models import (
     TAKEN_DOWN,
@@ -51,7 +51,7 @@ PLATFORMS = (
     "web",
     "",
 )
-AT_ONCE = 500
+SQL_IN_LIMIT = 500
 HASH_FILES = ("hashes.bin", "hashes.tables")  # curate.duplicates.hash_store
 FREE_TEXT = (  # columns in which people and programs write what they like
     Post.caption,
@@ -73,7 +73,7 @@ class _Found:
     posts: list[int] = field(default_factory=list)
     clips: dict[int, tuple[str, str]] = field(default_factory=dict)  # those that go: id -> sha256, suffix
     kept: list[int] = field(default_factory=list)  # clips that other posts hold
-    names: list[Named] = field(default_factory=list)  # what is buried
+    names: list[Named] = field(default_factory=list)  # what is tombstoned
     words: set[str] = field(default_factory=set)  # what must be found nowhere
 
 
@@ -94,7 +94,9 @@ def take_down(
     value = _checked(kind, value)
     with catalog.writing() as session:
         found = _find(session, workspace, kind, value)
-        tombstones = bury(session, workspace, found.names, "" if value in reason else bounded_line(reason, 500))
+        tombstones = add_tombstones(
+            session, workspace, found.names, "" if value in reason else bounded_line(reason, 500)
+        )
     checkpoints = _trained_on(catalog, workspace, [sha256 for sha256, _ in found.clips.values()])
     removed = list(_remove_files(workspace, found.clips.values()))
     words = words_of(found.words)
@@ -198,7 +200,7 @@ def _concerned(session: Session, workspace: Workspace, kind: str, value: str):
 
 
 def _names_of_row(row) -> Iterator[Named]:
-    """What a post is buried under besides what was asked for. A path in a folder is an id that others may have too."""
+    """What a post is tombstoned under besides what was asked for. A path in a folder may be others' id too."""
     if not row.identity:
         yield "post", f"{row.platform}:{row.platform_id}"
     if row.origin:
@@ -311,4 +313,4 @@ def _microvideos(path: Path) -> int:
 
 
 def _parts(ids: Sequence[int]) -> Iterator[list[int]]:
-    return (list(ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE))
+    return (list(ids[start : start + SQL_IN_LIMIT]) for start in range(0, len(ids), SQL_IN_LIMIT))

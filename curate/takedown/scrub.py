@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from plusmv.core.workspace import Workspace, atomic_path, write_json
 
-APART = {"media", "previews"}  # addressed by content
+SKIPPED_DIRS = {"media", "previews"}  # addressed by content
 HEADER_BYTES = 256 << 20  # longest header of a safetensors file
 HEAD = 4096  # bytes in which a binary file has a zero
 SHORTEST, WHOLE = 3, 6  # characters of a word that is searched for, and of one that counts also within a longer one
@@ -80,7 +80,7 @@ def scrub(workspace: Workspace, words: Sequence[Word]) -> dict[str, list[str]]:
 
 def _files(workspace: Workspace) -> Iterator[Path]:
     for top in sorted(workspace.home.iterdir()) if workspace.home.is_dir() else ():
-        if top.name in APART or top.name.startswith("catalog.db") or top.name == "uploader.key":
+        if top.name in SKIPPED_DIRS or top.name.startswith("catalog.db") or top.name == "uploader.key":
             continue
         yield from (top,) if top.is_file() else (path for path in top.rglob("*") if path.is_file())
 
