@@ -35,7 +35,7 @@ WITHIN_CURATE = {
     "report": {"review", "duplicates", "ranking"},
     "dataset": {"review", "duplicates", "ranking"},
 }
-CORE_BEYOND_STDLIB = {"commandline.py": {"rich", "typer"}}
+CORE_BEYOND_STDLIB = {"commandline.py": {"rich", "typer"}, "workspace.py": {"filelock"}}
 LONGEST = 350  # lines of a file
 
 
