@@ -45,6 +45,7 @@ __all__ = [
     "Post",
     "PostState",
     "QuotaUse",
+    "ReasonCode",
     "RulingKind",
     "Sighting",
     "SuspicionScore",
@@ -74,6 +75,28 @@ class PostState(enum.StrEnum):
     FAILED = "failed"
     GONE = "gone"
     TOMBSTONED = "tombstoned"
+
+
+class ReasonCode(enum.StrEnum):
+    """Why a post was not downloaded: what programs test for, beside the words for people in Post.reason."""
+
+    TOO_SHORT = "too-short"
+    TOO_LONG = "too-long"
+    TOO_LARGE = "too-large"
+    NOT_VIDEO = "not-video"  # a picture, an album, a web page, a file with another suffix
+    LIVE = "live"
+    NO_LINK = "no-link"  # the platform gives no link to the file
+    LOGIN_REQUIRED = "login-required"
+    LINK_EXPIRED = "link-expired"
+    NO_ANSWER = "no-answer"  # after several tries
+    REFUSED = "refused"  # a private address, or another scheme than http and https
+    OUTSIDE_FOLDER = "outside-folder"
+    UNREADABLE = "unreadable"  # a file of a folder
+    UNDECODABLE = "undecodable"  # no whole video that decodes
+    BAD_METADATA = "bad-metadata"  # a manifest's row
+    CHANGED = "changed"  # another content than the one that was found
+    DELETED = "deleted"  # not there any more, or not public
+    OTHER = "other"
 
 
 class How(enum.StrEnum):
@@ -170,6 +193,8 @@ class Post(Base):
     found_at: Mapped[datetime] = mapped_column(default=now)
     state: Mapped[PostState] = mapped_column(choice(PostState), default=PostState.FOUND, index=True)
     reason: Mapped[str | None] = mapped_column(Text)
+    reason_code: Mapped[ReasonCode | None] = mapped_column(choice(ReasonCode))
+    reason_limit: Mapped[float | None] = mapped_column(Float)  # seconds or bytes: what a too long or large clip exceeds
     retryable: Mapped[bool] = mapped_column(default=False)
     raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True))  # as the platform said, without names
     checked_at: Mapped[datetime | None]  # when `plusmv recheck` last looked
