@@ -55,7 +55,7 @@ def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
     with connection.reading() as session:
         recent = contradictions.recent(session, annotator)
         clips = [session.get_one(Clip, case.clips[0]) for case in found if not case.error]
-    clip_files.films(connection.workspace).prepare(clips, playable)
+    clip_files.playable_files(connection.workspace).prepare(clips, playable)
     return {"cases": [asdict(case) for case in found], "recent": recent, "reading": False}
 
 

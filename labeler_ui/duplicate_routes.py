@@ -74,7 +74,7 @@ def open_groups(connection: Connection, annotator: str, asked: dict) -> dict:
         shown = group_queue.show(session, free)
         recent = group_actions.recent(session, annotator)
         clips = [session.get_one(Clip, each.clip) for group in shown for each in group.members if not each.error]
-    clip_files.films(connection.workspace).prepare(clips, playable)
+    clip_files.playable_files(connection.workspace).prepare(clips, playable)
     return {"groups": [asdict(group) for group in shown], "total": len(stars), "recent": recent, "reading": False}
 
 

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _progress(connection: Connection, annotator: str) -> None:
-    frame.piece("outbox", connection, annotator)
+    frame.browser_component("unsent", connection, annotator)
     with connection.reading():  # says what is wrong where the catalog does not answer
         result = progress_of(connection).value()
     if result is None:

@@ -52,7 +52,7 @@ def next_work(connection: Connection, annotator: str, asked: dict) -> dict:
         actions = {card["action"]: card for card in [*shown, *(each["card"] for each in recent)]}
         pictures = {action: _references(connection, session, card) for action, card in actions.items()}
         clips = [session.get_one(Clip, card["clip"]) for card in shown if not card["error"]]
-    clip_files.films(connection.workspace).prepare(clips, preview if asked.get("previews") else playable)
+    clip_files.playable_files(connection.workspace).prepare(clips, preview if asked.get("previews") else playable)
     progress = counting(connection).of(wanted.action_id)
     return {
         "cards": shown,

@@ -42,7 +42,7 @@ def test_which_actions_are_right_by_keys_alone(browser, workspace):  # noqa: F81
         first = page.shown()
         time.sleep(LOOK_S)
         page.tab.keyboard.press("Enter")  # nothing was said yet
-        wait_until(lambda: "say with the numbers" in page.text(".toast"), "the page asks")
+        wait_until(lambda: "by number, or 0" in page.text(".toast"), "the page asks")
         assert page.shown() == first
         page.tab.keyboard.press("1")
         assert page.tab.locator(".choice.chosen").inner_text().splitlines()[1].endswith("Dive")

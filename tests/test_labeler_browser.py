@@ -603,7 +603,7 @@ def test_marks_of_the_page_after_it_outlive_an_undo(browser, workspace):
 def test_files_are_sent_by_content_address_to_the_page_alone_and_only_here(workspace):
     media = next(path for path in (workspace.home / "media").rglob("*.mp4"))
     whole = media.read_bytes()
-    cookie = f"{access.cookie_name(workspace)}={access.pass_for(workspace, 'ann')}"
+    cookie = f"{access.cookie_name(workspace)}={access.session_token(workspace, 'ann')}"
     with serving(workspace.home) as (_, port):
         part = get(port, f"/clips/{media.stem}", Range="bytes=10-29", Cookie=cookie)
         assert (part.status, part.read()) == (206, whole[10:30])
@@ -628,7 +628,7 @@ def test_files_are_sent_by_content_address_to_the_page_alone_and_only_here(works
 
 
 def test_requests_that_are_none_get_a_reason(workspace):
-    shown = {access.HEADER: access.pass_for(workspace, "ann")}
+    shown = {access.HEADER: access.session_token(workspace, "ann")}
     with serving(workspace.home) as (_, port):
         for body in (b"", b"[]", b"{", b"{}", b'{"entries": 1}'):
             answer = get(port, "/labeler/decisions", "POST", body, **shown)
