@@ -36,13 +36,13 @@ def _send_at_once() -> None:
     asyncio sees to that where it knows a socket for TCP, and Streamlit binds one that does not say so (uvicorn #3149).
     """
     for held in gc.get_objects():
-        if isinstance(held, socket.socket) and held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        if issubclass(type(held), socket.socket) and held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             with contextlib.suppress(OSError):  # of another family
                 held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _load() -> None:
-    for name in ("labeler_ui.review_page", "pandas"):  # Streamlit asks of what a page tells its piece if it is a table
+    for name in ("plusmv.labeler_ui.review_page", "pandas"):  # Streamlit asks of what a page tells its piece if it is a table
         importlib.import_module(name)
     with contextlib.suppress(PlusmvError):  # the page says it
         connect()
