@@ -1,6 +1,7 @@
 """Who is signed in: the session token that a page sends with every request; another site in the browser has none.
 
-Without a password file (review.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may sign in under any name.
+Without a password file (review.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may sign in under any
+name.
 """
 
 import base64
@@ -57,6 +58,10 @@ def annotator_of(workspace: Workspace, request: Request, by_cookie: bool = False
     except ValueError:
         name = ""
     file = password_file()
-    if not name or (file and name not in people(file)) or not hmac.compare_digest(token, session_token(workspace, name)):
+    if (
+        not name
+        or (file and name not in people(file))
+        or not hmac.compare_digest(token, session_token(workspace, name))
+    ):
         raise Refused("the session token is missing or not valid; reload the labeler's page")
     return name
