@@ -1,4 +1,4 @@
-"""Review: one clip loops, one key decides. What runs in the browser is assets/review.js."""
+"""Review: one clip loops, one key decides. In the browser: assets/review.js."""
 
 import streamlit as st
 
