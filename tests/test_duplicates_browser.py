@@ -90,6 +90,7 @@ def test_copies_play_in_step_and_groups_are_settled_by_keys_alone(labeler: Label
     wait_until(lambda: page.root.count() and "Nothing is left" in page.text(".question"), "no group is open")
 
 
+@pytest.mark.slow
 def test_split_no_copies_and_undo_also_of_before_a_reload(labeler: Labeler, workspace: Workspace):
     page = labeler.open("duplicates")
     first = shown(page)
@@ -111,6 +112,7 @@ def test_split_no_copies_and_undo_also_of_before_a_reload(labeler: Labeler, work
     assert sorted(rulings(workspace)[5:]) == [("withdrawn", *pair) for pair in ((1, 2), (1, 3), (2, 3))]
 
 
+@pytest.mark.slow
 def test_a_held_enter_settles_one_group_and_a_focused_button_is_its_own(labeler: Labeler, workspace: Workspace):
     page = labeler.open("duplicates")
     press(page)
@@ -125,6 +127,7 @@ def test_a_held_enter_settles_one_group_and_a_focused_button_is_its_own(labeler:
     assert rulings(workspace) == [("not-duplicate", 4, 5)]
 
 
+@pytest.mark.slow
 def test_what_is_pending_is_sent_from_another_page_after_the_server_was_killed(browser, workspace):
     with serving(workspace.home) as (server, port):
         page = Page(browser, port, "duplicates").open()
@@ -149,3 +152,18 @@ def test_a_proposed_pair(labeler: Labeler, workspace: Workspace):
     press(page, "Enter")
     page.acknowledged()
     assert (verdicts(workspace), rulings(workspace)) == ([(6, "duplicate", "duplicates")], [("duplicate", 1, 6)])
+
+
+@pytest.mark.slow
+def test_after_the_first_of_two_is_removed_the_next_group_is_as_it_was(labeler: Labeler, workspace: Workspace):
+    page, errors = labeler.open("duplicates"), []
+    page.tab.on("pageerror", lambda error: errors.append(error))
+    first = shown(page)
+    press(page, "ArrowRight")
+    wait_until(lambda: len(shown(page)) == 2, "the group of two")
+    press(page, "1", "d")
+    page.acknowledged()
+    assert [row[0] for row in verdicts(workspace)] == [4]
+    wait_until(lambda: shown(page) == [], "the end")
+    press(page, "ArrowLeft", "ArrowLeft")
+    assert (shown(page), errors) == (first, [])

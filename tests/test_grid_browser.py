@@ -60,6 +60,7 @@ def test_grid_only_the_wrong_ones_are_touched(labeler: Labeler, workspace: Works
     assert page.tab.locator("figure[data-mark=mistagged]").count() == 4
 
 
+@pytest.mark.slow
 def test_a_grid_that_is_done_says_so_and_undo_brings_its_last_page_back(labeler: Labeler, workspace: Workspace):
     page, errors = labeler.open("grid"), []
     page.tab.on("pageerror", lambda error: errors.append(error))
@@ -76,6 +77,7 @@ def test_a_grid_that_is_done_says_so_and_undo_brings_its_last_page_back(labeler:
     assert errors == []
 
 
+@pytest.mark.slow
 def test_enter_belongs_to_a_link_that_was_reached_by_tab(labeler: Labeler, workspace: Workspace):
     page = labeler.open("grid")
     time.sleep(0.8)
@@ -91,6 +93,7 @@ def test_enter_belongs_to_a_link_that_was_reached_by_tab(labeler: Labeler, works
     wait_until(lambda: len(judged(workspace)) == 24, "the page is accepted")
 
 
+@pytest.mark.slow
 def test_marks_of_the_page_after_it_outlive_an_undo(labeler: Labeler, workspace: Workspace):
     page = labeler.open("grid")
     first, wrong = page.page(), page.tab.locator("figure[data-mark=mistagged]")

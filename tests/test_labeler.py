@@ -1,6 +1,7 @@
 """The labeler without a browser: its pages, who may ask, counts, films, and one line where something is wrong."""
 
 import contextlib
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -21,9 +22,11 @@ from plusmv.db.models import Action, Clip, CrawlRun, FileState, Post, PostState,
 from plusmv.db.queries import save_actions
 from plusmv.db.session import open_catalog
 from plusmv.labeler_ui import access, clip_files
+from plusmv.labeler_ui.bundle import bundle
 from plusmv.labeler_ui.clip_files import PlayableFiles
 from plusmv.labeler_ui.connection import connect
 from plusmv.labeler_ui.counting import Counting
+from plusmv.labeler_ui.frame import ASSETS
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 
@@ -90,6 +93,15 @@ def test_pages_offer_the_actions_and_go_on_with_the_one_chosen(workspace, name):
     assert "ann" in page.sidebar.caption[0].value
 
 
+@pytest.mark.parametrize("name", ["review", "grid", "duplicates", "contradictions", "unsent"])
+def test_a_pages_modules_are_joined_into_one(name):
+    script = bundle(ASSETS / f"{name}.js")
+    assert re.findall(r"^(?:import|export)\b.*", script, re.MULTILINE) == [
+        f"export default mount({name.capitalize()});"
+    ]
+    assert script.count("class Outbox {") == 1
+
+
 def test_where_there_is_nothing_to_label_the_page_names_the_next_command(tmp_path, monkeypatch):
     monkeypatch.setenv("PLUSMV_HOME", str(tmp_path / "none"))
     monkeypatch.delenv("PLUSMV_DB", raising=False)
@@ -104,7 +116,7 @@ def test_the_annotator_is_called_as_decisions_will_be(workspace, monkeypatch):
     assert "your name must be" in open_page().error[0].value
 
 
-def test_somebody_else_may_say_who_they_are(workspace):
+def test_another_annotator_can_sign_in(workspace):
     page = open_page()
     page.sidebar.button[0].click().run()
     page.text_input[0].input("<b>Bob</b>")
@@ -141,7 +153,7 @@ def asking(workspace: Workspace, shown: str, by_cookie: bool = False) -> str:
     return access.annotator_of(workspace, Request({"type": "http", "headers": [header]}), by_cookie)
 
 
-def test_a_pass_is_good_for_its_own_name_workspace_and_password(workspace, tmp_path, monkeypatch):
+def test_a_session_token_is_good_for_its_own_name_workspace_and_password(workspace, tmp_path, monkeypatch):
     mine = access.session_token(workspace, "änn\n")
     assert asking(workspace, mine) == asking(workspace, mine, by_cookie=True) == "änn\n"
     forged = access.session_token(workspace, "bob").partition(".")[0] + "." + mine.partition(".")[2]

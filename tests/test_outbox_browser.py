@@ -27,6 +27,7 @@ def template(tmp_path_factory) -> Workspace:
     return fill_workspace(tmp_path_factory.mktemp("template"), clips=40, seconds=1.0)
 
 
+@pytest.mark.slow
 def test_acknowledged_decisions_outlive_kill_9_and_the_others_are_sent_again(browser, workspace):
     with serving(workspace.home) as (server, port):
         page = Page(browser, port).open()
@@ -58,6 +59,7 @@ def test_pending_decisions_outlive_a_reload(labeler: Labeler, workspace: Workspa
     assert judged(workspace) == [(1, "keep"), (2, "mistagged")]
 
 
+@pytest.mark.slow
 def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     with locked(workspace):
@@ -76,6 +78,7 @@ def test_after_a_reload_what_is_pending_goes_first_and_is_not_shown_again(labele
     assert judged(workspace) == said
 
 
+@pytest.mark.slow
 def test_one_entry_that_cannot_be_recorded_holds_nothing_up(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     with locked(workspace):
@@ -91,6 +94,7 @@ def test_one_entry_that_cannot_be_recorded_holds_nothing_up(labeler: Labeler, wo
     assert judged(workspace) == [(1, "keep"), (3, "keep")]
 
 
+@pytest.mark.slow
 def test_what_is_pending_waits_for_its_own_annotator(browser, workspace):
     def pending(page: Page) -> int:
         return page.tab.evaluate("Object.keys(localStorage).filter((key) => /\\d{17}$/.test(key)).length")
@@ -116,6 +120,7 @@ def test_what_is_pending_waits_for_its_own_annotator(browser, workspace):
     context.close()
 
 
+@pytest.mark.slow
 def test_the_progress_page_sends_what_is_pending(browser, workspace):
     context = browser.new_context()
     with serving(workspace.home) as (server, port):
@@ -129,6 +134,7 @@ def test_the_progress_page_sends_what_is_pending(browser, workspace):
     context.close()
 
 
+@pytest.mark.slow
 def test_a_locked_catalog_is_waited_for(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     with locked(workspace):
@@ -146,6 +152,7 @@ def test_a_locked_catalog_is_waited_for(labeler: Labeler, workspace: Workspace):
     assert judged(workspace)[4:] == [(5, "keep")]
 
 
+@pytest.mark.slow
 def test_two_people_never_decide_the_same_clip(browser, workspace):
     with serving(workspace.home, "ann") as (_, port), serving(workspace.home, "bob") as (_, other):
         ann, bob = Page(browser, port).open(), Page(browser, other).open()

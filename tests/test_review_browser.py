@@ -56,6 +56,7 @@ def test_three_clips_by_key_and_all_undone(labeler: Labeler, workspace: Workspac
     assert [address for address in page.asked if not address.startswith(LOCAL)] == []
 
 
+@pytest.mark.slow
 def test_a_burst_of_keys_lands_on_the_clips_that_were_on_screen(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     page.tab.evaluate(NOTE_KEYS)
@@ -106,6 +107,7 @@ def tag_again(workspace: Workspace, clip: int) -> None:
         session.add(Sighting(post_id=post.id, action_id=2, tag="dive", run_id=run.id))
 
 
+@pytest.mark.slow
 def test_a_clip_is_not_asked_about_under_the_action_that_it_was_said_to_show(labeler: Labeler, workspace: Workspace):
     tag_again(workspace, 2)
     page = labeler.open()
@@ -154,6 +156,7 @@ def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(l
     assert judged(workspace)[6:] == [(1, "mistagged"), (2, "mistagged")]
 
 
+@pytest.mark.slow
 def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(labeler: Labeler, workspace: Workspace):
     tag_again(workspace, 2)
     page = labeler.open()
@@ -172,6 +175,7 @@ def test_what_is_of_no_use_is_not_asked_about_under_its_other_action(labeler: La
     wait_until(lambda: page.shown() == twice, "the clip comes under its other action too")
 
 
+@pytest.mark.slow
 def test_where_one_was_after_a_reload_and_what_was_put_off_comes_last(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     put_off = page.shown()
@@ -207,6 +211,7 @@ def first_clips(workspace: Workspace, count: int) -> list[tuple[str]]:
         return catalog.execute("SELECT sha256 FROM clips ORDER BY id LIMIT ?", (count,)).fetchall()
 
 
+@pytest.mark.slow
 def test_what_the_browser_cannot_decode_shows_a_picture_a_reason_and_then_a_copy(
     labeler: Labeler, workspace: Workspace
 ):
@@ -219,6 +224,7 @@ def test_what_the_browser_cannot_decode_shows_a_picture_a_reason_and_then_a_copy
     page.acknowledged()
 
 
+@pytest.mark.slow
 def test_back_from_the_grid_keys_land_on_the_clip_on_screen(labeler: Labeler, workspace: Workspace):
     page = labeler.open()
     page.press("k")
