@@ -18,7 +18,7 @@ from plusmv.curate.review.group_queue import Edit, Listing
 from plusmv.curate.review.queue import QueueFilter, next_batch, next_groups
 from plusmv.db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
 from plusmv.labeler_ui.connection import connect
-from plusmv.labeler_ui.duplicate_routes import Groups
+from plusmv.labeler_ui.group_listing import Groups
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.small_videos import make_video
 
 TAGS = ("golfswing", "diving")
-NEEDS_A_BROWSER = "label"  # tests/test_labeler_browser.py runs it
+NEEDS_A_BROWSER = "label"  # tests/browser.py runs it
 
 
 def readme_commands() -> list[str]:
