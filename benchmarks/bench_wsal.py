@@ -27,7 +27,7 @@ from plusmv.wsal.evaluate import evaluate
 from plusmv.wsal.experiments import ablation_rows, seeded
 from plusmv.wsal.settings import Settings
 from plusmv.wsal.simulation import SimulatedFeatures, Simulation, World, drawn_timeline
-from plusmv.wsal.stack import Feed, Stack, StreamVideos
+from plusmv.wsal.stack import BatchFeed, Stack, StreamVideos
 from plusmv.wsal.training_set import TrainingSet, load_training_set
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "thumos14"
@@ -67,7 +67,7 @@ class Steps:
 
     def __init__(self, videos: StreamVideos, settings: Sequence[Settings], count: int = STEPS):
         self.stack, self.count = Stack(videos, settings), count
-        self.feed = Feed(videos, self.stack.models[0], settings[0])
+        self.feed = BatchFeed(videos, self.stack.template, settings[0])
         self()  # buffers and optimiser states
 
     def __call__(self) -> None:
@@ -115,7 +115,7 @@ def detection_against_loops(training: TrainingSet, source, test: dict[str, Annot
     models = {}
     for stream in training.streams:
         steps = Steps(training.of_stream(stream), [BASE], 200)
-        models[stream] = steps.stack.models[0].eval()
+        models[stream] = steps.stack.models()[0].eval()
     trained = Checkpoint(BASE, training.classes, models, "", "", "", training.recipes, {}, 16, len(training.videos), 0)
     features, _ = source.read_all(test.values())
     readouts: dict[str, VideoReadout] = {}

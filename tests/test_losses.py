@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from plusmv.wsal import losses
+from plusmv.wsal.methods import bm as losses
 from plusmv.wsal.packing import Packed
 
 draws = np.random.default_rng(5)
@@ -31,10 +31,9 @@ def plain_smooth(signal, sigma):
 
 
 def guide_targets(frames, target, sigma):
-    """Of one video, without what fills it up."""
+    """Of one video."""
     video = Packed([tensor(np.zeros((len(frames), 1)))], tensor(target)[None])
-    padded = torch.cat([frames, frames.new_zeros(len(video.features) - len(frames), frames.shape[1])])
-    return losses.guide_targets(padded, video.present, lambda signal: video.smooth(signal, sigma))[..., : len(frames)]
+    return losses.guide_targets(frames, video.present, lambda signal: video.smooth(signal, sigma))
 
 
 def test_equation_3_with_one_and_with_several_labels():

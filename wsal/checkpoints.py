@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -14,7 +15,7 @@ from plusmv.core.workspace import write_bytes
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.settings import Settings
 
-FORMAT = "plusmv checkpoint 2"
+FORMAT, FORMER = "plusmv checkpoint 3", "plusmv checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,43 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_tensors(path, tensors, {"format": FORMAT, "settings": checkpoint.settings.to_json(), **facts})
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Raises Missing where there is none, BadInput for a file that is not one of ours."""
+def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoint:
+    """A run with its models on the device (default: the CPU).
+
+    Raises Missing where there is none, BadInput for a file that is not one of ours.
+    """
     tensors, facts = read_tensors(path)
     try:
-        if facts.pop("format") != FORMAT:
-            raise ValueError("it is no plusmv checkpoint")
+        made_by = facts.pop("format")
+        if made_by not in (FORMAT, FORMER):
+            raise ValueError("not a plusmv checkpoint")
         settings = Settings.from_json(facts.pop("settings"))
         facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-        models = {s: _model(s, tensors, len(facts["classes"]), settings) for s in settings.streams}
+        if made_by == FORMER:
+            tensors = _from_former(tensors, settings)
+        models = {s: _model(s, tensors, len(facts["classes"]), settings).to(device) for s in settings.streams}
         return Checkpoint(settings, models=models, **facts)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"cannot use the checkpoint {path}: {one_line(error)}; train again") from error
+
+
+def _from_former(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
+    """Format 2 kept all linear maps of a model in one matrix: hidden layer, C+1 classes, two clusters."""
+    found = {}
+    for stream in settings.streams:
+        old = {name.removeprefix(f"{stream}."): t for name, t in tensors.items() if name.startswith(f"{stream}.")}
+        count = len(old["hidden_bias"])
+        new = {
+            "hidden.weight": old["weight"][:count],
+            "hidden.bias": old["hidden_bias"],
+            "attention.weight": old["attention_weight"][None],
+            "attention.bias": old["attention_bias"],
+            "classifier.weight": old["weight"][count:-2],
+            "clusters.weight": old["weight"][-2:],
+        } | ({"classifier.bias": old["bias"]} if "bias" in old else {})
+        found |= {f"{stream}.method.{name}": tensor for name, tensor in new.items()}
+        found |= {f"{stream}.{name}": old[name] for name in ("mean", "scale")}
+    return found
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:

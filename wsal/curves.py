@@ -2,15 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from plusmv.wsal.methods.find import find_method
+from plusmv.wsal.methods.method import Symptom
 from plusmv.wsal.settings import Settings
 
-COLUMNS = ("stream", "step", "loss", "fg", "bg", "guide", "cluster", "sparsity",
-           "attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")  # fmt: skip
+START = ("stream", "step", "loss")  # columns; the terms of the loss follow
+END = ("attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")
+
+
+def loss_terms(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """Names of the terms of the loss that the rows hold, in their order."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if name not in START + END]
 
 
 def averages(attention: np.ndarray) -> dict[str, float]:
@@ -27,49 +35,39 @@ def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) ->
     """
     last = {row["stream"]: row for row in rows}
     warnings = []
+    symptom: Symptom
     for stream, row in last.items():
         if row["attention_q10"] > 0.9:
-            text, advice = "is near 1 everywhere, so every threshold returns the whole video", _lower
+            text, symptom = "is near 1 everywhere, so every threshold returns the whole video", "high"
         elif row["attention_q90"] < 0.05:
-            text, advice = "is near 0 everywhere, so few proposals are left", _higher
+            text, symptom = "is near 0 everywhere, so few proposals are left", "low"
         elif row["attention_q90"] - row["attention_q10"] < 0.05:
-            text, advice = f"hardly differs between snippets (near {row['attention_mean']:.2f})", _further
+            text, symptom = f"hardly differs between snippets (near {row['attention_mean']:.2f})", "flat"
         elif row.get("attention_within", 1.0) < 0.02:  # absent in curves of an earlier version
             low, high = row["attention_q10"], row["attention_q90"]
-            text, advice = f"hardly differs within a video: near {low:.2f} in some, near {high:.2f} in others", _lower
+            text, symptom = f"hardly differs within a video: near {low:.2f} in some, near {high:.2f} in others", "high"
         else:
             continue
-        more = f"; try {_pooling(settings) or advice(settings)}" if settings else ""
+        more = f"; try {_advice(settings, symptom)}" if settings else ""
         warnings.append(f"the {stream} attention {text}{more}")
     return warnings
 
 
-def _pooling(settings: Settings) -> str:
-    """Division by T ends at attention 1 whatever else is chosen, so that comes first (LOG.md, 2026-11-25)."""
-    return "--pool norm" if settings.pool == "mean" else ""
-
-
-def _lower(settings: Settings) -> str:
-    return f"fewer steps, a smaller --lr{f' or a --centre below {settings.centre:g}' if settings.centre else ''}"
-
-
-def _higher(settings: Settings) -> str:
-    if settings.method == "stpn":
-        return f"a --sparsity below {settings.sparsity_weight:g}"
-    if len(settings.term_weights()) < 4:
-        return "all three losses (--loss-weights 0.1,0.1,0.1)"
-    return _further(settings)
-
-
-def _further(settings: Settings) -> str:
+def _advice(settings: Settings, symptom: Symptom) -> str:
+    """What to change: the method's own advice first, then what holds for every method."""
+    own = find_method(settings.method).advice(settings.own, symptom)
+    if own:
+        return own
+    if symptom == "high":
+        return f"fewer steps, a smaller --lr{f' or a --centre below {settings.centre:g}' if settings.centre else ''}"
     return f"more steps, or a --centre {f'above {settings.centre:g}' if settings.centre else 'such as 8'}"
 
 
 def curves_csv(rows: Iterable[dict]) -> str:
     """The curves as CSV: weighted terms of the loss, averaged since the row before, lambda's mean and quantiles, and
     its standard deviation within a video."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, [*START, *loss_terms(rows), *END], restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

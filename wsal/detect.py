@@ -1,6 +1,6 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from plusmv.core.annotations import Instance
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint
+from plusmv.wsal.methods.method import Reading
 from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
 
 DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
@@ -46,6 +47,7 @@ class VideoReadout:
     probability: np.ndarray  # (C+1,), mean over the streams
     attention: dict[str, np.ndarray]  # stream -> (T,)
     activation: dict[str, np.ndarray]  # stream -> (T, C+1), the T-CAM w_c . x_t
+    score: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, C+1), where the method has its own
 
     def mean_attention(self) -> np.ndarray:
         return np.mean(list(self.attention.values()), axis=0)
@@ -58,24 +60,31 @@ class VideoReadout:
 
     def weighted_activation(self, rgb_share: float, classes: np.ndarray) -> np.ndarray:
         """(T, k) of k class indices: what Eq. 12 averages over a proposal."""
-        shares = self.shares(rgb_share).items()
-        return sum(
-            share * self.attention[stream][:, None] * self.activation[stream][:, classes] for stream, share in shares
-        )
+        return sum(share * self._stream_score(stream, classes) for stream, share in self.shares(rgb_share).items())
+
+    def _stream_score(self, stream: str, classes: np.ndarray) -> np.ndarray:
+        if stream in self.score:
+            return self.score[stream][:, classes]
+        return self.attention[stream][:, None] * self.activation[stream][:, classes]
 
 
 @torch.inference_mode()
 def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
     """Apply each stream's model. Raises BadInput where the features lack a stream or have another width."""
-    attention, activation, probability = {}, {}, []
+    readings = {}
     for stream, model in checkpoint.models.items():
         width = len(model.mean)
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
-        read = model.read(torch.from_numpy(features.streams[stream]))
-        attention[stream], activation[stream] = read[0].numpy(), read[1].numpy()
-        probability.append(read[2].numpy())
-    return VideoReadout(features.seconds(), np.mean(probability, axis=0), attention, activation)
+        reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
+        readings[stream] = Reading(*(None if tensor is None else tensor.cpu() for tensor in reading))
+    return VideoReadout(
+        features.seconds(),
+        np.mean([reading.probability.numpy() for reading in readings.values()], axis=0),
+        {stream: reading.attention.numpy() for stream, reading in readings.items()},
+        {stream: reading.activation.numpy() for stream, reading in readings.items()},
+        {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
+    )
 
 
 def check_recipe(checkpoint: Checkpoint, features: VideoFeatures) -> None:

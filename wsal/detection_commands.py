@@ -13,6 +13,7 @@ from plusmv.wsal.options import (
     AllowMixed,
     Annotations,
     CheckpointFile,
+    Device,
     FeatureFps,
     FeatureStride,
     Folders,
@@ -51,6 +52,7 @@ def detect(
     plot: Annotated[
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,
+    device: Device = "auto",
     feature_fps: FeatureFps = 25.0,
     feature_stride: FeatureStride = 16,
     allow_mixed_recipes: AllowMixed = False,
@@ -63,6 +65,7 @@ def detect(
     """Find actions: with a trained run in features or a video, or with the I3D's own Kinetics classes in a video."""
     import torch
 
+    from plusmv.features.device import resolve_device
     from plusmv.wsal import detection_runs as runs
     from plusmv.wsal.checkpoints import load_checkpoint
     from plusmv.wsal.datasets import read_dataset, thumos_number
@@ -84,7 +87,7 @@ def detect(
         return
     path = checkpoint_path(workspace, run, checkpoint)
     torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
-    trained = load_checkpoint(path)
+    trained = load_checkpoint(path, resolve_device(device))
     if text:
         for label in trained.classes:
             thumos_number(label)  # refused before the work, not after

@@ -1,7 +1,7 @@
 """The commands `experiment` and `simulate`: tables with mean and sd over seeds, and simulated features for them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,15 +12,20 @@ from plusmv.core.workers import available_cores
 from plusmv.core.workspace import Workspace, write_bytes, write_json
 from plusmv.wsal.options import (
     ANNOTATIONS,
+    Device,
     FeatureFps,
     FeatureStride,
     Processes,
+    SetOwn,
     open_source,
     percent,
     steps_bar,
     streams_named,
     three_weights,
 )
+
+if TYPE_CHECKING:
+    from plusmv.wsal.settings import Settings
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -51,17 +56,23 @@ def experiment(
     bias: Annotated[bool, typer.Option(help="Give the classifier a bias (paper: none).")] = False,
     sigma: Annotated[float, typer.Option(help="Snippets, of the Gaussian over L_guide's targets.")] = 1.0,
     stpn: Annotated[bool, typer.Option(help="Add STPN's row.")] = False,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Add a row of this method: stpn, or your own package.module:Class.")
+    ] = None,
+    set_: SetOwn = None,
     streams: Annotated[str | None, typer.Option(help="rgb,flow or one of them (default: all there are).")] = None,
     run: Annotated[
         str | None, typer.Option(help="Name of the experiment's folder of runs (default: its name).")
     ] = None,
     workers: Processes = None,
+    device: Device = "auto",
     feature_fps: FeatureFps = 25.0,
     feature_stride: FeatureStride = 16,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
     """Train every row with every seed in one pass, score each once, and print mean and sd. Runs again: goes on."""
+    from plusmv.features.device import resolve_device
     from plusmv.wsal import experiments
     from plusmv.wsal.datasets import read_dataset
     from plusmv.wsal.feature_source import summary
@@ -74,13 +85,14 @@ def experiment(
     source = open_source(features, feature_fps, feature_stride) if features else _simulated(known, width, world)
     training = load_training_set(_subset(known, train_subset), source, streams_named(streams))
     test = _subset(known, test_subset)
-    base = Settings(
+    base = Settings.of(
         streams=training.streams, **three_weights(loss_weights), pool=pool, centre=centre, detach=detach, bias=bias,
         sigma=sigma, lr=lr, batch=batch, steps=epochs * -(-len(training.videos) // batch),
     )  # fmt: skip
-    rows = experiments.ablation_rows(base, stpn)
+    names = dict.fromkeys([*(["stpn"] if stpn else []), *(method or [])])
+    rows = experiments.ablation_rows(base, [_beside(base, name, set_ or []) for name in names])
     folder = Workspace(home).run(run or name)
-    _train(training, experiments.seeded(rows, seeds), folder, workers or available_cores())
+    _train(training, experiments.seeded(rows, seeds), folder, workers or available_cores(), resolve_device(device))
     usable, left_out = source.read_all(test.values())
     for line in summary(training.left_out | left_out):
         say(line)
@@ -140,6 +152,14 @@ def simulate(
     emit(result, as_json, f"{len(chosen)} videos = {done} made + {len(chosen) - done} there before; {out}")
 
 
+def _beside(base: "Settings", method: str, assignments: list[str]) -> "Settings":
+    """A method trained like the ablation's rows, with its own settings from --set where it has them."""
+    from plusmv.wsal.methods.find import parse_settings
+
+    shared = {name: base.to_json()[name] for name in ("centre", "lr", "steps", "batch")}
+    return type(base).of(streams=base.streams, method=method, **shared, **parse_settings(method, assignments))
+
+
 def _check_world(marker: Path, facts: dict) -> None:
     import json
 
@@ -172,12 +192,13 @@ def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, Annotate
     return chosen
 
 
-def _train(training, runs: dict, folder: Path, workers: int) -> None:
+def _train(training, runs: dict, folder: Path, workers: int, device) -> None:
     from plusmv.wsal.train import StopSignal, train_together
 
     watch, one = StopSignal(), next(iter(runs.values()))
-    with steps_bar(watch, one.steps * len(one.streams), f"train {len(runs)} runs"):
-        train_together(training, runs, folder, min(workers, len(one.streams)), watch)
+    stacks = len({settings.shared() for settings in runs.values()})
+    with steps_bar(watch, stacks * one.steps * len(one.streams), f"train {len(runs)} runs"):
+        train_together(training, runs, folder, min(workers, stacks * len(one.streams)), watch, device=device)
 
 
 def _tables(result: dict) -> list:

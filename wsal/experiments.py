@@ -4,7 +4,7 @@ The ablation is the paper's Table 1: L_fg with every choice of L_bg, L_guide and
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint
 from plusmv.wsal.curves import collapse_warnings, read_curves
 from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
 from plusmv.wsal.evaluate import THUMOS_TIOUS, evaluate
+from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.settings import Settings
 from plusmv.wsal.train import CHECKPOINT, CURVES
 
@@ -29,7 +30,6 @@ WAYS = {  # of making proposals; the table names its own
 }
 COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
 ORDER_NOTE = "stacked runs share the order of the videos, so the sd, over initial weights only, leaves it out"
-TERMS = {"bg": "background_weight", "guide": "guide_weight", "cluster": "cluster_weight"}
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,15 @@ class Score:
     attention: list[float]  # 10 %, mean and 90 % of the mean attention over all test snippets
 
 
-def ablation_rows(base: Settings, with_stpn: bool = False) -> dict[str, Settings]:
-    """Row name -> settings: the eight choices of the three terms beside L_fg, in the paper's order."""
+def ablation_rows(base: Settings, others: Sequence[Settings] = ()) -> dict[str, Settings]:
+    """Row name -> settings: every choice of the weighted terms of base's method, in the paper's order, then others."""
+    weights = find_method(base.method).WEIGHTS
     rows = {}
-    for chosen in sorted(product((False, True), repeat=3), key=sum):
-        names = [name for name, wanted in zip(TERMS, chosen, strict=True) if wanted]
-        off = {TERMS[name]: 0.0 for name in TERMS if name not in names}
-        rows[" + ".join(["fg", *names])] = replace(base, **off)
-    if with_stpn:
-        rows["STPN"] = replace(base, method="stpn")
-    return rows
+    for chosen in sorted(product((False, True), repeat=len(weights)), key=sum):
+        names = [name for name, wanted in zip(weights, chosen, strict=True) if wanted]
+        off = {setting: 0.0 for name, setting in weights.items() if name not in names}
+        rows[" + ".join(["fg", *names])] = base.replaced(**off)
+    return rows | {find_method(each.method).__name__: each for each in others}
 
 
 def seeded(rows: Mapping[str, Settings], seeds: int) -> dict[str, Settings]:
@@ -61,7 +60,7 @@ def seeded(rows: Mapping[str, Settings], seeds: int) -> dict[str, Settings]:
     if seeds < 1:
         raise BadInput("an experiment needs at least one seed")
     return {
-        run_name(row, seed): replace(settings, seed=seed, order_seed=settings.order)
+        run_name(row, seed): settings.replaced(seed=seed, order_seed=settings.order)
         for row, settings in rows.items()
         for seed in range(seeds)
     }

@@ -27,6 +27,10 @@ Subset = Annotated[str | None, typer.Option(help="Which subset of the annotation
 Run = Annotated[str | None, typer.Option(help="Name of the training run.")]
 CheckpointFile = Annotated[Path | None, typer.Option("--checkpoint", help="A checkpoint file, instead of --run.")]
 Processes = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a stream and core).")]
+SetOwn = Annotated[
+    list[str] | None, typer.Option("--set", help="name=value, a setting of the method; may be repeated.")
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
 Proposals = Annotated[str, typer.Option(help="attention (paper) or tcam (STPN).")]
 Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]
 

@@ -10,6 +10,8 @@ from plusmv.core.workspace import atomic_path
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from plusmv.wsal.curves import loss_terms
+
 COLOURS = ("#3366cc", "#e0792b", "#2a9d5c", "#c23b5a", "#7b5ea7", "#8a6d3b", "#4aa3b8", "#777777")
 INK = "#333333"
 STYLE = {
@@ -40,7 +42,7 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
         for column, stream in enumerate(streams):
             found = [row for row in rows if row["stream"] == stream]
             steps = [row["step"] for row in found]
-            terms = [term for term in ("loss", "fg", "bg", "guide", "cluster", "sparsity") if term in found[0]]
+            terms = ["loss", *loss_terms(found)]
             for term, colour in zip(terms, (INK, *COLOURS), strict=False):
                 axes[0, column].plot(steps, [row[term] for row in found], label=term, color=colour, linewidth=1.5)
             quantiles = {q: [row[f"attention_{q}"] for row in found] for q in ("q10", "q50", "q90", "mean")}

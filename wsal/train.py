@@ -8,6 +8,7 @@ same bits.
 import contextlib
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import signal
 import threading
@@ -23,9 +24,10 @@ from plusmv.core.workers import map_unordered
 from plusmv.core.workspace import alone_in, remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from plusmv.wsal.curves import curves_csv
+from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.settings import Settings
-from plusmv.wsal.stack import KEEP_SECONDS, StreamVideos, other_run, train_stack
+from plusmv.wsal.stack import CPU, KEEP_SECONDS, StreamVideos, other_run, train_stack
 from plusmv.wsal.training_set import TrainingSet
 
 Task = tuple[int, StreamVideos]
@@ -60,9 +62,10 @@ def train(
     workers: int = 1,
     watch: StopSignal | None = None,
     keep_seconds: float = KEEP_SECONDS,
+    device: torch.device = CPU,
 ) -> Checkpoint:
     """Train one run into its folder: checkpoint and curves. See `train_together`."""
-    return train_together(training, {"": settings}, folder, workers, watch, keep_seconds)[""]
+    return train_together(training, {"": settings}, folder, workers, watch, keep_seconds, device)[""]
 
 
 def train_together(
@@ -72,23 +75,32 @@ def train_together(
     workers: int = 1,
     watch: StopSignal | None = None,
     keep_seconds: float = KEEP_SECONDS,
+    device: torch.device = CPU,
 ) -> dict[str, Checkpoint]:
     """Train many runs in as few passes over the features as their settings allow; each into folder / name.
 
-    A finished run with the same settings and data is taken as it is. Raises Refused where a folder holds a run with
+    A finished run with the same settings and data is kept. Raises Refused where a folder holds a run with
     others or where another process trains in it, KeyboardInterrupt or SystemExit after a signal, once everything done
     is on disk. workers: processes; 1 trains in this one.
     """
     with alone_in(folder):
-        return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds)
+        return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds, device)
 
 
-def _train_together(training, runs, folder, workers, watch, keep_seconds) -> dict[str, Checkpoint]:
+def _train_together(
+    training: TrainingSet,
+    runs: Mapping[str, Settings],
+    folder: Path,
+    workers: int,
+    watch: StopSignal,
+    keep_seconds: float,
+    device: torch.device,
+) -> dict[str, Checkpoint]:
     digest = training.digest()
     fingerprints = {name: _fingerprint(digest, settings) for name, settings in runs.items()}
     finished = _finished(folder, runs, fingerprints)
     stacks = _stacks({name: settings for name, settings in runs.items() if name not in finished})
-    stage = _Training(runs, fingerprints, stacks, folder, watch, keep_seconds)
+    stage = _Training(runs, fingerprints, stacks, folder, watch, keep_seconds, device)
     tasks = [
         (index, training.of_stream(stream)) for index, names in enumerate(stacks) for stream in runs[names[0]].streams
     ]
@@ -114,6 +126,7 @@ class _Training:
     folder: Path
     watch: StopSignal
     keep_seconds: float
+    device: torch.device
 
     def setup(self) -> None:
         torch.set_num_threads(1)  # small matrices; and one thread makes the bits the same on every machine
@@ -126,7 +139,7 @@ class _Training:
         place = sum(len(self.runs[stack[0]].streams) for stack in self.stacks[:index])
         place += self.runs[names[0]].streams.index(stream)
 
-        def tick(done: int) -> bool:
+        def on_step(done: int) -> bool:
             self.watch.steps[place % len(self.watch.steps)] = done
             return self.watch.stopping
 
@@ -136,11 +149,12 @@ class _Training:
             [self.fingerprints[name] for name in names],
             self.folder / f"progress-{index}-{stream}.safetensors",
             self.keep_seconds,
-            tick,
+            on_step,
+            self.device,
         )
         if stack is None:
             return None
-        return [{n: t.numpy() for n, t in model.state_dict().items()} for model in stack.models], stack.rows
+        return [{n: t.numpy() for n, t in model.state_dict().items()} for model in stack.models()], stack.rows
 
 
 def _carry_out(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
@@ -179,7 +193,15 @@ def _finished(folder: Path, runs: Mapping[str, Settings], fingerprints: Mapping[
     return found
 
 
-def _finish(training, settings, fingerprint, digest, streams, place, folder) -> Checkpoint:
+def _finish(
+    training: TrainingSet,
+    settings: Settings,
+    fingerprint: str,
+    digest: str,
+    streams: Mapping[str, tuple],
+    place: int,
+    folder: Path,
+) -> Checkpoint:
     """Write curves and checkpoint of one run; streams: what the stage made of each, `place` the run's in its stack."""
     models, rows = {}, []
     for stream, (states, curves) in streams.items():
@@ -195,7 +217,7 @@ def _finish(training, settings, fingerprint, digest, streams, place, folder) -> 
         models,
         fingerprint,
         digest,
-        code_version(),
+        code_version(settings.method),
         training.recipes,
         training.weights,
         training.stride,
@@ -206,11 +228,12 @@ def _finish(training, settings, fingerprint, digest, streams, place, folder) -> 
     return checkpoint
 
 
-def code_version() -> str:
+def code_version(method: str) -> str:
     """The distribution's version, and a hash over the modules that a trained model follows from."""
     digest = hashlib.sha256()
-    for name in ("losses", "model", "packing", "settings", "stack", "train"):
+    for name in ("model", "packing", "settings", "stack", "train"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    digest.update(Path(inspect.getfile(find_method(method))).read_bytes())
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return f"{importlib.metadata.version('plusmv')}+{digest.hexdigest()[:12]}"
     return f"unknown+{digest.hexdigest()[:12]}"

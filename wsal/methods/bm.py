@@ -1,0 +1,152 @@
+"""Background modeling, the paper's method: attention, classifier over C+1 classes, two clusters (Eq. 1 to 11).
+
+Shapes: N snippets of width d of B videos, C classes; class index 0 is the background.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from plusmv.wsal.methods.method import Method, Reading, Symptom, check
+from plusmv.wsal.packing import Packed
+
+MIN_MASS = 1e-8  # of the mean attention, so that an attention of 0 divides by something
+MAX_SIGMA = 1000  # snippets, over ten minutes; the kernel holds six times as many
+
+
+@dataclass(frozen=True)
+class BMSettings:
+    """Where a default is not the paper's, the comment says so, LOG.md why."""
+
+    background_weight: float = 0.1  # alpha of Eq. 11; 0 switches a term off
+    guide_weight: float = 0.1  # beta of Eq. 11
+    cluster_weight: float = 0.1  # gamma of Eq. 11
+    pool: Literal["mean", "norm"] = "norm"  # Eq. 1 divides by T ("mean"); "norm" divides by the attention's mass
+    detach: bool = True  # whether L_guide's targets are constants; the paper does not say
+    bias: bool = False  # of the classifier; Eq. 2 has none
+    sigma: float = 1.0  # snippets, of G in Eq. 6; the paper gives none
+    hidden: int = 256  # width of the attention's hidden layer
+
+    def __post_init__(self) -> None:
+        weights = (self.background_weight, self.guide_weight, self.cluster_weight)
+        check(
+            (all(map(math.isfinite, (*weights, self.sigma))), "loss weights and sigma must be finite"),
+            (min(weights) >= 0, "loss weights must not be negative; 0 switches a term off"),
+            (self.pool in ("mean", "norm"), f"unknown pooling {self.pool!r}; use mean or norm"),
+            (0 <= self.sigma <= MAX_SIGMA, f"sigma must be 0 to {MAX_SIGMA} snippets"),
+            (self.hidden >= 1, "the hidden width must be positive"),
+        )
+
+
+class Readout(NamedTuple):
+    """What the model makes of N snippets."""
+
+    attention: Tensor  # (N,), lambda in [0, 1]
+    activation: Tensor  # (N, C+1), w_c . x_t: the temporal class activation map, without bias
+
+
+class BM(Method):
+    """One stream's model."""
+
+    Settings: ClassVar[type] = BMSettings
+    WEIGHTS: ClassVar[dict[str, str]] = {
+        "bg": "background_weight",
+        "guide": "guide_weight",
+        "cluster": "cluster_weight",
+    }
+    settings: BMSettings
+
+    def __init__(self, width: int, classes: int, settings: BMSettings):
+        super().__init__(width, classes, settings)
+        self.hidden = nn.Linear(width, settings.hidden)
+        self.attention = nn.Linear(settings.hidden, 1)
+        self.classifier = nn.Linear(width, classes + 1, bias=settings.bias)  # w_c of Eq. 2
+        self.clusters = nn.Linear(width, 2, bias=False)  # u_fg and u_bg of Eq. 8
+        if settings.bias:
+            nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, x: Tensor) -> Readout:
+        attention = self.attention(self.hidden(x).relu())[:, 0].sigmoid()  # (N,)
+        return Readout(attention, F.linear(x, self.classifier.weight))  # (N, C+1)
+
+    def pooled(self, weights: Tensor, videos: Packed) -> Tensor:
+        """x_fg of Eq. 1 for the attention, x_bg of Eq. 4 for 1 - attention: (B, d) from weights (N,)."""
+        x = (videos.shares * weights) @ videos.features  # (B, N) @ (N, d) -> (B, d)
+        if self.settings.pool == "mean":
+            return x
+        return x / videos.mean(weights)[:, None].clamp_min(MIN_MASS)
+
+    def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
+        """The four terms of Eq. 11: name -> (B,)."""
+        lam = readout.attention  # (N,)
+        x_fg, x_bg = self.pooled(lam, videos), self.pooled(1 - lam, videos)  # (B, d) each
+        return {
+            "fg": foreground_loss(self.classifier(x_fg), videos.targets),
+            "bg": background_loss(self.classifier(x_bg)),
+            "guide": self.guide_loss(readout, videos),
+            "cluster": cluster_loss(self.clusters(x_fg), self.clusters(x_bg)),
+        }
+
+    def guide_loss(self, readout: Readout, videos: Packed) -> Tensor:
+        """Eq. 7: (B,)."""
+        frames = readout.activation  # (N, C+1)
+        if self.settings.bias:
+            frames = frames + self.classifier.bias
+        if self.settings.detach:
+            frames = frames.detach()
+        targets = guide_targets(frames, videos.present, lambda signal: videos.smooth(signal, self.settings.sigma))
+        return videos.mean(guide_distance(readout.attention, targets))
+
+    def read(self, x: Tensor) -> Reading:
+        video = Packed([x], x.new_zeros(1, self.classes + 1))
+        attention, activation = self(x)
+        probability = self.classifier(self.pooled(attention, video))[0].softmax(-1)  # (C+1,), p_fg of Eq. 2
+        return Reading(attention, activation, probability)
+
+    @classmethod
+    def advice(cls, settings: BMSettings, symptom: Symptom) -> str:
+        if settings.pool == "mean":  # it ends at attention 1 whatever else is chosen (LOG.md, 2026-11-25)
+            return "--pool norm"
+        if symptom == "low" and not (settings.background_weight and settings.guide_weight and settings.cluster_weight):
+            return "all three losses (--loss-weights 0.1,0.1,0.1)"
+        return ""
+
+
+def foreground_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Eq. 3: -log p_fg[y], (B,): cross-entropy of the foreground's logits and the targets, (B, C+1) each.
+
+    A target is the set of labels divided by its size, so several labels share the probability (one video in eight).
+    """
+    return -(targets * logits.log_softmax(-1)).sum(-1)
+
+
+def background_loss(logits: Tensor) -> Tensor:
+    """-log p_bg[0] (with Eq. 5), (B,): x_bg's logits (B, C+1) must say background."""
+    return -logits.log_softmax(-1)[..., 0]
+
+
+def guide_targets(frame_logits: Tensor, present: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
+    """Eq. 6: lambda_fg and lambda_bg, (2, N), from frame-level logits (N, C+1).
+
+    present: (N, C+1), whether the snippet's video has the class. lambda_fg = G * p_t[y], the largest among the video's
+    labels (footnote 1); lambda_bg = G * (1 - p_t[0]). Never lambda_fg > lambda_bg, so Eq. 7 is flat in lambda between
+    the two.
+    """
+    probability = frame_logits.softmax(-1)
+    strongest = probability.masked_fill(~present, 0).amax(-1)  # (N,)
+    return smooth(torch.stack([strongest, 1 - probability[..., 0]], dim=-2))
+
+
+def guide_distance(attention: Tensor, targets: Tensor) -> Tensor:
+    """Eq. 7 before the mean over time: |lambda - lambda_fg| + |lambda - lambda_bg|, (N,) from (N,) and (2, N)."""
+    return (attention[..., None, :] - targets).abs().sum(-2)
+
+
+def cluster_loss(foreground: Tensor, background: Tensor) -> Tensor:
+    """Eq. 8-10: -log z_fg - log z_bg, (B,), from (u_fg . x, u_bg . x) of x_fg and of x_bg, (B, 2) each."""
+    return -foreground.log_softmax(-1)[..., 0] - background.log_softmax(-1)[..., 1]
