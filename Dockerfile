@@ -2,6 +2,8 @@
 # docker run --rm -v "$PWD:/work" -v plusmv:/data plusmv demo
 # docker run --rm --gpus all -v "$PWD:/work" -v plusmv:/data plusmv extract --videos thumos14 --out /data/thumos14-features
 #
+# The user in it has id 1000; add --user "$(id -u):$(id -g)" if the mounted folder is another's and is to be written to.
+#
 # TORCH_INDEX is the package index that torch is taken from: PyTorch's own, for the CPU or for your CUDA version (its
 # installation page names the address). Left empty, torch comes from pip's default index, in the build that is the default there.
 ARG PYTHON=3.13
