@@ -37,6 +37,7 @@ WITHIN_CURATE = {
 }
 CORE_BEYOND_STDLIB = {"commandline.py": {"rich", "typer"}, "workspace.py": {"filelock"}}
 LONGEST = 350  # lines of a file
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def sources(folder: str) -> list[Path]:
@@ -185,7 +186,7 @@ def test_every_command_has_help_and_is_documented(command):
     assert shown.returncode == 0
     assert f"plusmv {command}" in shown.stdout
     assert "--json" in shown.stdout or command == "label"
-    assert f"plusmv {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"plusmv {command}" in "".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def plusmv(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
@@ -241,13 +242,17 @@ def test_ctrl_c_says_what_to_do_and_exits_130(tmp_path):
     assert "the same command again" in told
 
 
-def test_the_readme_names_files_that_exist():
-    """The tree in the README lists every source file with a clause, and no file that is gone."""
-    tree = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)[1]
+def test_the_architecture_page_names_every_file():
+    """docs/architecture.md lists every source file with a clause, and no file that is gone."""
+    tree = re.search(r"```text\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.S)[1]
     named = set(re.findall(r"^\s*([\w./]+\.py)\s+\S", tree, re.M))
     there = {str(path.relative_to(ROOT)) for package in PACKAGES for path in sources(package)
              if path.name != "__init__.py" and "migrations" not in path.parts} | {"plusmv/cli.py"}  # fmt: skip
     assert named == there
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 170
 
 
 def test_no_path_of_a_machine_and_no_index_in_any_file():
