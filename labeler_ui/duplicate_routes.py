@@ -83,7 +83,7 @@ def acts(connection: Connection, annotator: str, asked: dict) -> dict:
     """{"answers": [...]}, see labeler_ui.json_routes.record_each."""
 
     def record(session: Session, sent: Any) -> None:
-        group_actions.record(session, group_actions.read_act(sent), annotator)
+        group_actions.record(session, group_actions.read_review(sent), annotator)
 
     return {"answers": record_each(connection, asked, record)}
 

@@ -249,8 +249,8 @@ def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(b
     with open_catalog(workspace).writing() as session:
         for clip_id in (1, 2):
             entries.record(session, entries.Entry(str(uuid.uuid4()), ClipAction(clip_id, 1), "keep"), "ann")
-        act = group_actions.Act(request_id, keep=1, remove=(2,), same=(1, 2))
-        group_actions.record(session, act, "ann")
+        review = group_actions.DuplicateReview(request_id, keep=1, remove=(2,), duplicates=(1, 2))
+        group_actions.record(session, review, "ann")
     with serving(workspace.home) as (_, port):
         page = Page(browser, port)
         page.press("z")

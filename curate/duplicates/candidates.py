@@ -24,8 +24,8 @@ PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The hashes of one clip that is asked for. clip_id: its own, never an answer."""
+class ClipHashes:
+    """The hashes of one clip that is searched for. clip_id: its own, never among the answers."""
 
     clip_id: int
     pdq: np.ndarray  # (N, 4) uint64
@@ -40,20 +40,20 @@ class HashIndex:
         self.starts = array.starts()
         self.clip_ids = array.words[self.starts].astype(np.int64) if len(self.starts) else np.zeros(0, np.int64)
 
-    def asked(self, clip_id: int) -> Asked | None:
+    def hashes_of(self, clip_id: int) -> ClipHashes | None:
         """What the array holds of a clip, None where it is not there."""
         found = np.flatnonzero(self.clip_ids == clip_id)
         if not len(found):
             return None
         start = int(self.starts[found[0]])
-        return Asked(clip_id, self.array.pdq_of(start), self.array.points_of(start))
+        return ClipHashes(clip_id, self.array.pdq_of(start), self.array.points_of(start))
 
-    def of_record(self, record: np.ndarray) -> Asked:
+    def of_record(self, record: np.ndarray) -> ClipHashes:
         """A clip that is not in the array, by its record."""
         alone = HashArray(record, ())
-        return Asked(-1, alone.pdq_of(0), alone.points_of(0))
+        return ClipHashes(-1, alone.pdq_of(0), alone.points_of(0))
 
-    def candidates(self, clips: Sequence[Asked]) -> list[set[int]]:
+    def candidates(self, clips: Sequence[ClipHashes]) -> list[set[int]]:
         """For each clip the others that may be its copies."""
         found: list[set[int]] = [set() for _ in clips]
         for mirror in (False, True):
@@ -62,14 +62,14 @@ class HashIndex:
                     found[asker].add(clip_id)
         return found
 
-    def _by_pictures(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+    def _by_pictures(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
         queries, askers, _ = _together([clip.pdq for clip in clips])
         hits = self._hits("pdq", _flipped(queries, PDQ_MIRROR) if mirror else queries, NEAR)
         place = PDQ_WORDS * hits.places
         record = np.searchsorted(self.starts, place, side="right") - 1
         return _pairs(askers[hits.queries], self.clip_ids[record])
 
-    def _by_points(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+    def _by_points(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
         queries, askers, rows = _together([clip.points for clip in clips])
         flip = np.array([keypoints.MIRROR])
         hits = self._hits("points", _flipped(queries, flip) if mirror else queries, NEAR_POINT)

@@ -132,7 +132,7 @@ def compare_new(
     finished: set[int] = set()
     for first in range(0, len(clip_ids), BATCH):
         some = [clip_id for clip_id in clip_ids[first : first + BATCH] if clip_id in sha256]
-        nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
+        nominated = dict(zip(some, index.candidates([index.hashes_of(clip_id) for clip_id in some]), strict=True))
         for clip_id in clip_ids[first : first + BATCH]:
             yield _compare_one(catalog, clip_id, nominated.get(clip_id, set()) - finished, sha256, load)
             finished.add(clip_id)

@@ -17,9 +17,16 @@ from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, go_together
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
-from plusmv.curate.review.idempotency import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
+from plusmv.curate.review.idempotency import (
+    idempotency_keys,
+    is_recorded,
+    read_ids,
+    read_request_id,
+    request_of,
+    rows_of_request,
+)
 from plusmv.curate.review.queue import ClipAction, release
-from plusmv.curate.review.undo import take_back
+from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Action, Clip, Decision, FileState, How, Post, Sighting, Verdict
 from plusmv.db.queries import clip_actions, live_decisions
 
@@ -124,9 +131,9 @@ def record(session: Session, answer: Answer, annotator: str) -> None:
     """Record an answer, or find it recorded. Raises Refused where somebody else has decided meanwhile."""
     if is_recorded(session, answer.request_id):
         return
-    ids = row_ids(answer.request_id)
+    ids = idempotency_keys(answer.request_id)
     if answer.undoes is not None:
-        take_back(session, rows_of(session, answer.undoes), annotator, ids)
+        undo_request(session, rows_of_request(session, answer.undoes), annotator, ids)
         return
     lock = select(Clip).where(Clip.id.in_(answer.clips)).order_by(Clip.id).with_for_update()
     clips = {clip.id: clip for clip in session.scalars(lock)}

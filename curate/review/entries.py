@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.review import decisions
-from plusmv.curate.review.idempotency import is_recorded, row_ids, rows_beside, rows_of
+from plusmv.curate.review.idempotency import idempotency_keys, is_recorded, rows_beside, rows_of_request
 from plusmv.curate.review.queue import ClipAction, is_judged_twice, lease_again, release
-from plusmv.curate.review.undo import take_back
+from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Action, Clip, Decision, How, Verdict
 from plusmv.db.queries import live_decisions
 
@@ -77,7 +77,7 @@ def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0)
         return
     try:
         if entry.undoes is not None:
-            undone = take_back(session, _named(session, entry.undoes), annotator, row_ids(entry.request_id))
+            undone = undo_request(session, _named(session, entry.undoes), annotator, idempotency_keys(entry.request_id))
             lease_again(session, undone, annotator)
         elif entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
@@ -105,9 +105,9 @@ def _judge(session: Session, entry: Entry, pair: ClipAction, annotator: str, ove
     sha256 = session.scalar(lock)
     if sha256 is None:
         raise Refused("this clip is not in the catalog any more")
-    ids = row_ids(entry.request_id)
+    ids = idempotency_keys(entry.request_id)
     own_id = next(ids)
-    _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
+    _supersede_previous(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
     decisions.decide(
         session,
         pair.clip_id,
@@ -120,11 +120,11 @@ def _judge(session: Session, entry: Entry, pair: ClipAction, annotator: str, ove
         own_id,
     )
     if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
-        _keep_there(session, entry, pair, annotator, next(ids))
+        _record_corrected_label(session, entry, pair, annotator, next(ids))
     release(session, pair)
 
 
-def _make_way(
+def _supersede_previous(
     session: Session, entry: Entry, pair: ClipAction, annotator: str, judged_twice: bool, ids: Iterator[str]
 ) -> None:
     """Take back what the entry revises, and what was said of the clip with it.
@@ -154,14 +154,14 @@ def _revised(session: Session, entry: Entry, rows: Sequence[Decision], annotator
     """
     own = [row for row in rows if row.annotator == annotator]
     if isinstance(entry.revises, str):
-        undo = [row.id for row in rows_of(session, entry.revises, Decision) if row.annotator == annotator]
+        undo = [row.id for row in rows_of_request(session, entry.revises, Decision) if row.annotator == annotator]
         return own if undo and own and own[0].id <= max(undo) else []
     if own and own[0].id == entry.revises:
         return own
     return [row for row in rows if row.annotator == rows[0].annotator] if rows[0].id == entry.revises else []
 
 
-def _keep_there(session: Session, entry: Entry, pair: ClipAction, annotator: str, row_id: str) -> None:
+def _record_corrected_label(session: Session, entry: Entry, pair: ClipAction, annotator: str, row_id: str) -> None:
     """The clip shows another action: a keep under that one, unless somebody has judged it there already."""
     if session.get(Action, entry.other_action) is None:
         raise Refused("the action that was named is not in the catalog any more")
@@ -182,6 +182,6 @@ def _keep_there(session: Session, entry: Entry, pair: ClipAction, annotator: str
 def _named(session: Session, undone: str | int) -> list[Any]:
     """The rows of a request, or of that which a decision came of."""
     if isinstance(undone, str):
-        return rows_of(session, undone)
+        return rows_of_request(session, undone)
     decision = session.get(Decision, undone)
     return rows_beside(session, decision) if decision else []

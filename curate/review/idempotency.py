@@ -18,7 +18,7 @@ MOST = 999  # rows of one request: such as a ruling on each pair of the clips of
 MOST_CLIPS = 24  # of a group that are shown, and ruled on, at a time
 
 
-def row_ids(request_id: str) -> Iterator[str]:
+def idempotency_keys(request_id: str) -> Iterator[str]:
     """What the rows of a request are called, in order. Raises BadInput where they would be too many."""
     yield request_id
     yield from (f"{request_id}.{number}" for number in range(2, MOST + 1))
@@ -36,16 +36,16 @@ def is_recorded(session: Session, request_id: str) -> bool:
     return any(session.scalar(select(table.id).where(table.request_id == request_id)) for table in tables)
 
 
-def rows_of(session: Session, request_id: str, *tables: type) -> list[Any]:
+def rows_of_request(session: Session, request_id: str, *tables: type) -> list[Any]:
     """The rows that a request made, in order; of Decision and DuplicateRuling where no table is named."""
-    ids = list(itertools.islice(row_ids(request_id), MOST))
+    ids = list(itertools.islice(idempotency_keys(request_id), MOST))
     return [row for table in tables or (DuplicateRuling, Decision)
             for row in session.scalars(select(table).where(table.request_id.in_(ids)).order_by(table.id))]  # fmt: skip
 
 
 def rows_beside(session: Session, row: Any) -> list[Any]:
     """The rows of the request that a row came of; itself alone where it came of none."""
-    return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
+    return rows_of_request(session, request_of(row.request_id)) if row.request_id else [row]
 
 
 def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:

@@ -72,23 +72,23 @@ class Cursor:
 
 
 def next_batch(
-    session: Session, asked: QueueFilter, count: int, place: Cursor = Cursor()
+    session: Session, filters: QueueFilter, count: int, cursor: Cursor = Cursor()
 ) -> tuple[list[ClipAction], Cursor]:
     """The next undecided pairs, leased to this annotator, and where to go on; put-off ones once nothing else is left.
 
     From the start (no place) the pairs that this annotator holds already come again: where one was before a reload.
     """
-    _renew(session, asked.annotator)
-    pairs, place = _second_opinions(session, asked, count // SECOND_SHARE, place)
-    pairs = _leased(session, asked.annotator, pairs, SECOND)
-    found = _undecided(session, asked, count - len(pairs), place)
+    _renew(session, filters.annotator)
+    pairs, cursor = _second_opinions(session, filters, count // SECOND_SHARE, cursor)
+    pairs = _leased(session, filters.annotator, pairs, SECOND)
+    found = _undecided(session, filters, count - len(pairs), cursor)
     fresh = [pair for pair, _ in found]
-    pairs += _leased(session, asked.annotator, fresh, FIRST)
+    pairs += _leased(session, filters.annotator, fresh, FIRST)
     if found:
-        place = replace(found[-1][1], second_id=place.second_id)
+        cursor = replace(found[-1][1], second_id=cursor.second_id)
     if not pairs:
-        pairs = _leased(session, asked.annotator, _put_off(session, asked, count), FIRST)
-    return pairs, place
+        pairs = _leased(session, filters.annotator, _put_off(session, filters, count), FIRST)
+    return pairs, cursor
 
 
 def next_groups(
@@ -149,18 +149,18 @@ def lease_again(session: Session, undone: Sequence[Decision], annotator: str) ->
     _leased(session, annotator, [pair for pair in pairs if pair.action_id is not None], FIRST)
 
 
-def to_revisit(session: Session, asked: QueueFilter, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
+def to_revisit(session: Session, filters: QueueFilter, verdict: Verdict, count: int, before: int = 0) -> list[Decision]:
     """This annotator's standing decisions of one verdict, newest first, `before` a decision's id.
 
     Left out is what a newer one of theirs has overruled.
     """
-    wanted = live_decisions().where(Decision.annotator == asked.annotator, Decision.verdict == verdict)
+    wanted = live_decisions().where(Decision.annotator == filters.annotator, Decision.verdict == verdict)
     newer = live_decisions().subquery()
     of_pair = or_(newer.c.action_id == Decision.action_id, newer.c.action_id.is_(None), Decision.action_id.is_(None))
-    own = and_(newer.c.annotator == asked.annotator, newer.c.clip_id == Decision.clip_id, newer.c.id > Decision.id)
+    own = and_(newer.c.annotator == filters.annotator, newer.c.clip_id == Decision.clip_id, newer.c.id > Decision.id)
     wanted = wanted.where(~exists().where(own, of_pair))
-    if asked.action_id is not None:
-        wanted = wanted.where(or_(Decision.action_id == asked.action_id, Decision.action_id.is_(None)))
+    if filters.action_id is not None:
+        wanted = wanted.where(or_(Decision.action_id == filters.action_id, Decision.action_id.is_(None)))
     if before:
         wanted = wanted.where(Decision.id < before)
     return list(session.scalars(wanted.order_by(Decision.id.desc()).limit(count)))
@@ -187,50 +187,50 @@ def is_judged_twice(sha256: str, overlap: float) -> bool:
     return sha256 < _bound(overlap)
 
 
-def _undecided(session: Session, asked: QueueFilter, count: int, place: Cursor) -> list[tuple[ClipAction, Cursor]]:
+def _undecided(session: Session, filters: QueueFilter, count: int, cursor: Cursor) -> list[tuple[ClipAction, Cursor]]:
     """Undecided pairs after a place, each with its own place."""
     found: list[tuple[ClipAction, Cursor]] = []
-    for action_id in _actions_from(session, asked, place):
-        at = place if action_id == place.action_id else Cursor(action_id)
+    for action_id in _actions_from(session, filters, cursor):
+        at = cursor if action_id == cursor.action_id else Cursor(action_id)
         for pairs in (_by_suspicion, _as_found):
             if len(found) < count:
-                found += pairs(session, asked, count - len(found), at)
+                found += pairs(session, filters, count - len(found), at)
     return found
 
 
-def _actions_from(session: Session, asked: QueueFilter, place: Cursor) -> Iterator[int]:
-    if asked.action_id is not None:
-        yield asked.action_id
+def _actions_from(session: Session, filters: QueueFilter, cursor: Cursor) -> Iterator[int]:
+    if filters.action_id is not None:
+        yield filters.action_id
         return
     wanted = select(Action.id).order_by(Action.id.desc())
-    if place.action_id is not None:
-        wanted = wanted.where(Action.id <= place.action_id)
+    if cursor.action_id is not None:
+        wanted = wanted.where(Action.id <= cursor.action_id)
     yield from session.scalars(wanted)
 
 
-def _by_suspicion(session: Session, asked: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
-    if asked.search or at.sighting_id:
+def _by_suspicion(session: Session, filters: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
+    if filters.search or at.sighting_id:
         return []
     score, clip_id = SuspicionScore.score, SuspicionScore.clip_id
     of_action = and_(SuspicionScore.action_id == at.action_id, SuspicionScore.signal == COMBINED)
-    wanted = select(clip_id, score).where(of_action, _free(clip_id, at.action_id, asked))
+    wanted = select(clip_id, score).where(of_action, _free(clip_id, at.action_id, filters))
     if at.score is not None:
-        place = tuple_(score, clip_id)
-        wanted = wanted.where(place > (at.score, at.clip_id) if asked.least else place < (at.score, at.clip_id))
-    wanted = wanted.order_by(*(column if asked.least else column.desc() for column in (score, clip_id)))
+        position = tuple_(score, clip_id)
+        wanted = wanted.where(position > (at.score, at.clip_id) if filters.least else position < (at.score, at.clip_id))
+    wanted = wanted.order_by(*(column if filters.least else column.desc() for column in (score, clip_id)))
     rows = session.execute(wanted.limit(count))
     return [(ClipAction(clip, at.action_id), Cursor(at.action_id, value, clip)) for clip, value in rows]
 
 
-def _as_found(session: Session, asked: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
+def _as_found(session: Session, filters: QueueFilter, count: int, at: Cursor) -> list[tuple[ClipAction, Cursor]]:
     wanted = (
         select(Sighting.id, Post.clip_id)
         .join(Post, Post.id == Sighting.post_id)
         .where(Sighting.action_id == at.action_id, Sighting.id > at.sighting_id, Post.clip_id.is_not(None))
-        .where(_free(Post.clip_id, at.action_id, asked))
+        .where(_free(Post.clip_id, at.action_id, filters))
     )
-    if asked.search:
-        wanted = wanted.where(_matches(asked.search))
+    if filters.search:
+        wanted = wanted.where(_matches(filters.search))
     else:
         scored = (
             (SuspicionScore.clip_id == Post.clip_id)
@@ -256,10 +256,10 @@ def _matches(search: str) -> ColumnElement[bool]:
     return or_(*(column.ilike(pattern, escape="\\") for column in columns))
 
 
-def _free(clip_id: ColumnElement[int], action_id: int, asked: QueueFilter) -> ColumnElement[bool]:
+def _free(clip_id: ColumnElement[int], action_id: int, filters: QueueFilter) -> ColumnElement[bool]:
     """No standing decision, and held by nobody else, nor put off by this annotator."""
     lease = and_(ClipLease.clip_id == clip_id, ClipLease.action_id == action_id, ClipLease.slot == FIRST)
-    mine = ClipLease.annotator == asked.annotator
+    mine = ClipLease.annotator == filters.annotator
     held = or_(~mine & (ClipLease.until > now()), mine & ClipLease.put_off)
     return ~_decided(clip_id, action_id) & ~exists().where(lease, held)
 
@@ -277,25 +277,25 @@ def _decided(clip_id: ColumnElement[int], action_id: int | ColumnElement[int], b
 
 
 def _second_opinions(
-    session: Session, asked: QueueFilter, count: int, place: Cursor
+    session: Session, filters: QueueFilter, count: int, cursor: Cursor
 ) -> tuple[list[ClipAction], Cursor]:
     """Pairs of the overlap that one other person has decided."""
-    if not asked.overlap or not count:
-        return [], place
-    live = live_decisions().where(Decision.id > place.second_id, Decision.annotator != asked.annotator).subquery()
+    if not filters.overlap or not count:
+        return [], cursor
+    live = live_decisions().where(Decision.id > cursor.second_id, Decision.annotator != filters.annotator).subquery()
     action_id = func.coalesce(live.c.action_id, _an_action_of(live.c.clip_id))
     wanted = (
         select(live.c.id, live.c.clip_id, action_id)
         .join(Clip, Clip.id == live.c.clip_id)
-        .where(Clip.sha256 < _bound(asked.overlap))
+        .where(Clip.sha256 < _bound(filters.overlap))
         .where(~_decided(live.c.clip_id, action_id, lambda other: other.annotator != live.c.annotator))
         .order_by(live.c.id)
     )
-    if asked.action_id is not None:
-        wanted = wanted.where(action_id == asked.action_id)
+    if filters.action_id is not None:
+        wanted = wanted.where(action_id == filters.action_id)
     rows = session.execute(wanted.limit(count)).all()
     pairs = list(dict.fromkeys(ClipAction(*row[1:]) for row in rows))
-    return pairs, replace(place, second_id=rows[-1][0]) if rows else place
+    return pairs, replace(cursor, second_id=rows[-1][0]) if rows else cursor
 
 
 def _an_action_of(clip_id: ColumnElement[int] | int) -> ScalarSelect[int]:
@@ -307,14 +307,14 @@ def _bound(overlap: float) -> str:
     return f"{int(overlap * 16**8):08x}" if overlap < 1 else "g"
 
 
-def _put_off(session: Session, asked: QueueFilter, count: int) -> list[ClipAction]:
+def _put_off(session: Session, filters: QueueFilter, count: int) -> list[ClipAction]:
     wanted = select(ClipLease.clip_id, ClipLease.action_id).where(
-        ClipLease.annotator == asked.annotator,
+        ClipLease.annotator == filters.annotator,
         ClipLease.put_off,
         ~_decided(ClipLease.clip_id, ClipLease.action_id),
     )
-    if asked.action_id is not None:
-        wanted = wanted.where(ClipLease.action_id == asked.action_id)
+    if filters.action_id is not None:
+        wanted = wanted.where(ClipLease.action_id == filters.action_id)
     return [ClipAction(*row) for row in session.execute(wanted.order_by(ClipLease.until).limit(count))]
 
 
