@@ -17,12 +17,13 @@ from starlette.routing import Route
 from plusmv.core.errors import BadInput
 from plusmv.curate.ranking import rank as ranking
 from plusmv.curate.report.audit import next_to_audit
-from plusmv.curate.review import entries, queue
+from plusmv.curate.review import entries, leases, queue
 from plusmv.curate.review.cards import REFERENCES, Card, cards, pace, references
 from plusmv.curate.review.decisions import VERDICTS
 from plusmv.curate.review.idempotency import request_of
+from plusmv.curate.review.leases import ClipAction
 from plusmv.curate.review.previews import playable, preview
-from plusmv.curate.review.queue import ClipAction, Cursor, QueueFilter
+from plusmv.curate.review.queue import Cursor, QueueFilter
 from plusmv.db.models import Action, Clip, Decision
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.clip_files import own_pictures
@@ -80,7 +81,7 @@ def decisions(connection: Connection, annotator: str, asked: dict) -> dict:
 def later(connection: Connection, annotator: str, asked: dict) -> dict:
     """Put a pair off to the end of this annotator's queue."""
     with connection.writing() as session:
-        queue.postpone(session, _pair(asked), annotator)
+        leases.postpone(session, _pair(asked), annotator)
     return {}
 
 
@@ -121,7 +122,7 @@ def _again(
     if mode not in VERDICTS:
         raise BadInput(f"there is no list of {mode!r}")
     made = queue.to_revisit(session, wanted, mode, count, place.second_id)
-    found = [(queue.pair_of(session, one), one) for one in made]
+    found = [(pair, one) for one in made if (pair := queue.pair_of(session, one))]
     return found, Cursor(second_id=made[-1].id) if made else Cursor()
 
 
@@ -159,12 +160,12 @@ def _json_card(card: Card) -> dict:
 def _recent(session: Session, made: list[Decision]) -> list[dict]:
     """A card for each request, of the first decision that it made; one that came of no request goes by its own id."""
     firsts = {request_of(one.request_id) if one.request_id else one.id: one for one in made}  # made is newest first
-    pairs = {one.id: queue.pair_of(session, one) for one in firsts.values()}
+    pairs = {one.id: pair for one in firsts.values() if (pair := queue.pair_of(session, one))}
     by_pair = {card.pair: _json_card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
         {"request": request, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}
         for request, one in firsts.items()
-        if pairs[one.id] in by_pair
+        if pairs.get(one.id) in by_pair
     ]
 
 

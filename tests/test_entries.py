@@ -15,7 +15,8 @@ from plusmv.curate.review import group_actions
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.review.entries import Entry, read_entry, record, standing
 from plusmv.curate.review.group_actions import DuplicateReview
-from plusmv.curate.review.queue import ClipAction, QueueFilter, next_batch, to_revisit
+from plusmv.curate.review.leases import ClipAction
+from plusmv.curate.review.queue import QueueFilter, next_batch, to_revisit
 from plusmv.db.models import Action, ClipLease, Decision, How, RulingKind
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip

@@ -20,7 +20,7 @@ import pytest
 from plusmv.core.workspace import Workspace
 from plusmv.curate.duplicates.rulings import rulings
 from plusmv.curate.review import entries, group_actions
-from plusmv.curate.review.queue import ClipAction
+from plusmv.curate.review.leases import ClipAction
 from plusmv.db.models import CrawlRun, Post, Sighting
 from plusmv.db.session import open_catalog
 from plusmv.labeler_ui import access

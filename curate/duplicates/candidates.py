@@ -1,8 +1,8 @@
 """Which pairs of clips may show the same: one picture alike whole, or three of its keypoints at one time offset.
 
 The search only nominates; duplicates.alignment decides. A pair is nominated or not by these two clips alone, the same
-whichever of the two asks. A mirror image's hashes are the same bits with some of them flipped, so it is asked for and
-not kept.
+whichever of the two is searched for. A mirror image's hashes are the same bits with some of them flipped, so it is
+searched for and not stored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ NEAR = 64  # of PDQ's 256 bits; pictures of different real clips differ by 88 an
 NEAR_POINT = 10  # of a keypoint's 63
 VOTES = 3  # keypoints of each of the two clips that find each other at one time offset
 OFFSET_S = 8  # seconds that are one offset: a speed of 1.25 drifts by as much in half a minute
-BATCH = 128  # clips asked for together
+BATCH = 128  # clips searched for together
 
 PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 
@@ -33,7 +33,7 @@ class ClipHashes:
 
 
 class HashIndex:
-    """The array, asked which clips may be copies of some."""
+    """Searches the array of hashes for the clips that may be copies of given ones."""
 
     def __init__(self, array: HashArray, engine: Engine = "numpy"):
         self.array, self.engine = array, engine
@@ -124,13 +124,15 @@ def _elected(pair: np.ndarray, offset_s: np.ndarray, own: np.ndarray, other: np.
     bins -= bins.min()
     falls = np.stack([offset_s > -np.inf, offset_s > -np.inf, offset_s % half == 0])
     place = (pair * (int(bins.max()) + 1) + bins)[falls]
-    elected = None
-    for row in (own, other):
+
+    def with_votes(row: np.ndarray) -> np.ndarray:
+        """The offsets at which VOTES different keypoints of one clip are hit."""
         width = int(row.max()) + 1
         distinct = np.unique(place * width + np.broadcast_to(row, bins.shape)[falls]) // width
         places, counts = np.unique(distinct, return_counts=True)
-        enough = places[counts >= VOTES]
-        elected = enough if elected is None else np.intersect1d(elected, enough, assume_unique=True)
+        return places[counts >= VOTES]
+
+    elected = np.intersect1d(with_votes(own), with_votes(other), assume_unique=True)
     return np.unique(elected // (int(bins.max()) + 1))
 
 

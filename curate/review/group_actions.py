@@ -25,7 +25,7 @@ from plusmv.curate.review.idempotency import (
     request_of,
     rows_of_request,
 )
-from plusmv.curate.review.queue import release_clips
+from plusmv.curate.review.leases import release_clips
 from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Clip, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from plusmv.db.queries import live_decisions
@@ -87,7 +87,7 @@ def record(session: Session, review: DuplicateReview, annotator: str) -> None:
     _lock(session, {*review.remove, *review.not_duplicates, *review.duplicates, *kept})
     if review.duplicates:
         rule_on(session, RulingKind.DUPLICATE, ordered(*review.duplicates), annotator, request_id=next(ids))
-    if review.representative:
+    if review.representative and review.keep is not None:
         rule_on(session, RulingKind.KEEP_THIS, (review.keep, None), annotator, request_id=next(ids))
     for pair in _edges_among(session, review.not_duplicates):
         rule_on(session, RulingKind.NOT_DUPLICATE, pair, annotator, request_id=next(ids))
@@ -95,13 +95,15 @@ def record(session: Session, review: DuplicateReview, annotator: str) -> None:
 
 
 def recent(session: Session, annotator: str) -> list[str]:
-    """The annotator's newest requests that stand, newest first: what "undo" takes back, also after a reload."""
+    """The annotator's newest requests that stand, newest first: what "undo" undoes next, also after a reload."""
     made = live_decisions().where(Decision.annotator == annotator, Decision.how == How.DUPLICATES)
-    rows = [(row.decided_at, row.id, row.request_id) for row in _newest(session, made, Decision)]
-    mine = (DuplicateRuling.annotator == annotator) & (DuplicateRuling.kind != RulingKind.WITHDRAWN)
-    ruled = live_rulings().order_by(None).where(mine)
-    rows += [(row.ruled_at, row.id, row.request_id) for row in _newest(session, ruled, DuplicateRuling)]
-    found = [request_of(request_id) for *_, request_id in sorted(rows, reverse=True) if request_id]
+    made = made.where(Decision.request_id.is_not(None)).order_by(Decision.id.desc()).limit(RECENT)
+    ruled = live_rulings().order_by(None).where(DuplicateRuling.annotator == annotator)
+    ruled = ruled.where(DuplicateRuling.kind != RulingKind.WITHDRAWN, DuplicateRuling.request_id.is_not(None))
+    ruled = ruled.order_by(DuplicateRuling.id.desc()).limit(RECENT)
+    rows = [(row.decided_at, row.id, row.request_id) for row in session.scalars(made)]
+    rows += [(row.ruled_at, row.id, row.request_id) for row in session.scalars(ruled)]
+    found = [request_of(request_id) for _, _, request_id in sorted(rows, reverse=True) if request_id]
     return list(dict.fromkeys(found))[:RECENT]
 
 
@@ -139,7 +141,3 @@ def _lock(session: Session, clip_ids: set[int]) -> None:
     there = session.scalars(select(Clip.id).where(Clip.id.in_(clip_ids)).order_by(Clip.id).with_for_update())
     if len(clip_ids) != len(there.all()):
         raise Refused("a clip of this group is not in the catalog any more")
-
-
-def _newest(session: Session, rows, table: type) -> list:
-    return list(session.scalars(rows.where(table.request_id.is_not(None)).order_by(table.id.desc()).limit(RECENT)))

@@ -2,16 +2,15 @@
 
 import operator
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import Refused
 from plusmv.curate.duplicates.rulings import withdraw
 from plusmv.curate.review import decisions
-from plusmv.curate.review.idempotency import request_of, rows_beside
+from plusmv.curate.review.idempotency import Row, request_of, rows_beside
 from plusmv.db.models import Decision, DuplicateRuling, Verdict
-
-Row = Decision | DuplicateRuling
 
 
 class _Requests:
@@ -37,24 +36,24 @@ def undo_request(session: Session, rows: Sequence[Row], annotator: str, ids: Ite
     Raises Refused where nothing of it stands, or it is another person's.
     """
     requests = _Requests(session)
-    said = [_original_row(requests, row) for row in rows if row.undoes is None]
-    rows = list(dict.fromkeys(beside for row in said for beside in requests.beside(row)))
+    originals = [_original_row(requests, row) for row in rows if row.undoes is None]
+    rows = list(dict.fromkeys(beside for row in originals for beside in requests.beside(row)))
     standing = [now for row in rows if _stands(now := _current_row(requests, row))]
     if not standing or any(row.annotator != annotator for row in standing):
         raise Refused("there is nothing of yours to undo")
     undone = [row for row in standing if isinstance(row, Decision)]
-    for row in undone:
-        decisions.undo(session, row.id, annotator, next(ids))
+    for decision in undone:
+        decisions.undo(session, decision.id, annotator, next(ids))
     for row in standing:
         if isinstance(row, DuplicateRuling):
             withdraw(session, row, annotator, next(ids))
-    for row in _undone_by(rows):
-        _decide_again(session, row, next(ids))
+    for decision in _undone_by(rows):
+        _decide_again(session, decision, next(ids))
     return undone
 
 
 def _original_row(requests: _Requests, row: Row) -> Row:
-    """Of what an undo brought back: the decision that said so first."""
+    """Of what an undo restored: the decision that was made first."""
     beside = requests.beside(row)
     if not _is_verdict(row) or _own_verdict(beside) or not _undone_by(beside):
         return row
@@ -66,7 +65,7 @@ def _original_row(requests: _Requests, row: Row) -> Row:
 
 
 def _current_row(requests: _Requests, row: Row) -> Row:
-    """What says now what a row said: itself, or what came back when its revision was taken back."""
+    """The row that now holds what a row held: itself, or what undoing its revision restored."""
     if not _is_verdict(row) or row.undone_by is None:
         return row
     revision = _own_verdict(requests.beside(row.undone_by))
@@ -87,7 +86,7 @@ def _undone_by(rows: Sequence[Row]) -> list[Decision]:
     return [row.undoes for row in rows if isinstance(row, Decision) and row.undoes]
 
 
-def _is_verdict(row: Row) -> bool:
+def _is_verdict(row: Row) -> TypeGuard[Decision]:
     return isinstance(row, Decision) and row.verdict != Verdict.UNDO
 
 
