@@ -9,7 +9,7 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.review import queue
 from plusmv.curate.review.cards import REFERENCES, Card, cards, references
 from plusmv.curate.review.idempotency import request_of
-from plusmv.curate.review.queue import ClipAction
+from plusmv.curate.review.leases import ClipAction
 from plusmv.db.models import Decision
 from plusmv.labeler_ui.clip_files import own_pictures
 
@@ -36,12 +36,12 @@ def recent_decisions(session: Session, made: Sequence[Decision]) -> list[dict[st
     made: newest first.
     """
     firsts: dict[str | int, Decision] = {request_of(one.request_id) if one.request_id else one.id: one for one in made}
-    pairs = {one.id: queue.pair_of(session, one) for one in firsts.values()}
+    pairs = {one.id: pair for one in firsts.values() if (pair := queue.pair_of(session, one))}
     by_pair = {card.pair: _card(card) for card in cards(session, list(dict.fromkeys(pairs.values())))}
     return [
         {"request": request, "verdict": one.verdict, "card": by_pair[pairs[one.id]]}
         for request, one in firsts.items()
-        if pairs[one.id] in by_pair
+        if pairs.get(one.id) in by_pair
     ]
 
 

@@ -55,7 +55,7 @@ def acts(connection: Connection, annotator: str, request: dict[str, Any]) -> dic
     """Record what was done to groups, see json_routes.record_each."""
 
     def record(session: Session, sent: Any) -> None:
-        group_actions.record(session, group_actions.read_act(sent), annotator)
+        group_actions.record(session, group_actions.read_review(sent), annotator)
 
     return {"answers": record_each(connection, request, record)}
 

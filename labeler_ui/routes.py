@@ -14,11 +14,12 @@ from starlette.routing import Route
 
 from plusmv.core.errors import BadInput
 from plusmv.curate.report.audit import next_to_audit
-from plusmv.curate.review import entries, queue
+from plusmv.curate.review import entries, leases, queue
 from plusmv.curate.review.cards import pace
 from plusmv.curate.review.decisions import VERDICTS
+from plusmv.curate.review.leases import ClipAction
 from plusmv.curate.review.previews import playable, preview
-from plusmv.curate.review.queue import ClipAction, Cursor, QueueFilter
+from plusmv.curate.review.queue import Cursor, QueueFilter
 from plusmv.db.models import Action, Clip, Decision, Verdict
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.card_json import queue_cards, recent_decisions, reference_paths
@@ -79,7 +80,7 @@ def decisions(connection: Connection, annotator: str, request: dict[str, Any]) -
 def later(connection: Connection, annotator: str, request: dict[str, Any]) -> dict[str, Any]:
     """Move a clip under an action to the end of this annotator's queue."""
     with connection.writing() as session:
-        queue.postpone(session, _pair(request), annotator)
+        leases.postpone(session, _pair(request), annotator)
     return {}
 
 
@@ -120,7 +121,8 @@ def _to_look_at_again(
     if mode not in VERDICTS:
         raise BadInput(f"unknown list {str(mode)[:40]!r}")
     made = queue.to_revisit(session, wanted, Verdict(mode), count, place.second_id)
-    return [(queue.pair_of(session, one), one) for one in made], Cursor(second_id=made[-1].id) if made else Cursor()
+    found = [(pair, one) for one in made if (pair := queue.pair_of(session, one))]
+    return found, Cursor(second_id=made[-1].id) if made else Cursor()
 
 
 def _to_audit(session: Session, action_id: int | None, count: int) -> list[ClipAction]:

@@ -16,8 +16,8 @@ from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
 from plusmv.core.workspace import Workspace, sha256_of
 from plusmv.curate.review import cards, passwords
 from plusmv.curate.review.decisions import decide
+from plusmv.curate.review.leases import ClipAction
 from plusmv.curate.review.previews import preview
-from plusmv.curate.review.queue import ClipAction
 from plusmv.db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
 from plusmv.db.queries import save_actions
 from plusmv.db.session import open_catalog

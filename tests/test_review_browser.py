@@ -10,7 +10,7 @@ import pytest
 from plusmv.core.workspace import Workspace
 from plusmv.curate.duplicates.rulings import rulings
 from plusmv.curate.review import entries, group_actions
-from plusmv.curate.review.queue import ClipAction
+from plusmv.curate.review.leases import ClipAction
 from plusmv.db.models import CrawlRun, Post, Sighting
 from plusmv.db.session import open_catalog
 from tests.browser import (  # noqa: F401
@@ -136,7 +136,7 @@ def test_undo_goes_on_from_another_pages_act_to_what_was_said_of_the_same_clip(l
     with open_catalog(workspace).writing() as session:
         for clip_id in (1, 2):
             entries.record(session, entries.Entry(str(uuid.uuid4()), ClipAction(clip_id, 1), "keep"), "ann")
-        act = group_actions.Act(request_id, keep=1, remove=(2,), same=(1, 2))
+        act = group_actions.DuplicateReview(request_id, keep=1, remove=(2,), duplicates=(1, 2))
         group_actions.record(session, act, "ann")
     page = labeler.open()
     page.press("z")

@@ -114,8 +114,9 @@ def _guesses(a: Fingerprint, b: Fingerprint, mirror: bool) -> Iterator[_Guess]:
     """The whole picture on the whole, where they look alike, and the placing that most keypoints agree on."""
     rows_a, rows_b = np.flatnonzero(a.usable), np.flatnonzero(b.usable)
     bits = hamming(mirrored(a.hashes[rows_a]) if mirror else a.hashes[rows_a], b.hashes[rows_b])
-    i, j = np.unravel_index(int(bits.argmin()), bits.shape)
-    whole = _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[i, j]), (rows_a[i] / HASH_FPS, rows_b[j] / HASH_FPS))
+    row, column = divmod(int(bits.argmin()), bits.shape[1])
+    seconds = rows_a[row] / HASH_FPS, rows_b[column] / HASH_FPS
+    whole = _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[row, column]), seconds)
     if whole.bits <= LOOKS:
         yield whole
     best = None
