@@ -80,6 +80,7 @@ def dedup(
     result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
     columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
     rows = [[_named(pair["a"]), _named(pair["b"]), *map(pair.get, columns[2:])] for pair in result["pairs"]]
+    unmatched = result["unmatched"]
     lines = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
     lines += [f"static: {len(unmatched['static'])} clips that no hash can match"] * bool(unmatched["static"])
     lines += [f"featureless: {len(unmatched['featureless'])} clips that no hash can match"] * bool(
