@@ -91,7 +91,7 @@ def test_names_are_shown_as_they_are(tmp_path):
         (("crawl", "--path", "none"), "there is no folder none"),
         (("crawl", "--path", "{folder}", "--tag", "golf"), "the tags are diving, golfswing"),
         (("crawl", "--path", "{folder}", "--tag", "a", "--action", "b"), "give one of --tag, --action and --actions"),
-        (("crawl", "--path", "{folder}", "--action", "Sleeping"), "there is no action 'Sleeping'"),
+        (("crawl", "--path", "{folder}", "--action", "Sleeping"), "unknown action 'Sleeping'"),
         (("crawl", "--path", "{folder}", "--actions", "none.csv"), "cannot read the actions in none.csv"),
         (("decide", "--from", "none.csv"), "cannot read the decisions in none.csv"),
         (("extract", "--video", "v.mp4"), "--out"),

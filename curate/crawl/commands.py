@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from plusmv.core.actions import Action
-    from plusmv.curate.crawl.records import RunRecord, Target
     from plusmv.curate.crawl.results import CrawlResult
+    from plusmv.curate.crawl.runs import RunRecord, Target
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -17,8 +17,8 @@ from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.curate.crawl.fetch import Fetched, Fetcher, Limits
 from plusmv.curate.crawl.media import ClipFacts, InspectStage, Received
 from plusmv.curate.crawl.pages import NO_LIMITS, CrawlOptions, OpenPage, PageSettler
-from plusmv.curate.crawl.records import RunRecord, Target
 from plusmv.curate.crawl.results import Counts, CrawlResult, RunSummary, SearchError
+from plusmv.curate.crawl.runs import RunRecord, Target
 from plusmv.curate.sources.accounts import Lease
 from plusmv.curate.sources.base import FoundPost, Page, PostKey, SearchAborted, Source
 from plusmv.curate.sources.rate_limit import RateLimiter

@@ -18,15 +18,13 @@ from plusmv.curate.crawl.media import ClipFacts, Received, drop, settle
 from plusmv.curate.crawl.records import (
     KnownPost,
     NewClip,
-    RunRecord,
     SettledPost,
-    Target,
-    begin_run,
     known_posts,
     met_in_run,
     save_page,
 )
 from plusmv.curate.crawl.results import Failure
+from plusmv.curate.crawl.runs import RunRecord, Target, begin_run
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.accounts import Lease
 from plusmv.curate.sources.base import Cursor, FoundPost, Page, PostKey, Reason, Source

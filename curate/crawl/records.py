@@ -1,25 +1,23 @@
-"""What a crawl writes into and asks of the catalog: runs, and pages of posts with their sightings and clips.
+"""What a crawl writes into and asks of the catalog: pages of posts with their sightings and clips.
 
 A page's rows, the run's counts and its cursor are one transaction. All of it may be written again without harm. Rows go
 in bulk, so that a manifest of a million posts is not slowed down by one object for each.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from plusmv.core.actions import Action as ActionFacts
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.media import ClipFacts, Received
-from plusmv.curate.crawl.results import ENDINGS, Ending, RunSummary
+from plusmv.curate.crawl.results import Ending
+from plusmv.curate.crawl.runs import RunRecord, save_run
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.base import Cursor, FoundPost, PostKey, Reason
-from plusmv.db.models import Base, Clip, CrawlRun, FileState, Post, PostState, ReasonCode, Sighting, now
-from plusmv.db.queries import save_actions
+from plusmv.db.models import Base, Clip, FileState, Post, PostState, ReasonCode, Sighting, now
 
 LISTED_ENDINGS: dict[PostState, Ending] = {
     PostState.FILTERED: "filtered",
@@ -42,46 +40,6 @@ KNOWN = select(
     Clip.sha256,
     Clip.suffix,
 ).join_from(Post, Clip, isouter=True)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A tag to crawl, and the action it is crawled for."""
-
-    tag: str
-    action: ActionFacts
-
-
-@dataclass
-class RunRecord:
-    """A crawl run as the crawl goes: where it stands, and how its posts ended, also before a kill."""
-
-    source: str
-    target: Target
-    id: int | None = None  # None in a dry run
-    action_id: int | None = None
-    cursor: Cursor | None = None
-    counted: int = 0  # different videos met, which a limit counts
-    counts: dict[Ending, int] = field(default_factory=lambda: dict.fromkeys(ENDINGS, 0))
-
-    @property
-    def found(self) -> int:
-        return sum(self.counts.values())
-
-    def summary(self) -> RunSummary:
-        """The run as the command's JSON has it."""
-        return {
-            "source": self.source,
-            "tag": self.target.tag,
-            "action": self.target.action.name,
-            "found": self.found,
-            "downloaded": self.counts["downloaded"],
-            "known": self.counts["known"],
-            "filtered": self.counts["filtered"],
-            "failed": self.counts["failed"],
-            "gone": self.counts["gone"],
-            "tombstoned": self.counts["tombstoned"],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +77,6 @@ class SettledPost:
     def as_listed(cls, post: FoundPost) -> "SettledPost":
         """A post whose source has settled it already: filtered, failed or gone."""
         return cls(post, LISTED_ENDINGS[post.state], post.reason, post.retryable)
-
-
-def begin_run(session: Session, source: str, target: Target, query: dict[str, Any], version: str) -> RunRecord:
-    """The run of this very search that was cut short, else a new one."""
-    action = save_actions(session, [target.action])[target.action.name]
-    text = json.dumps(query, sort_keys=True)
-    same = select(CrawlRun).where(
-        CrawlRun.source == source,
-        CrawlRun.tag == target.tag,
-        CrawlRun.action_id == action.id,
-        CrawlRun.query == text,
-        CrawlRun.ended_at.is_(None),
-    )
-    row = session.scalar(same.order_by(CrawlRun.id.desc()).limit(1))
-    if row is None:
-        row = CrawlRun(source=source, tag=target.tag, action_id=action.id, query=text, tool_version=version)
-        session.add(row)
-        session.flush()
-    counts = {name: getattr(row, name) or 0 for name in ENDINGS}
-    return RunRecord(source, target, row.id, action.id, row.cursor, row.counted or 0, counts)
 
 
 def known_posts(session: Session, posts: Collection[FoundPost]) -> dict[PostKey, KnownPost]:
@@ -190,18 +128,8 @@ def save_page(
     run.counted += len(videos - repeated)
     for one in settled:
         run.counts[one.ending] += 1
-    _save_run(session, run, cursor, ends)
+    save_run(session, run, cursor, ends)
     return settled
-
-
-def _save_run(session: Session, run: RunRecord, cursor: Cursor | None, ends: bool) -> None:
-    row = session.get_one(CrawlRun, run.id)
-    for ending in ENDINGS:
-        setattr(row, ending, run.counts[ending])
-    row.found, row.counted = run.found, run.counted
-    row.cursor = cursor
-    if ends:
-        row.ended_at = now()
 
 
 def _as_saved(settled: SettledPost, known: Mapping[PostKey, KnownPost], new: Collection[PostKey]) -> bool:

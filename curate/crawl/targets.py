@@ -7,7 +7,7 @@ from sqlalchemy.orm import selectinload
 
 from plusmv.core.actions import THUMOS14, Action, action_of_tag, normalise_tag
 from plusmv.core.errors import BadInput
-from plusmv.curate.crawl.records import Target
+from plusmv.curate.crawl.runs import Target
 from plusmv.curate.sources.base import Source
 from plusmv.db.models import Action as ActionRow
 from plusmv.db.session import Catalog
