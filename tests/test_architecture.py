@@ -196,6 +196,15 @@ def plusmv(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.
     )  # fmt: skip
 
 
+def test_version_quiet_and_verbose(tmp_path):
+    assert re.fullmatch(r"plusmv \d+\.\d+\.\d+\n", plusmv("--version").stdout)
+    quiet = plusmv("--quiet", "--home", str(tmp_path), "export", "--json")
+    assert quiet.returncode == 0 and quiet.stderr == "" and quiet.stdout
+    failed = plusmv("-q", "evaluate", "--ground-truth", "none.json", "--detections", "none.json")
+    assert failed.returncode == 2 and "none.json" in failed.stderr
+    assert plusmv("-vv", "--home", str(tmp_path), "report", "--json").returncode == 0
+
+
 def test_home_before_and_after_the_command(tmp_path):
     """The workspace option means the same in both places: the catalog appears there, and nowhere else."""
     for name, arguments in {"a": ("--home", "a", "report", "--json"), "b": ("report", "--home", "b", "--json")}.items():

@@ -66,7 +66,7 @@ def test_people_read_tables_with_counts_that_add_up_and_failures_with_reasons(fo
     assert shown.exit_code == 0
     assert "3 found = 2 downloaded + 0 known + 0 filtered + 1 failed + 0 gone + 0 tombstoned" in shown.stdout
     assert "failed: golfswing/bad.mp4: cannot read bad.mp4" in shown.stderr
-    assert "--retry-failed tries these again" in shown.stderr
+    assert "retry these with --retry-failed" in shown.stderr
     assert "--retry-failed tries them again" in plusmv(tmp_path, "crawl", "--path", folder).stderr
 
 

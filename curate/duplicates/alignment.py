@@ -8,6 +8,7 @@ these two clips alone, never on what else is in the catalog. Arrays in, plain va
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def is_sure(how: Alignment | DuplicateEdge) -> bool:
     return how.kind == EdgeKind.EXACT or (how.kind == EdgeKind.COPY and sure)
 
 
-def bucket(clip: Fingerprint) -> str | None:
+def bucket(clip: Fingerprint) -> Literal["static", "featureless"] | None:
     """Why a clip is like no other by its hashes: featureless (black, one colour) or static; None where it may be."""
     if not clip.usable.any():
         return "featureless"

@@ -82,10 +82,10 @@ def dedup(
     rows = [[_named(pair["a"]), _named(pair["b"]), *map(pair.get, columns[2:])] for pair in result["pairs"]]
     unmatched = result["unmatched"]
     lines = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
-    lines += [f"static: {len(unmatched['static'])} clips that no hash can match"] * bool(unmatched["static"])
-    lines += [f"featureless: {len(unmatched['featureless'])} clips that no hash can match"] * bool(
-        unmatched["featureless"]
-    )
+    unmatched = result["unmatched"]
+    for kind, clips in (("static", unmatched["static"]), ("featureless", unmatched["featureless"])):
+        if clips:
+            lines.append(f"{kind}: {len(clips)} clips that no hash can match")
     for across in result["across_actions"]:
         lines.append(
             f"{across['kind']}: {', '.join(sha[:12] for sha in across['clips'])}: {', '.join(across['actions'])}"
