@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.annotations import read_annotations
 from plusmv.core.errors import PlusmvError
 from plusmv.curate.review.passwords import is_password

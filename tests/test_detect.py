@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.wsal import kept_set, plain_detections
+from benchmarks.bench_wsal import kept_set, plain_detections
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint

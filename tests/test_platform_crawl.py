@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.errors import PlusmvError
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.records import ENDINGS

@@ -2,9 +2,9 @@
 
 import pytest
 
-from plusmv.core.actions import THUMOS14, Action
+from plusmv.core.actions import THUMOS14, Action, actions_named
 from plusmv.core.errors import BadInput
-from plusmv.curate.crawl.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
+from plusmv.curate.crawl.targets import known_actions, targets_of_actions, targets_of_tags, there
 from plusmv.db.queries import save_actions
 
 COOKING = Action("Cooking", ("kochen", "cuisine"))
