@@ -21,6 +21,8 @@ from plusmv.db.models import Action, ClipLease, Decision, How, RulingKind
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def pairs(catalog) -> list[ClipAction]:

@@ -8,6 +8,8 @@ from sqlalchemy import MetaData, Table, select
 
 from plusmv.db import migrate
 
+pytestmark = pytest.mark.postgres
+
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {int: 1, float: 0.5, bool: True, datetime: MOMENT, bytes: b"\0\1", dict: ["a"]}
 

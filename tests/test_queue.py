@@ -14,6 +14,8 @@ from plusmv.db.models import Clip, ClipLease, CrawlRun, Post, PostState, Sightin
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
 
+pytestmark = pytest.mark.postgres
+
 ANN, BOB = QueueFilter("ann"), QueueFilter("bob")
 
 
