@@ -110,7 +110,7 @@ def leaks(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Find clips that stand in a benchmark's videos, training and test videos separately. A test leak blocks plusmv export.
+    """Find clips that stand in a benchmark's videos, of training and of test. A test leak blocks plusmv export.
 
     Without --videos or --hashes, new clips are compared with the videos that are known.
     """
