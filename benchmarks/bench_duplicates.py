@@ -15,7 +15,6 @@ Then times: fingerprinting against real time and decoding alone, search against 
 import argparse
 import csv
 import tempfile
-import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks.fingerprint_times import report_fingerprinting
 from benchmarks.hash_search import report_search, self_join
 from benchmarks.video_edits import EDITS, Frames, Scene
 from plusmv.core.errors import BadInput
@@ -45,7 +45,6 @@ QUICK = ("crf 40", "mirror", "crop 20 %", "speed 1.25", "blurred bars", "stitch"
 OF_TWO = ("stitch", "picture in picture")
 PRECISION, RANDOM_PAIRS, WORKERS = 0.99, 10_000, 2
 VPDQ_BITS, VPDQ_QUALITY, VPDQ_SHARE = 31, 50, 0.8
-MOST_360P = 360
 
 
 @dataclass(frozen=True)
@@ -122,13 +121,6 @@ class CompareStage:
         return compare(self.prints[pair[0]], self.prints[pair[1]])
 
 
-class TimeStage(FingerprintFiles):
-    """A worker's part: only the fingerprint, as `plusmv dedup` makes it."""
-
-    def process(self, path: Path) -> float:
-        return fingerprint_video(path).seconds
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     shared = Path(__file__).resolve().parents[2] / "shared" / "clips"
@@ -147,7 +139,7 @@ def main() -> None:
         nominated = candidates(made, prints, Path(scratch))
         report_recall(judge(made, prints, {path: value[1] for path, value in outcomes.items()}, nominated))
         report_random_pairs(made, prints, nominated)
-        report_fingerprinting(videos_of(options.folder))
+        report_fingerprinting(videos_of(options.folder), WORKERS)
         for clips in (2_000, 10_000, 100_000, *((1_000_000,) if options.million else ())):
             report_search(Path(scratch), clips)
 
@@ -314,42 +306,6 @@ def report_random_pairs(made: list[Made], prints: dict[Path, Fingerprint], nomin
     hard = sum(made[a].source == made[b].source for a, b in pairs)
     told = f"{len(found)} nominated, {called} called copy or part, {grouped} grouped"
     print(f"{len(pairs)} random pairs of different moments ({hard} of one source): {told}")
-
-
-def report_fingerprinting(paths: list[Path]) -> None:
-    """Times real time on two cores, and against decoding alone for what is larger than 360p."""
-    small, large = [], []
-    for path in paths:
-        try:
-            (small if min(_sides(path)) <= MOST_360P else large).append(path)
-        except BadInput:
-            continue
-    begun, seconds = None, 0.0
-    for outcome in map_unordered(TimeStage(), small * 3, workers=WORKERS):
-        if begun is not None:  # the workers' start is no part of it
-            seconds += outcome.value or 0.0
-        begun = begun or time.perf_counter()
-    times = seconds / (time.perf_counter() - begun)
-    print(f"fingerprinting {len(small)} clips up to 360p, decode included: {times:.0f} x real time, {WORKERS} workers")
-    cv2.setNumThreads(1)
-    for path in large:
-        alone, whole = (min(_cpu_seconds(job, path) for _ in range(5)) for job in (_decode, fingerprint_video))
-        size = "x".join(map(str, _sides(path)))
-        print(f"  {path.name} {size}: {alone / whole:.2f} of the speed of decoding alone")
-
-
-def _decode(path: Path) -> None:
-    """Every frame decoded, by one thread as in a worker, and thrown away."""
-    with av.open(str(path), metadata_errors="ignore") as container:
-        container.streams.video[0].thread_count = 1
-        for _ in container.decode(video=0):
-            pass
-
-
-def _cpu_seconds(job, path: Path) -> float:
-    begun = time.process_time()
-    job(path)
-    return time.process_time() - begun
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def _write_classes(out: Path, extractor: Extractor, output: Output) -> None:
 
 
 def _snippets_there(path: Path, recipe: str, stride: int) -> int | None:
-    """How many snippets a feature file of this very recipe has; None where there is none, or one that is no use."""
+    """How many snippets a feature file of this very recipe has; None where there is none, or an unusable one."""
     try:
         features = read_features([path.parent], path.stem)
     except PlusmvError:

@@ -80,12 +80,11 @@ def dedup(
     result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
     columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
     rows = [[_named(pair["a"]), _named(pair["b"]), *map(pair.get, columns[2:])] for pair in result["pairs"]]
-    unmatched = result["unmatched"]
     lines = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
     unmatched = result["unmatched"]
-    for kind, clips in (("static", unmatched["static"]), ("featureless", unmatched["featureless"])):
+    for why, clips in (("static", unmatched["static"]), ("featureless", unmatched["featureless"])):
         if clips:
-            lines.append(f"{kind}: {len(clips)} clips that no hash can match")
+            lines.append(f"{why}: {len(clips)} clips that no hash can match")
     for across in result["across_actions"]:
         lines.append(
             f"{across['kind']}: {', '.join(sha[:12] for sha in across['clips'])}: {', '.join(across['actions'])}"
@@ -111,7 +110,7 @@ def leaks(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Find clips that stand in a benchmark's videos, training and test told apart. A test leak blocks plusmv export.
+    """Find clips that stand in a benchmark's videos, of training and of test. A test leak blocks plusmv export.
 
     Without --videos or --hashes, new clips are compared with the videos that are known.
     """

@@ -31,8 +31,8 @@ def i3d_version(session: Session) -> str:
         raise Missing("no clip has I3D features of the RGB stream; make some with plusmv extract")
     if len(recipes) > 1:
         raise BadInput(f"the clips' features are of {len(recipes)} recipes; extract all by one before --i3d")
-    told = f"{recipes[0].recipe} {recipes[0].stride} {NEAR}"
-    return f"{VERSION}+i3d-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    basis = f"{recipes[0].recipe} {recipes[0].stride} {NEAR}"
+    return f"{VERSION}+i3d-{hashlib.sha256(basis.encode()).hexdigest()[:8]}"
 
 
 def new_means(session: Session, folder: Path, version: str) -> Iterator[tuple[int, np.ndarray | None]]:

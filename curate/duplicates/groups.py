@@ -134,7 +134,7 @@ def go_together(names: Collection[str]) -> bool:
 
 
 def _under_several(session: Session) -> Iterator[int]:
-    """Clips that stand under more than one action. The database looks for them, so that a million clips are no load."""
+    """Clips that stand under more than one action. The database looks for them, so that a million clips cost little."""
     pairs = clip_actions()
     of_clip = select(pairs.c.clip_id).group_by(pairs.c.clip_id)
     yield from session.scalars(of_clip.having(func.min(pairs.c.action_id) < func.max(pairs.c.action_id)))

@@ -29,7 +29,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Tables:
-    """Where in an array of uint64 each value of each 16-bit group stands. Words of zeros are no hashes: left out.
+    """Where in an array of uint64 each value of each 16-bit group stands. All-zero words are left out.
 
     order: (groups, N) uint32 places, in units of `width` words; starts: (groups, 65537) int64 into order.
     """

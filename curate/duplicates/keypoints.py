@@ -17,7 +17,7 @@ PATCH = 16  # samples a side
 WAVES = 8  # frequencies 0 to 7 each way; the constant one says nothing
 NEAR = 14  # of 63 bits, between the two sides of a match
 REACH = 3.0  # pixels by which an inlier may lie off, in a picture of 160
-SCALES = (0.2, 5.0)  # of one picture to another; beyond is no copy but chance
+SCALES = (0.2, 5.0)  # of one picture to another; beyond it is chance, not a copy
 
 _waves = np.cos(np.pi / (2 * PATCH) * np.arange(WAVES)[:, None] * (2 * np.arange(PATCH)[None, :] + 1))
 _waves = _waves.astype(np.float32)  # (8, 16)

@@ -1,4 +1,4 @@
-"""The leak gate: which clips stand in a benchmark's videos, training and test told apart. Test leaks block exports.
+"""The leak gate: which clips occur in a benchmark's training or test videos. Test leaks block exports.
 
 Each video is searched for in the hashes of the clips that it was not compared with before; what a clip is to a video
 depends on these two alone (alignment). A video marks up to which clip it is done, so that nothing is computed
@@ -35,7 +35,7 @@ class CheckedCounts(TypedDict):
 
 
 class LeakRow(TypedDict):
-    """What a clip is to a benchmark's video; kind: of EdgeKind, same-scene is no leak."""
+    """What a clip is to a benchmark's video; kind: of EdgeKind, same-scene is not a leak."""
 
     clip: str  # sha256
     posts: list[str]

@@ -17,7 +17,7 @@ from plusmv.curate.duplicates.fingerprint import CELLS, LUMA_FPS
 GRID = 16  # cells a side of what two pictures share
 LAG = LUMA_FPS // 2  # motion is the change over half a second
 STILL = 0.5  # luma steps (root mean square over cells) at which a change counts half: noise and coding reach it
-MOVED = 6.0  # luma steps by which one cell of a clip that is no still changes at some time; coding makes 1 to 2
+MOVED = 6.0  # luma steps by which one cell of a clip that is not a still changes at some time; coding makes 1 to 2
 CHANCE = 0.4  # product that other moments of a scene reach
 SPEEDS = np.exp(np.linspace(np.log(0.8), np.log(1.25), 11))  # steps of 4.5 %, 1 among them
 FINER = np.exp(np.linspace(-0.0223, 0.0223, 5))  # around the best of SPEEDS

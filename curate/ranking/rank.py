@@ -82,7 +82,7 @@ def rank(
     """Score every clip under every action that found it (`only`: under these), by action name.
 
     scores: a CSV of `plusmv detect --scores` (id = sha256, label = action's name, score). facts: the actions' Kinetics
-    classes. watch: wraps clip ids, as core.commandline.track does. Raises BadInput for a file that is no such CSV.
+    classes. watch: wraps clip ids, as core.commandline.track does. Raises BadInput for any other file.
     """
     known = {action.name: _class_indices(action) for action in facts}
     with catalog.reading() as session:

@@ -68,7 +68,7 @@ def totals(session: Session) -> dict[int, tuple[int, int]]:
     """{action id: (clips decided, clips)}: a million clips take a second or two, so ask for it in the background."""
     found = select(Sighting.action_id, func.count(Post.clip_id.distinct())).join(Post, Post.id == Sighting.post_id)
     grouped = session.execute(found.where(Post.clip_id.is_not(None)).group_by(Sighting.action_id))
-    clips = dict(grouped.tuples().all())
+    clips = dict(grouped.all())
     live = live_decisions().subquery()
     here = select(live.c.action_id, live.c.clip_id).where(live.c.action_id.is_not(None))
     whole = (
@@ -79,7 +79,7 @@ def totals(session: Session) -> dict[int, tuple[int, int]]:
     )
     judged = union(here, whole).subquery()
     counted = session.execute(select(judged.c.action_id, func.count()).group_by(judged.c.action_id))
-    decided: dict[int, int] = dict(counted.tuples().all())
+    decided: dict[int, int] = dict(counted.all())
     return {key: (decided.get(key, 0), max(clips.get(key, 0), decided.get(key, 0))) for key in clips | decided}
 
 

@@ -44,7 +44,7 @@ def decide(
 
     action_id: needed for keep and mistagged, dropped for duplicate and unusable. seconds: the time it took. request_id:
     idempotency key: a request that is sent again is recorded once (review.idempotency).
-    Raises BadInput for a verdict, annotator or seconds that are none, Missing where clip or action is not there.
+    Raises BadInput for an invalid verdict, annotator or seconds, Missing where clip or action is not there.
     """
     verdict = _verdict(verdict)
     if verdict not in OF_AN_ACTION:

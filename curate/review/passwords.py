@@ -38,7 +38,7 @@ def is_password(file: Path, name: str, password: str) -> bool:
 
 
 def people(file: Path) -> dict[str, str]:
-    """{name: salt:hash}. Raises Missing where there is no file, BadInput for one that others may read or nobody can."""
+    """{name: salt:hash}. Raises Missing where there is no file, BadInput where others may read it or nobody can."""
     try:
         if file.stat().st_mode & 0o077:
             raise BadInput(f"others may read {file}; chmod 600 it")
