@@ -24,7 +24,7 @@ LISTS = ("groups", "pairs")
 
 @json_route
 def open_groups(connection: Connection, annotator: str, request: dict[str, Any]) -> dict[str, Any]:
-    """The open groups after a place, which are leased: `GroupsMessage` of assets/types.d.ts; total has settled ones too."""
+    """The open groups after a place, leased: `GroupsMessage` of assets/types.d.ts; total has settled ones too."""
     kind, after = request.get("list", "groups"), _place(request.get("after"))
     if kind not in LISTS:
         raise BadInput(f"unknown list {str(kind)[:40]!r}")
