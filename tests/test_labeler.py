@@ -96,9 +96,8 @@ def test_pages_offer_the_actions_and_go_on_with_the_one_chosen(workspace, name):
 @pytest.mark.parametrize("name", ["review", "grid", "duplicates", "contradictions", "unsent"])
 def test_a_pages_modules_are_joined_into_one(name):
     script = bundle(ASSETS / f"{name}.js")
-    assert re.findall(r"^(?:import|export)\b.*", script, re.MULTILINE) == [
-        f"export default mount({name.capitalize()});"
-    ]
+    statements = re.findall(r"^(?:import|export)\b.*", script, re.MULTILINE)
+    assert statements == [f"export default mount({name.capitalize()});"]
     assert script.count("class Outbox {") == 1
 
 
