@@ -5,7 +5,8 @@
 # make docs       the documentation as a site
 # All make their own .venv and need only git, make and python3-venv (3.11+).
 PYTHON ?= python3
-TWO_AT_ONCE = -n 2 --dist loadfile  # by file: a module's fixtures are made once
+# By file, so that a module's fixtures are made once.
+TWO_AT_ONCE = -n 2 --dist loadfile
 
 .PHONY: demo test test-all lint lint-js docs bench clean
 
@@ -29,7 +30,7 @@ lint: .venv/.stamp lint-js
 	.venv/bin/mypy
 
 lint-js:
-	if command -v npx >/dev/null && [ -f labeler_ui/assets/tsconfig.json ]; \
+	@if command -v npx >/dev/null && [ -f labeler_ui/assets/tsconfig.json ]; \
 	then npx --yes -p typescript@5.9.3 tsc -p labeler_ui/assets; \
 	else echo "no npx or no tsconfig.json: JavaScript is not checked"; fi
 

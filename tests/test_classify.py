@@ -47,6 +47,7 @@ def test_real_clips_get_their_class(shared, real_weights, clip, name):
     assert classify_video(shared / "clips" / clip, top=1).classes[0].name == name
 
 
+@pytest.mark.slow
 def test_several_passes_are_their_mean(tmp_path, real_weights, monkeypatch):
     """A video that repeats itself every pass gets the same class from two passes as from one."""
     monkeypatch.setattr("plusmv.features.classify.PASS_FRAMES", 16)

@@ -98,13 +98,14 @@ def test_the_gpus_path_on_cpu_tensors_is_the_same_recipe(tmp_path):
         assert cosine > 0.9999
 
 
-def test_killed_at_any_moment_no_partial_file_is_seen_and_the_rest_is_made(tmp_path):
+@pytest.mark.parametrize("moments", [(5.0,), pytest.param((1.0, 5.0, 7.0), marks=pytest.mark.slow)])
+def test_killed_at_any_moment_no_partial_file_is_seen_and_the_rest_is_made(tmp_path, moments):
     for index in range(5):
         make_video(tmp_path / "videos" / f"v{index}.mp4", seed=index, seconds=1)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "plusmv", "extract", "--videos", str(tmp_path / "videos"), "--out", str(out),
                "--random-weights", "--streams", "rgb", "--json"]  # fmt: skip
-    for seconds in (1.0, 5.0, 7.0):
+    for seconds in moments:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
         time.sleep(seconds)
         process.kill()
@@ -118,6 +119,7 @@ def test_killed_at_any_moment_no_partial_file_is_seen_and_the_rest_is_made(tmp_p
     assert all((out / name).stat().st_mtime_ns == made for name, made in there.items())
 
 
+@pytest.mark.slow
 def test_fast_features_are_the_plain_ones_on_real_clips(shared):
     """Against I3D as one would first write it: batch norm unfolded, float32, one snippet after another."""
     try:

@@ -302,6 +302,7 @@ def tags_to_kill(films) -> Platform:
     return platform
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [[signal.SIGKILL] * 10, [signal.SIGTERM, signal.SIGINT] * 2], ids=["kill -9", "others"])
 def test_killed_at_any_moment_the_same_command_comes_to_the_same_end(films, session, tmp_path, undisturbed, how):
     """Catalog and media equal an undisturbed crawl's in the end: no post twice, no orphan file."""
