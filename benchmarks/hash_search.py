@@ -31,7 +31,7 @@ def self_join(index: HashIndex) -> Iterator[tuple[int, set[int]]]:
     ids = index.clip_ids.tolist()
     for first in range(0, len(ids), BATCH):
         some = ids[first : first + BATCH]
-        yield from zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True)
+        yield from zip(some, index.candidates([index.hashes_of(clip_id) for clip_id in some]), strict=True)
 
 
 def synthetic(clips: int) -> Iterator[np.ndarray]:
@@ -48,7 +48,7 @@ def report_search(scratch: Path, clips: int) -> None:
     begun = time.perf_counter()
     index = HashIndex(mapped(path))
     tables = time.perf_counter() - begun
-    new = index.asked(clips // 2)
+    new = index.hashes_of(clips // 2)
     searches, scans = [], []
     for _ in range(5):
         begun = time.perf_counter()

@@ -26,9 +26,9 @@ from plusmv.curate.review.queue import Cursor, QueueFilter, next_batch
 from plusmv.db.models import CrawlRun
 from plusmv.db.queries import save_actions
 from plusmv.db.session import Catalog, open_catalog
+from tests.browser import SWITCHES, Page, chromium, decided, serving, wait_until
 from tests.moving_scenes import scene, write
-from tests.test_labeler import add_clip
-from tests.test_labeler_browser import SWITCHES, Page, decided, judged, serving, wait_until
+from tests.test_labeler import add_clip, judged
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,7 +105,7 @@ def plusmv(workspace: Workspace, *arguments: str) -> None:
 def keys(browser, workspace: Workspace) -> None:
     before = len(judged(workspace))
     with serving(workspace.home) as (server, port):
-        page = Page(browser, port)
+        page = Page(browser, port).open()
         page.tab.evaluate(TIME_KEYS)
         for number in range(PRESSES):
             page.tab.keyboard.press("kmdu"[number % 4])
@@ -141,7 +141,7 @@ def keys(browser, workspace: Workspace) -> None:
 def grid(browser, workspace: Workspace) -> None:
     plusmv(workspace, "previews")
     with serving(workspace.home) as (_, port):
-        page = Page(browser, port, "grid")
+        page = Page(browser, port, "grid").open()
         wait_until(lambda: page.root.evaluate(ALL_PLAY), "24 films play", 60)
         rates = page.root.evaluate(COUNT_FRAMES)
         turns = []
@@ -169,7 +169,7 @@ def two_people(browser, folder: Path, clips: int = 500) -> None:
         serving(workspace.home, "ann", overlap=0.2) as (_, port),
         serving(workspace.home, "bob", overlap=0.2) as (_, other),
     ):
-        pages = {"ann": Page(browser, port), "bob": Page(browser, other)}
+        pages = {"ann": Page(browser, port).open(), "bob": Page(browser, other).open()}
         idle, pressed = 0, []
         while idle < 200:
             idle += 1
@@ -280,8 +280,6 @@ def main() -> None:
     asked = parser.parse_args()
     parts = asked.only.split(",")
     from playwright.sync_api import sync_playwright
-
-    from tests.test_labeler_browser import chromium
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(SWITCHES))

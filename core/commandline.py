@@ -1,7 +1,7 @@
 """What the commands of all packages share: common options, results on stdout, progress and notes on stderr.
 
 The only module of `core` that imports more than the standard library (typer and rich); only `commands.py` files and
-the front door import it.
+the entry point import it.
 """
 
 import contextlib
@@ -154,4 +154,4 @@ def say_failures(failures: Sequence[tuple[str, str]], again: str) -> None:
     if len(failures) > SHOWN:
         say(f"... and {len(failures) - SHOWN} more; --json lists them all")
     if failures:
-        say(f"the rest went on; {again} tries these again")
+        say(f"everything else finished; retry these with {again}")

@@ -64,7 +64,7 @@ def map_unordered(
     engine: str = "processes",
     workers: int | None = None,
     time_limit: float | None = None,
-) -> Iterator[Outcome[Task, Value]]:
+) -> Generator[Outcome[Task, Value], None, None]:
     """Yield one Outcome per task (a streaming one: one for each part, then the last).
 
     engine: "processes" (spawned, one task at a time each) or "inline" (this process; no time limit, no protection).

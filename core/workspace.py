@@ -5,7 +5,6 @@ Files appear by rename after fsync, so that a reader sees a whole file or none, 
 
 import contextlib
 import errno
-import fcntl
 import functools
 import glob
 import hashlib
@@ -14,9 +13,12 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from plusmv.core.errors import BadInput, Refused
 
@@ -120,16 +122,17 @@ def write_json(path: Path, value: object) -> None:
 def alone_in(folder: Path) -> Iterator[None]:
     """One process at a time in a folder, which is made; Refused for the second. A killed process holds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
+        lock.acquire()
+    except Timeout as error:
         raise Refused(
             f"another process is at work in {folder}; wait until it has ended, or choose another folder"
         ) from error
+    try:
+        yield
     finally:
-        os.close(handle)
+        lock.release()
 
 
 def remove_stale_parts(path: Path) -> int:
@@ -157,6 +160,8 @@ def _bytes_of(path: str, inode: int, changed: int) -> bytes:
 
 
 def _alive(pid: int) -> bool:
+    if sys.platform == "win32":  # there is no signal that only asks
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -167,6 +172,8 @@ def _alive(pid: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # folders cannot be opened there
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

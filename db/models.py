@@ -1,60 +1,59 @@
 """The catalog's tables: one model file for SQLite and PostgreSQL.
 
 Rows of decisions are only ever added: an undo is a new row that names the row it takes back. People's ids are stored as
-keyed hashes (core.workspace.Workspace.keyed_hash). Times are UTC.
+keyed hashes (core.workspace.Workspace.keyed_hash). Times are UTC. The tables of duplicates and leaks stand in
+db.duplicate_models and are imported from here as well, so that whoever imports this module has all of them.
 """
 
 import enum
-from datetime import UTC, datetime
-from typing import ClassVar
+from datetime import datetime
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Enum,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from plusmv.db.base import Base, FileState, Id, UtcDateTime, choice, now
+from plusmv.db.duplicate_models import (
+    BenchmarkVideo,
+    DuplicateEdge,
+    DuplicateRuling,
+    EdgeKind,
+    Fingerprint,
+    Leak,
+    RulingKind,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC datetimes on both sides; SQLite itself would give naive ones back."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value, dialect):
-        if value is None or value.tzinfo is UTC:
-            return value
-        if value.tzinfo is None:
-            raise ValueError(f"a naive datetime reached the catalog: {value}")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value, dialect):
-        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
-
-
-def now() -> datetime:
-    """The present moment, UTC."""
-    return datetime.now(UTC)
+__all__ = [
+    "TAKEN_DOWN",
+    "Action",
+    "ActionTag",
+    "Base",
+    "BenchmarkVideo",
+    "Clip",
+    "ClipLease",
+    "CrawlRun",
+    "Decision",
+    "DuplicateEdge",
+    "DuplicateRuling",
+    "EdgeKind",
+    "Export",
+    "FeatureFile",
+    "FileState",
+    "Fingerprint",
+    "How",
+    "Leak",
+    "Lease",
+    "Post",
+    "PostState",
+    "QuotaUse",
+    "ReasonCode",
+    "RulingKind",
+    "Sighting",
+    "SuspicionScore",
+    "Tombstone",
+    "UtcDateTime",
+    "Verdict",
+    "now",
+]
 
 
 class Verdict(enum.StrEnum):
@@ -78,32 +77,26 @@ class PostState(enum.StrEnum):
     TOMBSTONED = "tombstoned"
 
 
-class FileState(enum.StrEnum):
-    """Whether a clip decodes, or a feature file was made; FAILED comes with a reason."""
+class ReasonCode(enum.StrEnum):
+    """Why a post was not downloaded: what programs test for, beside the words for people in Post.reason."""
 
-    DONE = "done"
-    FAILED = "failed"
-
-
-class EdgeKind(enum.StrEnum):
-    """What one clip is to another: the same bytes, an edited copy, a part of it, another moment of its scene."""
-
-    EXACT = "exact"
-    COPY = "copy"
-    PART = "part"
-    SAME_SCENE = "same-scene"
-
-
-class RulingKind(enum.StrEnum):
-    """What a person says of two clips, or of the clip that stands for its group. The newest of a pair counts.
-
-    WITHDRAWN: what was said is taken back, and the pair (or the clip) is as if nobody had said anything.
-    """
-
-    NOT_DUPLICATE = "not-duplicate"
-    DUPLICATE = "duplicate"
-    KEEP_THIS = "keep-this"
-    WITHDRAWN = "withdrawn"
+    TOO_SHORT = "too-short"
+    TOO_LONG = "too-long"
+    TOO_LARGE = "too-large"
+    NOT_VIDEO = "not-video"  # a picture, an album, a web page, a file with another suffix
+    LIVE = "live"
+    NO_LINK = "no-link"  # the platform gives no link to the file
+    LOGIN_REQUIRED = "login-required"
+    LINK_EXPIRED = "link-expired"
+    NO_ANSWER = "no-answer"  # after several tries
+    REFUSED = "refused"  # a private address, or another scheme than http and https
+    OUTSIDE_FOLDER = "outside-folder"
+    UNREADABLE = "unreadable"  # a file of a folder
+    UNDECODABLE = "undecodable"  # no whole video that decodes
+    BAD_METADATA = "bad-metadata"  # a manifest's row
+    CHANGED = "changed"  # another content than the one that was found
+    DELETED = "deleted"  # not there any more, or not public
+    OTHER = "other"
 
 
 class How(enum.StrEnum):
@@ -116,18 +109,6 @@ class How(enum.StrEnum):
     DUPLICATES = "duplicates"
     CONTRADICTIONS = "contradictions"
     FILE = "file"
-
-
-def _choice(kind: type[enum.StrEnum]) -> Enum:
-    return Enum(kind, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime}
-
-
-Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Action(Base):
@@ -188,7 +169,7 @@ class Clip(Base):
     width: Mapped[int | None]
     height: Mapped[int | None]
     codec: Mapped[str | None] = mapped_column(String(40))
-    state: Mapped[FileState] = mapped_column(_choice(FileState), index=True)
+    state: Mapped[FileState] = mapped_column(choice(FileState), index=True)
     error: Mapped[str | None] = mapped_column(Text)
     added_at: Mapped[datetime] = mapped_column(default=now)
     posts: Mapped[list["Post"]] = relationship(back_populates="clip", order_by="Post.id")
@@ -210,8 +191,10 @@ class Post(Base):
     taken_at: Mapped[datetime | None]
     licence: Mapped[str] = mapped_column(String(200), default="unknown")
     found_at: Mapped[datetime] = mapped_column(default=now)
-    state: Mapped[PostState] = mapped_column(_choice(PostState), default=PostState.FOUND, index=True)
+    state: Mapped[PostState] = mapped_column(choice(PostState), default=PostState.FOUND, index=True)
     reason: Mapped[str | None] = mapped_column(Text)
+    reason_code: Mapped[ReasonCode | None] = mapped_column(choice(ReasonCode))
+    reason_limit: Mapped[float | None] = mapped_column(Float)  # seconds or bytes: what a too long or large clip exceeds
     retryable: Mapped[bool] = mapped_column(default=False)
     raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True))  # as the platform said, without names
     checked_at: Mapped[datetime | None]  # when `plusmv recheck` last looked
@@ -253,93 +236,6 @@ class QuotaUse(Base):
     used_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Fingerprint(Base):
-    """What duplicates are found by, per clip and version of the algorithm; arrays as little-endian bytes."""
-
-    __tablename__ = "fingerprints"
-    __table_args__ = (UniqueConstraint("clip_id", "version"),)
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
-    version: Mapped[str] = mapped_column(String(40), index=True)
-    state: Mapped[FileState] = mapped_column(_choice(FileState))
-    error: Mapped[str | None] = mapped_column(Text)
-    compared: Mapped[bool] = mapped_column(default=False)  # with every fingerprint of this version that was there then
-    arrays: Mapped[bytes | None] = mapped_column(LargeBinary)
-
-
-class DuplicateEdge(Base):
-    """What clip a is to clip b (a has the lesser sha256, but for a PART a lies in b). t_b = speed * t_a + offset_s."""
-
-    __tablename__ = "duplicate_edges"
-    __table_args__ = (UniqueConstraint("a_id", "b_id", "version"),)
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    a_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
-    b_id: Mapped[int] = mapped_column(ForeignKey("clips.id"), index=True)
-    version: Mapped[str] = mapped_column(String(40), index=True)
-    kind: Mapped[EdgeKind] = mapped_column(_choice(EdgeKind))
-    offset_s: Mapped[float] = mapped_column(Float, default=0.0)
-    speed: Mapped[float] = mapped_column(Float, default=1.0)
-    mirror: Mapped[bool] = mapped_column(default=False)
-    score: Mapped[float] = mapped_column(Float)
-    overlap_s: Mapped[float] = mapped_column(Float, default=0.0)  # of b
-    correlation: Mapped[float] = mapped_column(Float, default=0.0)
-    inliers: Mapped[int] = mapped_column(default=0)  # keypoints
-
-
-class DuplicateRuling(Base):
-    """What a person ruled of two clips (a has the lesser id), or KEEP_THIS of one; never changed, the newest counts.
-
-    WITHDRAWN names the ruling that it takes back.
-    """
-
-    __tablename__ = "duplicate_rulings"
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    kind: Mapped[RulingKind] = mapped_column(_choice(RulingKind))
-    a_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
-    b_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
-    annotator: Mapped[str] = mapped_column(String(200))
-    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
-    ruled_at: Mapped[datetime] = mapped_column(default=now)
-    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("duplicate_rulings.id", ondelete="CASCADE"), unique=True)
-    undone_by: Mapped["DuplicateRuling | None"] = relationship(back_populates="undoes", uselist=False)
-    undoes: Mapped["DuplicateRuling | None"] = relationship(back_populates="undone_by", remote_side=[id])
-
-
-class BenchmarkVideo(Base):
-    """A video of a benchmark that clips may be cut from: its fingerprint, and up to which clip's it was compared."""
-
-    __tablename__ = "benchmark_videos"
-    __table_args__ = (UniqueConstraint("name", "version"),)
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(String(500))
-    subset: Mapped[str] = mapped_column(String(80))
-    test: Mapped[bool]  # whether results are reported on it
-    sha256: Mapped[str] = mapped_column(String(64))  # of the file
-    version: Mapped[str] = mapped_column(String(40))
-    state: Mapped[FileState] = mapped_column(_choice(FileState))
-    error: Mapped[str | None] = mapped_column(Text)
-    arrays: Mapped[bytes | None] = mapped_column(LargeBinary)
-    checked_to: Mapped[int] = mapped_column(BigInteger, default=0)  # the id of a row of fingerprints
-
-
-class Leak(Base):
-    """What a clip is to a benchmark's video: t_video = speed * t_clip + offset_s."""
-
-    __tablename__ = "leaks"
-    __table_args__ = (UniqueConstraint("clip_id", "video_id"),)
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"))
-    video_id: Mapped[int] = mapped_column(ForeignKey("benchmark_videos.id", ondelete="CASCADE"), index=True)
-    kind: Mapped[EdgeKind] = mapped_column(_choice(EdgeKind))
-    offset_s: Mapped[float] = mapped_column(Float)
-    speed: Mapped[float] = mapped_column(Float)
-    mirror: Mapped[bool]
-    score: Mapped[float] = mapped_column(Float)
-    overlap_s: Mapped[float] = mapped_column(Float)
-    correlation: Mapped[float] = mapped_column(Float)
-    inliers: Mapped[int]
-
-
 class Decision(Base):
     """One verdict of one annotator; never changed. An UNDO names the decision it takes back."""
 
@@ -348,11 +244,11 @@ class Decision(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"), index=True)
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), index=True)
-    verdict: Mapped[Verdict] = mapped_column(_choice(Verdict))
+    verdict: Mapped[Verdict] = mapped_column(choice(Verdict))
     reason: Mapped[str] = mapped_column(Text, default="")
     annotator: Mapped[str] = mapped_column(String(200))
     seconds: Mapped[float | None] = mapped_column(Float)
-    how: Mapped[How | None] = mapped_column(_choice(How))
+    how: Mapped[How | None] = mapped_column(choice(How))
     request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
     decided_at: Mapped[datetime] = mapped_column(default=now)
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
@@ -403,7 +299,7 @@ class FeatureFile(Base):
     recipe: Mapped[str] = mapped_column(String(64), index=True)
     stride: Mapped[int]
     streams: Mapped[str] = mapped_column(String(40))
-    state: Mapped[FileState] = mapped_column(_choice(FileState))
+    state: Mapped[FileState] = mapped_column(choice(FileState))
     error: Mapped[str | None] = mapped_column(Text)
     snippets: Mapped[int | None]
     path: Mapped[str | None] = mapped_column(String(500))  # relative to the workspace

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Select, Subquery, func, or_, select, text, union
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from plusmv.core.actions import Action as ActionFacts
@@ -36,7 +37,7 @@ def save_actions(session: Session, actions: Iterable[ActionFacts]) -> dict[str, 
     return rows
 
 
-def live_decisions() -> Select:
+def live_decisions() -> Select[Decision]:
     """Decisions that stand: neither an undo nor undone."""
     later = aliased(Decision)
     undone = select(later.id).where(later.undoes_id == Decision.id).exists()
@@ -88,3 +89,13 @@ def clips_by_name(session: Session, name: str) -> list[Clip]:
     by_sha256 = select(Clip).where(Clip.sha256 == name)
     by_post = select(Clip).join(Post, Post.clip_id == Clip.id).where(Post.platform_id == name)
     return list(session.scalars(by_sha256)) or list(session.scalars(by_post.distinct()))
+
+
+def add_if_new(session: Session, row: object) -> bool:
+    """Add a row; False where another process has, or what it refers to has been taken down meanwhile."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True

@@ -2,17 +2,29 @@
 
 import ipaddress
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import atomic_path
 
 BLOCK = 1 << 20  # bytes
-PATIENCE = 60  # seconds without a byte
+TIMEOUT = 60  # seconds to connect, and without a byte
 ATTEMPTS = 5  # in a row, of which none brought a byte more
+NOT_TO_BE_HAD = (401, 403, 404, 410)
+RETRY = Retry(  # of an answer that says "later"; a body that breaks off is gone on with by `download`
+    total=ATTEMPTS - 1,
+    connect=0,
+    read=0,
+    backoff_factor=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),
+    retry_after_max=120,
+    raise_on_status=False,
+)
 
 
 def download(url: str, path: Path, largest: int) -> None:
@@ -24,56 +36,69 @@ def download(url: str, path: Path, largest: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     failures, reason = 0, ""
-    while failures < ATTEMPTS:
-        before = partial.stat().st_size if partial.exists() else 0
-        try:
-            _go_on(url, partial, largest)
-            break
-        except (OSError, urllib.error.URLError) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403, 404, 410):
-                raise Missing(f"{url} cannot be had: {error}; get the file elsewhere and use --from FILE") from error
-            reason = str(getattr(error, "reason", error))
-        failures = failures + 1 if not partial.exists() or partial.stat().st_size <= before else 0
-    else:
-        raise Missing(f"{url} cannot be had: {reason}; the same command again goes on where it was, or use --from FILE")
+    with _session() as session:
+        while failures < ATTEMPTS:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                _resume(session, url, partial, largest)
+                break
+            except OSError as error:  # requests' errors are OSErrors
+                reason = str(error)
+            failures = failures + 1 if not partial.exists() or partial.stat().st_size <= before else 0
+        else:
+            raise Missing(f"cannot download {url}: {reason}; run the same command again to resume, or use --from FILE")
     with atomic_path(path) as part:
         os.replace(partial, part)
 
 
-def _go_on(url: str, partial: Path, largest: int) -> None:
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.headers["Accept-Encoding"] = "identity"  # a range counts the bytes that are sent
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=RETRY))
+    return session
+
+
+def _resume(session: requests.Session, url: str, partial: Path, largest: int) -> None:
     """Append what is lacking; a server that does not go on from there starts again."""
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=PATIENCE)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # it was all there
-        if error.code == 416:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        for hop in (*answer.history, answer):
+            _check_url(hop.url)
+        if answer.status_code in NOT_TO_BE_HAD:
+            raise Missing(
+                f"cannot download {url}: HTTP {answer.status_code}; get the file elsewhere and use --from FILE"
+            )
+        if answer.status_code == 416:
+            if answer.headers.get("Content-Range") == f"bytes */{have}":
+                return  # it was all there
             partial.unlink()
-        raise
-    with answer, open(partial, "ab" if answer.status == 206 else "wb") as file:
-        _check_url(answer.url)  # of where redirects led
-        have = file.tell()
-        expected = int(answer.headers.get("Content-Length") or -1)
-        got = 0
-        while block := answer.read(BLOCK):
+        answer.raise_for_status()
+        _append(answer, partial, largest)
+
+
+def _append(answer: requests.Response, partial: Path, largest: int) -> None:
+    with open(partial, "ab" if answer.status_code == 206 else "wb") as file:
+        have, got = file.tell(), 0
+        for block in answer.iter_content(BLOCK):
             got += len(block)
             if have + got > largest:
-                raise BadInput(f"{url} is larger than {largest} bytes; it was not kept")
+                raise BadInput(f"{answer.url} is larger than {largest} bytes; it was not kept")
             file.write(block)
-        if 0 <= expected != got:
-            raise OSError(f"the connection broke off after {have + got} bytes")
+    expected = int(answer.headers.get("Content-Length") or got)
+    if got != expected:
+        raise OSError(f"the connection broke off after {have + got} bytes")
 
 
 def _check_url(url: str) -> None:
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or "")):
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
         return
     raise BadInput(f"weights are fetched over https, not from {url}")
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

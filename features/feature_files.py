@@ -28,6 +28,10 @@ LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
 NumberFormat = Literal["float16", "float32"]
 
 
+class NoFeatures(Missing):
+    """No folder holds features of the video."""
+
+
 @dataclass(frozen=True)
 class VideoFeatures:
     """One video's features and how they were made. None where a published file does not say."""
@@ -84,7 +88,7 @@ def read_features(
 ) -> VideoFeatures:
     """Read one video's features from the first folder that has them, whatever their format.
 
-    feature_fps, feature_stride: what to assume of files that do not say. Raises Missing where no folder has the video,
+    feature_fps, feature_stride: what to assume of files that do not say. Raises NoFeatures where no folder has it,
     BadInput where the id is no file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
     """
     _check_id(video_id)
@@ -100,7 +104,7 @@ def read_features(
         if others is not None:
             return _checked(replace(assumed, streams=others.streams), others.path)
     looked = ", ".join(map(str, folders)) or "no folder"
-    raise Missing(f"no features of {video_id} in {looked}; extract them, or name their folder with --features")
+    raise NoFeatures(f"no features of {video_id} in {looked}; extract them, or name their folder with --features")
 
 
 def list_features(folders: Sequence[Path]) -> set[str]:

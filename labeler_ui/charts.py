@@ -1,4 +1,4 @@
-"""The charts of the progress page. Names are drawn as they are, whoever wrote them."""
+"""The charts of the progress page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

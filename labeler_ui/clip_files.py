@@ -1,7 +1,7 @@
-"""The films and pictures that pages show: made ready in the background, sent from disk with range requests.
+"""The videos and pictures that pages show: prepared in the background, sent from disk with range requests.
 
-An address holds a content's sha256. It is looked up in the catalog and never becomes a path, so that only contents the
-catalog knows are sent, and only to a page that shows its pass.
+An address names a file by its sha256, which is looked up in the catalog and never becomes a path: only files that the
+catalog knows are sent, and only to a page with a session token.
 """
 
 import functools
@@ -29,17 +29,17 @@ PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".
 Make = Callable[[Workspace, Clip], Path]
 
 
-class Films:
+class PlayableFiles:
     """Playable files of one workspace's clips, each made once however often it is asked for."""
 
     def __init__(self, workspace: Workspace):
         self._workspace = workspace
         self._makers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="preview")
-        self._asked: OrderedDict[tuple[str, Make], Future[Path]] = OrderedDict()
+        self._futures: OrderedDict[tuple[str, Make], Future[Path]] = OrderedDict()
         self._lock = threading.Lock()
 
     def prepare(self, clips: Iterable[Clip], make: Make = playable) -> None:
-        """Begin to make the files of these clips, and do not wait."""
+        """Start making the files of these clips, without waiting."""
         for clip in clips:
             self._future(clip, make)
 
@@ -50,35 +50,35 @@ class Films:
     def _future(self, clip: Clip, make: Make) -> Future[Path]:
         key = clip.sha256, make
         with self._lock:
-            future = self._asked.get(key)
+            future = self._futures.get(key)
             if future is None or _outdated(future):
                 future = self._makers.submit(make, self._workspace, clip)
-            self._asked[key] = future
-            self._asked.move_to_end(key)
-            if len(self._asked) > REMEMBERED:
-                self._asked.popitem(last=False)
+            self._futures[key] = future
+            self._futures.move_to_end(key)
+            if len(self._futures) > REMEMBERED:
+                self._futures.popitem(last=False)
             return future
 
 
 def _outdated(future: Future[Path]) -> bool:
-    """A failure may have been mended since, and a file may have been taken down."""
+    """The cause of a failure may be gone by now, and a file may have been taken down."""
     return future.done() and (future.exception() is not None or not future.result().is_file())
 
 
 @functools.lru_cache(maxsize=4)
-def films(workspace: Workspace) -> Films:
-    """The one Films of a workspace, shared by pages and routes."""
-    return Films(workspace)
+def playable_files(workspace: Workspace) -> PlayableFiles:
+    """The one PlayableFiles of a workspace, shared by pages and routes."""
+    return PlayableFiles(workspace)
 
 
 def serve_clip(request: Request) -> Response:
     """GET /clips/{sha256}: a file that browsers play."""
-    return _serve(request, lambda workspace, clip: _film(workspace, clip, playable))
+    return _serve(request, lambda workspace, clip: _video(workspace, clip, playable))
 
 
 def serve_preview(request: Request) -> Response:
     """GET /previews/{sha256}: the small copy."""
-    return _serve(request, lambda workspace, clip: _film(workspace, clip, preview))
+    return _serve(request, lambda workspace, clip: _video(workspace, clip, preview))
 
 
 def serve_still(request: Request) -> Response:
@@ -107,8 +107,8 @@ def _own_picture(workspace: Workspace, action: str, number: str) -> Response:
     return FileResponse(picture, media_type=PICTURES[picture.suffix.lower()], headers=HEADERS)
 
 
-def _film(workspace: Workspace, clip: Clip, make: Make) -> Response:
-    return FileResponse(films(workspace).path(clip, make), media_type="video/mp4", headers=HEADERS)
+def _video(workspace: Workspace, clip: Clip, make: Make) -> Response:
+    return FileResponse(playable_files(workspace).path(clip, make), media_type="video/mp4", headers=HEADERS)
 
 
 def _serve(request: Request, respond: Callable[[Workspace, Clip], Response]) -> Response:
@@ -127,7 +127,7 @@ def _clip(sha256: str) -> Clip:
 
 
 def _answer(request: Request, respond: Callable[[Workspace], Response]) -> Response:
-    """404 with the reason for what cannot be shown, 403 for whoever shows no pass."""
+    """404 with the reason for what cannot be shown, 403 without a session token."""
     try:
         workspace = connect().workspace
         access.annotator_of(workspace, request, by_cookie=True)

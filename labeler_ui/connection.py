@@ -1,4 +1,4 @@
-"""The labeler's connection to its catalog: a failure is one line, and nothing goes into a file that is gone."""
+"""The labeler's connection to its catalog: a failure is one line, and nothing is written to a deleted file."""
 
 import contextlib
 import functools
@@ -20,7 +20,7 @@ from plusmv.db.session import Catalog, open_catalog
 class Connection:
     """An open catalog and its workspace. `file` and `inode` tell whether SQLite's file is still the one opened.
 
-    overlap: the share of clips that two people judge, each without knowing what the other said.
+    overlap: the share of clips that two people judge independently.
     """
 
     workspace: Workspace
@@ -31,21 +31,21 @@ class Connection:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A read transaction. Raises PlusmvError where the catalog is locked or gone."""
+        """A read transaction. Raises PlusmvError where the catalog is locked or missing."""
         with self.catalog.reading() as session:
             self._refuse_if_replaced()
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is in the catalog once the block is left. Raises PlusmvError, and then nothing is."""
+        """A transaction, committed when the block is left. Raises PlusmvError, and then nothing is written."""
         with self.catalog.writing() as session:
             self._refuse_if_replaced()
             yield session
             self._refuse_if_replaced()
 
     def _refuse_if_replaced(self) -> None:
-        """SQLite goes on writing into a deleted file without a word, and another catalog's ids mean other clips."""
+        """SQLite silently keeps writing into a deleted file, and in another catalog the same ids are other clips."""
         if _inode(self.file) != self.inode:
             raise Missing(f"the catalog {self.file} was replaced by another file; reload the page")
 
@@ -64,7 +64,7 @@ def _connection(home: Path, url: str | None, file: Path | None, inode: int | Non
 
 
 def _overlap() -> float:
-    """PLUSMV_OVERLAP, from 0 (nothing is judged twice) to 1."""
+    """PLUSMV_OVERLAP, from 0 (no clip is judged twice) to 1."""
     try:
         overlap = float(os.environ.get("PLUSMV_OVERLAP") or 0)
     except ValueError:
@@ -79,13 +79,13 @@ def _sqlite_file(home: Path, url: str | None) -> Path | None:
         return Workspace(home).catalog
     try:
         made = make_url(url)
-    except ArgumentError:  # open_catalog says it better
+    except ArgumentError:  # open_catalog reports it
         return None
     return Path(made.database) if made.get_backend_name() == "sqlite" and made.database else None
 
 
 def _inode(file: Path | None) -> int | None:
     try:
-        return file and file.stat().st_ino
+        return file.stat().st_ino if file else None
     except OSError as error:
         raise Missing(f"there is no catalog {file}; crawl clips first, or give the right --home") from error

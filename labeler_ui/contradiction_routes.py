@@ -1,4 +1,4 @@
-"""What the contradictions page asks: the open cases, and that what a person says of them be recorded."""
+"""Routes of the contradictions page: the open cases, and recording a person's answers."""
 
 import functools
 from dataclasses import asdict
@@ -14,17 +14,17 @@ from plusmv.curate.review.queue import next_groups
 from plusmv.db.models import Clip
 from plusmv.labeler_ui import clip_files
 from plusmv.labeler_ui.connection import Connection
-from plusmv.labeler_ui.duplicate_routes import groups_of
+from plusmv.labeler_ui.group_listing import groups_of
 from plusmv.labeler_ui.json_routes import json_route, record_each
 from plusmv.labeler_ui.latest import Latest
 
-PAGE_SIZE = 12  # cases of one answer
+PAGE_SIZE = 12  # cases a response
 Cases = list[dict[str, Any]]
 
 
 @functools.lru_cache(maxsize=4)
 def cases_of(connection: Connection) -> Latest[Cases]:
-    """The cases of a catalog, kept beside it: a million clips are looked through in seconds, in the background."""
+    """The cases of a catalog, cached per connection: finding them among a million clips takes seconds."""
 
     def read() -> Cases:
         with connection.reading() as session:
@@ -34,11 +34,11 @@ def cases_of(connection: Connection) -> Latest[Cases]:
 
 
 @json_route
-def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"cases", "recent", "reading"}: open cases after a place; they are leased."""
-    kind, after = asked.get("list", contradictions.KINDS[0]), asked.get("after")
+def next_cases(connection: Connection, annotator: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The open cases after a place, which are leased: `CasesMessage` of assets/types.d.ts."""
+    kind, after = request.get("list", contradictions.KINDS[0]), request.get("after")
     if kind not in contradictions.KINDS or not (after is None or isinstance(after, str)):
-        raise BadInput("there is no such list, or no such place in it")
+        raise BadInput("unknown list, or invalid place in it")
     with connection.reading() as session:
         listed = cases_of(connection).value((group_queue.version(session), contradictions.version(session)))
         if listed is None:
@@ -55,18 +55,18 @@ def next_cases(connection: Connection, annotator: str, asked: dict) -> dict:
     with connection.reading() as session:
         recent = contradictions.recent(session, annotator)
         clips = [session.get_one(Clip, case.clips[0]) for case in found if not case.error]
-    clip_files.films(connection.workspace).prepare(clips, playable)
+    clip_files.playable_files(connection.workspace).prepare(clips, playable)
     return {"cases": [asdict(case) for case in found], "recent": recent, "reading": False}
 
 
 @json_route
-def answers(connection: Connection, annotator: str, asked: dict) -> dict:
-    """{"answers": [...]}, see labeler_ui.json_routes.record_each."""
+def answers(connection: Connection, annotator: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Record answers, see json_routes.record_each."""
 
     def record(session: Session, sent: Any) -> None:
         contradictions.record(session, contradictions.read_answer(sent), annotator)
 
-    return {"answers": record_each(connection, asked, record)}
+    return {"answers": record_each(connection, request, record)}
 
 
 CONTRADICTION_ROUTES = [

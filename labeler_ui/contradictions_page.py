@@ -18,7 +18,7 @@ def main() -> None:
 
 def _contradictions(connection: Connection, annotator: str) -> None:
     chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
-    frame.piece("contradictions", connection, annotator, list=chosen)
+    frame.browser_component("contradictions", connection, annotator, list=chosen)
 
 
 if __name__ == "__main__":

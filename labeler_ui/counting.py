@@ -1,4 +1,4 @@
-"""How much is decided: counted in the background, as a million clips take seconds."""
+"""How many clips are decided: counted in the background, since a million clips take seconds."""
 
 import functools
 
@@ -37,11 +37,11 @@ class Counting:
 
 @functools.lru_cache(maxsize=4)
 def progress_of(connection: Connection) -> Latest[dict]:
-    """The progress of a catalog (curate.report.progress), as of a moment ago, kept beside it."""
+    """The progress of a catalog (curate.report.progress), as of a moment ago, cached per connection."""
     return Latest(lambda: progress.progress(connection.catalog), patience_s=1.0)
 
 
 @functools.lru_cache(maxsize=4)
 def stops_of(connection: Connection) -> Latest[dict[str, str]]:
-    """Which actions may be left, in words, kept beside their catalog."""
+    """Which actions need no more review, as text, cached per connection."""
     return Latest(lambda: progress.stop_words(connection.catalog))

@@ -15,7 +15,7 @@ def main() -> None:
 
 def _duplicates(connection: Connection, annotator: str) -> None:
     chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
-    frame.piece("duplicates", connection, annotator, list=chosen)
+    frame.browser_component("duplicates", connection, annotator, list=chosen)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all pages have in common: the look, who decides, and one line where the catalog does not answer."""
+"""What all pages have in common: the style, signing in, and one line where the catalog does not answer."""
 
 import functools
 import re
@@ -13,6 +13,7 @@ from plusmv.core.errors import PlusmvError
 from plusmv.curate.review.passwords import checked_name, is_password
 from plusmv.db.models import Action
 from plusmv.labeler_ui import access
+from plusmv.labeler_ui.bundle import bundle
 from plusmv.labeler_ui.connection import Connection, connect
 
 ASSETS = Path(__file__).with_name("assets")
@@ -23,7 +24,7 @@ STYLE = """<style>
 
 
 def show(page: Callable[[Connection, str], None]) -> None:
-    """Draw a page for whoever has said who they are, or one line that says what is wrong."""
+    """Draw a page for the annotator who is signed in, the sign-in form, or one line that says what is wrong."""
     st.html(STYLE)
     try:
         connection = connect()
@@ -35,25 +36,26 @@ def show(page: Callable[[Connection, str], None]) -> None:
         st.button("Try again", shortcut="t")
 
 
-def piece(name: str, connection: Connection, annotator: str, **facts: Any) -> None:
-    """The piece of the page that runs in the browser: assets/<name>.js."""
+def browser_component(name: str, connection: Connection, annotator: str, **props: Any) -> None:
+    """The part of the page that runs in the browser: assets/<name>.js, with `Props` of assets/types.d.ts."""
     workspace = connection.workspace
-    told = {
-        "pass": access.pass_for(workspace, annotator),
+    common = {
+        "token": access.session_token(workspace, annotator),
         "cookie": access.cookie_name(workspace),
         "workspace": access.cookie_name(workspace),
         "annotator": annotator,
         "actions": _actions(connection),
     }
-    _component(name)(data=told | facts, key=name)
+    _component(name)(data=common | props, key=name)
 
 
 def action_filter(connection: Connection) -> int | None:
     """The action to work on, None for all of them."""
     with connection.reading() as session:
-        names = dict(session.execute(select(Action.id, Action.name).order_by(Action.name)).all())
-    chosen = st.session_state.get("action")  # kept from page to page
-    choices = [None, *names]
+        rows = session.execute(select(Action.id, Action.name).order_by(Action.name))
+        names = {row.id: row.name for row in rows}
+    chosen: int | None = st.session_state.get("action")  # kept from page to page
+    choices: list[int | None] = [None, *names]
     picked = st.selectbox(
         "Action",
         choices,
@@ -71,29 +73,29 @@ def plain(text: str) -> str:
 
 
 def _annotator() -> str | None:
-    """Who decides. With a password file somebody must have logged in; else a name is taken on trust."""
+    """Who is signed in, None while the form is shown. Without a password file any name is accepted."""
     state, file = st.session_state, access.password_file()
     if "annotator" not in state and file is None:
         state.annotator = access.default_annotator()
     if "annotator" in state:
         with st.sidebar:
-            st.caption(f"You decide as **{plain(state.annotator)}**")
-            if st.button("Somebody else"):
+            st.caption(f"Signed in as **{plain(state.annotator)}**")
+            if st.button("Switch annotator"):
                 del state["annotator"]
                 state.asked_name = True
                 st.rerun()
     if state.get("asked_name") or "annotator" not in state:
-        _login(file)
+        _sign_in(file)
     return state.get("annotator") if not state.get("asked_name") else None
 
 
-def _login(file: Path | None) -> None:
-    with st.form("login"):
+def _sign_in(file: Path | None) -> None:
+    with st.form("sign-in"):
         name = st.text_input("Your name", max_chars=200)
         password = st.text_input("Your password", type="password") if file else ""
-        if st.form_submit_button("Begin"):
+        if st.form_submit_button("Start"):
             if file and not is_password(file, name, password):
-                st.error("This name and password do not belong together.")
+                st.error("Wrong name or password.")
                 return
             st.session_state.annotator = checked_name(name)
             st.session_state.asked_name = False
@@ -108,9 +110,7 @@ def _actions(connection: Connection) -> dict[str, dict[str, str]]:
 
 
 @functools.cache
-def _component(name: str):
-    files = (ASSETS / "common.js", *sorted(ASSETS.glob(f"{name}_*.js")), ASSETS / f"{name}.js")
-    scripts = "\n".join(file.read_text(encoding="utf-8") for file in files)
+def _component(name: str) -> Callable[..., Any]:
     style = (ASSETS / "labeler.css").read_text(encoding="utf-8")
     html = f'<div class="plusmv {name}"></div>'
-    return st.components.v2.component(f"plusmv_{name}", html=html, css=style, js=scripts)
+    return st.components.v2.component(f"plusmv_{name}", html=html, css=style, js=bundle(ASSETS / f"{name}.js"))

@@ -25,7 +25,7 @@ def _grid(connection: Connection, annotator: str) -> None:
     )
     size = sizes.segmented_control("Clips", SIZES, default=24, label_visibility="collapsed") or 24
     asked = {"action": action, "least": least, "mode": "new"}
-    frame.piece("grid", connection, annotator, filter=asked, size=size)
+    frame.browser_component("grid", connection, annotator, filter=asked, size=size)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Routes that take JSON by POST from a page that shows its pass, and record what it sends, each entry once."""
+"""Routes that take JSON by POST with a session token; entries they record are idempotent, by id."""
 
 import functools
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NotRequired, TypedDict
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -16,69 +16,78 @@ from plusmv.core.errors import BadInput, PlusmvError, Refused
 from plusmv.labeler_ui import access
 from plusmv.labeler_ui.connection import Connection, connect
 
-PAGE = 200  # clips of one answer, or entries of one request, at most
-BODY = 1 << 20  # bytes of a request, at most
-LARGEST = 2**63 - 1
+PAGE = 200  # most clips a response, and most entries a request
+BODY = 1 << 20  # most bytes a request
+LARGEST = 2**63 - 1  # what the databases' integers hold
+Json = dict[str, Any]
 LOG = logging.getLogger(__name__)
 
 
-def json_route(answer: Callable[[Connection, str, dict], dict]) -> Callable[[Request], Response]:
-    """A route: JSON in, JSON out, from a page that shows its pass."""
+class Answer(TypedDict):
+    """What became of an entry."""
+
+    id: Any
+    state: Literal["recorded", "refused"]
+    reason: NotRequired[str]
+
+
+def json_route(answer: Callable[[Connection, str, Json], Json]) -> Callable[[Request], Awaitable[Response]]:
+    """Make a route of a function from (connection, annotator, request's JSON) to the response's JSON."""
 
     @functools.wraps(answer)
     async def route(request: Request) -> Response:
         try:
             connection = await run_in_threadpool(connect)
             annotator = await run_in_threadpool(access.annotator_of, connection.workspace, request)
-            asked = await _json(request)
-            return JSONResponse(await run_in_threadpool(answer, connection, annotator, asked))
+            sent = await _json(request)
+            return JSONResponse(await run_in_threadpool(answer, connection, annotator, sent))
         except Refused as error:
             return JSONResponse({"error": str(error)}, status_code=403)
         except BadInput as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         except IntegrityError:  # taken down in the meantime
-            return JSONResponse({"error": "what this is about is not in the catalog any more"}, status_code=409)
+            return JSONResponse({"error": "the clip or action is no longer in the catalog"}, status_code=409)
         except PlusmvError as error:
             return JSONResponse({"error": str(error)}, status_code=503)
 
     return route
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request) -> Json:
     body = bytearray()
     try:
         async for part in request.stream():
             body += part
             if len(body) > BODY:
                 raise BadInput("the request is too long")
-    except ClientDisconnect as error:  # there is nobody to be told
-        raise BadInput("the page was closed before it had sent its request") from error
+    except ClientDisconnect as error:  # nobody reads the response
+        raise BadInput("the page was closed while it sent its request") from error
     try:
-        asked = json.loads(body, parse_int=_whole)
-        json.dumps(asked, ensure_ascii=False, allow_nan=False).encode()  # no catalog takes NaN or half a character
+        sent = json.loads(body, parse_int=_integer)
+        json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()  # databases refuse NaN and lone surrogates
     except (ValueError, RecursionError) as error:
-        raise BadInput("the request is no JSON") from error
-    if not isinstance(asked, dict):
-        raise BadInput("the request is no JSON object")
-    return asked
+        raise BadInput("the request is not valid JSON") from error
+    if not isinstance(sent, dict):
+        raise BadInput("the request is not a JSON object")
+    return sent
 
 
-def _whole(digits: str) -> int:
+def _integer(digits: str) -> int:
     number = int(digits)
     if abs(number) > LARGEST:
-        raise ValueError("a number that no catalog holds")
+        raise ValueError("integer out of range")
     return number
 
 
-def record_each(connection: Connection, asked: dict, record: Callable[[Session, Any], None]) -> list[dict]:
-    """[{"id", "state": recorded | refused, "reason"}] in the order of the entries, once the catalog has them.
+def record_each(connection: Connection, request: Json, record: Callable[[Session, Any], None]) -> list[Answer]:
+    """Record the request's entries, in one transaction; an answer for each, in their order, once it is committed.
 
-    What `record` raises refuses its entry alone.
+    An exception from `record` refuses that entry only.
     """
-    entries = asked.get("entries")
+    entries = request.get("entries")
     if not isinstance(entries, list) or len(entries) > PAGE:
-        raise BadInput("the request holds no list of entries")
-    for attempt in (1, 2):  # another tab may send the same at the same moment: then it is found recorded
+        raise BadInput(f"entries must be a list of at most {PAGE}")
+    for attempt in (1, 2):  # another tab may record the same at this moment: then it is found recorded
         try:
             with connection.writing() as session:
                 return [_recorded(session, entry, record) for entry in entries]
@@ -88,7 +97,7 @@ def record_each(connection: Connection, asked: dict, record: Callable[[Session, 
     return []
 
 
-def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], None]) -> dict:
+def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], None]) -> Answer:
     id_ = sent.get("id") if isinstance(sent, dict) else None
     try:
         with session.begin_nested():
@@ -97,7 +106,7 @@ def _recorded(session: Session, sent: Any, record: Callable[[Session, Any], None
     except PlusmvError as error:
         return {"id": id_, "state": "refused", "reason": str(error)}
     except SQLAlchemyError:
-        raise  # the catalog's trouble: the page sends all of them again
-    except Exception:  # ours: what comes after this entry must not wait for ever
-        LOG.exception("an entry of the labeler failed")
-        return {"id": id_, "state": "refused", "reason": "the labeler failed at this; its log says why"}
+        raise  # the database failed: the page sends all of them again
+    except Exception:  # a bug of ours: the entries after this one must not wait forever
+        LOG.exception("recording an entry failed")
+        return {"id": id_, "state": "refused", "reason": "internal error; see the labeler's log"}

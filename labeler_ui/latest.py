@@ -1,4 +1,4 @@
-"""Values that take a while, such as counts over a million clips: made in the background, as of a moment ago."""
+"""Values that take a while, such as counts over a million clips: computed in the background, slightly out of date."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ from typing import Generic, TypeVar
 from plusmv.core.errors import PlusmvError
 
 T = TypeVar("T")
-QUICK_S = 0.25  # waited for a newer value where there is one already
+QUICK_S = 0.25  # how long to wait for a newer value
 
 
 class Latest(Generic[T]):
     """One value, computed again when it is asked for and its version is another, but not too often.
 
-    Between two times lie at least `fresh_s`, and `rest` times as long as the last one took. patience_s: how long the
-    first one is waited for.
+    Between two computations lie at least `fresh_s`, and `rest` times the duration of the last one. patience_s: how long
+    to wait for the first value.
     """
 
     def __init__(self, compute: Callable[[], T], fresh_s: float = 2.0, rest: float = 10.0, patience_s: float = QUICK_S):
@@ -29,7 +29,7 @@ class Latest(Generic[T]):
     def value(self, version: Hashable = None, wait_s: float = 0.0) -> T | None:
         """The value, None while it is computed for the first time.
 
-        version: of what it is computed from, if known; that very version is waited for `wait_s`.
+        version: of what it is computed from, if known; wait up to `wait_s` for the value of that version.
         """
         until = time.monotonic() + wait_s
         value = self._newest(version)
@@ -54,7 +54,7 @@ class Latest(Generic[T]):
             self._value = self._compute()
             self._version = version
         except PlusmvError:
-            pass  # whoever asks hears of it from a request of their own
+            pass  # callers meet the same error in their own requests
         finally:
             took = time.monotonic() - began
             self._next = time.monotonic() + max(self._fresh_s, self._rest * took)

@@ -1,4 +1,4 @@
-"""Progress: what became of each action's clips, at which pace, how pure and how agreed on; charts, CSV and JSON."""
+"""Progress: per action: decisions, pace, purity and agreement; charts, CSV and JSON."""
 
 import json
 from datetime import datetime
@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def _progress(connection: Connection, annotator: str) -> None:
-    frame.piece("outbox", connection, annotator)
-    with connection.reading():  # says what is wrong where the catalog does not answer
+    frame.browser_component("unsent", connection, annotator)
+    with connection.reading():  # raises where the catalog does not answer
         result = progress_of(connection).value()
     if result is None:
         _wait(progress_of(connection), "Counting ... a million clips take a few seconds.")
@@ -52,20 +52,20 @@ def _progress(connection: Connection, annotator: str) -> None:
         column_config={COLUMNS["retention"]: st.column_config.ProgressColumn(format="percent", max_value=1.0)},
     )
     if stops is None:
-        _wait(stops_of(connection), "Looking which actions may be left ...")
+        _wait(stops_of(connection), "Checking which actions need no more review ...")
     _charts(result, shown)
     _people(result, shown)
     _downloads(result, shown)
 
 
 @st.fragment(run_every=1.0)
-def _wait(latest: Latest, words: str) -> None:
-    st.info(words)
+def _wait(latest: Latest[Any], message: str) -> None:
+    st.info(message)
     if latest.value() is not None:
         st.rerun()
 
 
-def _numbers(result: dict) -> None:
+def _numbers(result: dict[str, Any]) -> None:
     totals, pure = result["totals"], result["purity"]["all"]
     facts = {
         "Clips": f"{totals['clips']:,}",
@@ -102,7 +102,7 @@ def _by_action(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(shown, columns=list(COLUMNS)).rename(columns=COLUMNS)
 
 
-def _charts(result: dict, shown: dict[str, list[dict]]) -> None:
+def _charts(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> None:
     left, right = st.columns(2)
     left.subheader("Retention of each action")
     left.altair_chart(charts.retention(shown["actions"], PAPER))
@@ -115,11 +115,11 @@ def _charts(result: dict, shown: dict[str, list[dict]]) -> None:
     right.altair_chart(charts.pace([row for row in shown["pace"] if row["timed"]], PAPER["seconds_per_clip"]))
 
 
-def _people(result: dict, shown: dict[str, list[dict]]) -> None:
+def _people(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> None:
     st.subheader("Agreement")
-    told = result["agreement"]
-    st.text(f"All: {told['all']['words']}")
-    for look, row in told["by_look"].items():
+    agreement = result["agreement"]
+    st.text(f"All: {agreement['all']['words']}")
+    for look, row in agreement["by_look"].items():
         if row["clips"]:
             st.text(f"{'Looked at alone' if look == 'alone' else 'Glanced at in a grid'}: {row['words']}")
     if shown["agreement"]:
@@ -140,7 +140,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     st.dataframe(table.round(2), hide_index=True)
 
 
-def _downloads(result: dict, shown: dict[str, list[dict]]) -> None:
+def _downloads(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> None:
     st.subheader("All of it as files")
     with st.container(horizontal=True):
         st.download_button("progress.json", json.dumps(result, indent=1), "progress.json", "application/json")
@@ -149,14 +149,14 @@ def _downloads(result: dict, shown: dict[str, list[dict]]) -> None:
 
 
 def time_left(seconds: float | None) -> str:
-    """ "1 h 05 min"; a dash where nobody knows."""
+    """ "1 h 05 min"; a dash where it is not known."""
     if seconds is None:
         return "–"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def interval(row: dict) -> str:
+def interval(row: dict[str, Any]) -> str:
     """ "96 % (90 to 99)"; a dash where nothing was audited."""
     if row["purity"] is None:
         return "–"

@@ -1,4 +1,4 @@
-"""Review: one clip loops, one key decides. What runs in the browser is assets/review.js."""
+"""Review: one clip loops, one key decides. In the browser: assets/review.js."""
 
 import streamlit as st
 
@@ -24,9 +24,9 @@ def _review(connection: Connection, annotator: str) -> None:
     actions, lists, words = st.columns([2, 2, 3])
     with actions:
         action = frame.action_filter(connection)
-    mode = lists.selectbox("List", list(LISTS), format_func=LISTS.get, label_visibility="collapsed", key="list")
+    mode = lists.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed", key="list")
     search = words.text_input("Search", placeholder="Search captions, tags, ids", label_visibility="collapsed")
-    frame.piece("review", connection, annotator, filter={"action": action, "mode": mode, "search": search})
+    frame.browser_component("review", connection, annotator, filter={"action": action, "mode": mode, "search": search})
 
 
 if __name__ == "__main__":

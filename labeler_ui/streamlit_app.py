@@ -24,29 +24,32 @@ from plusmv.labeler_ui.routes import ROUTES
 
 @contextlib.asynccontextmanager
 async def _warm(_app: st.App) -> AsyncIterator[None]:
-    """What the first page needs is loaded before the server answers."""
+    """Load what the first page needs before the server answers."""
     _send_at_once()
     await asyncio.to_thread(_load)
     yield
 
 
 def _send_at_once() -> None:
-    """No waiting for acknowledgements between the parts of an answer: 40 ms each on a connection that is kept.
+    """Set TCP_NODELAY: else each answer waits 40 ms for an acknowledgement on a connection that is kept alive.
 
     asyncio sees to that where it knows a socket for TCP, and Streamlit binds one that does not say so (uvicorn #3149).
     """
     for held in gc.get_objects():
-        if isinstance(held, socket.socket) and held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        if issubclass(type(held), socket.socket) and held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             with contextlib.suppress(OSError):  # of another family
                 held.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _load() -> None:
-    for name in ("labeler_ui.review_page", "pandas"):  # Streamlit asks of what a page tells its piece if it is a table
+    for name in (
+        "plusmv.labeler_ui.review_page",
+        "pandas",
+    ):  # Streamlit asks of what a page tells its piece if it is a table
         importlib.import_module(name)
-    with contextlib.suppress(PlusmvError):  # the page says it
+    with contextlib.suppress(PlusmvError):  # the page shows it
         connect()
-    gc.freeze()  # Streamlit collects garbage after every run of a page, and what is loaded here is none
+    gc.freeze()  # Streamlit collects garbage after every run of a page, and what is loaded here is not garbage
 
 
 app = st.App(

@@ -2,15 +2,18 @@
 
 import copy
 import importlib
+import importlib.metadata
+import logging
 import os
 import sys
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import typer.core
 
-from plusmv.core.commandline import say
+from plusmv.core import commandline
 from plusmv.core.errors import PlusmvError
 
 COMMANDS = {
@@ -40,7 +43,7 @@ COMMANDS = {
 }
 
 
-class FrontDoor(typer.core.TyperGroup):
+class LazyCommands(typer.core.TyperGroup):
     """Loads a module of commands only when one of them is asked for."""
 
     def list_commands(self, ctx):
@@ -62,9 +65,17 @@ class FrontDoor(typer.core.TyperGroup):
         return home
 
 
-app = typer.Typer(
-    cls=FrontDoor, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True
-)
+app = typer.Typer(cls=LazyCommands, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            number = importlib.metadata.version("plusmv")
+        except importlib.metadata.PackageNotFoundError:  # a checkout that was never installed
+            number = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
+        typer.echo(f"plusmv {number}")
+        raise typer.Exit()
 
 
 @app.callback()
@@ -73,6 +84,13 @@ def plusmv(
     db: Annotated[
         str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors, no progress.")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Log to stderr what is done; twice: in detail.")
+    ] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """plusmv: temporal action localization from video-level labels, and from curated social microvideos.
@@ -83,6 +101,9 @@ def plusmv(
     for name, value in {"PLUSMV_HOME": home, "PLUSMV_DB": db}.items():
         if value is not None:
             os.environ[name] = str(value)
+    commandline.stderr.quiet = quiet
+    if verbose:
+        logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.INFO, format="%(name)s: %(message)s")
 
 
 def main() -> None:
@@ -94,14 +115,18 @@ def main() -> None:
     except PlusmvError as error:
         if debug:
             raise
-        say(f"plusmv: {error}")
-        sys.exit(2)
+        _fail(str(error))
     except OSError as error:  # a full disk, a folder that may not be written, a file in a folder's place
         if debug:
             raise
-        say(f"plusmv: cannot use {error.filename or 'a file'}: {error.strerror or error}; mend that and try again")
-        sys.exit(2)
+        _fail(f"cannot access {error.filename or 'a file'}: {error.strerror or error}; fix it and retry")
     except SystemExit as end:
         if end.code == 130:  # what Typer makes of Ctrl-C
-            say("plusmv: stopped; the same command again goes on where it was")
+            commandline.say("plusmv: stopped; the same command again goes on where it was")
         raise
+
+
+def _fail(message: str) -> NoReturn:
+    commandline.stderr.quiet = False  # an error is said whatever was asked for
+    commandline.say(f"plusmv: {message}")
+    sys.exit(2)

@@ -1,5 +1,5 @@
-"""What the platform server plays: posts under tags, shown as Instagram, Dailymotion, the two official APIs and a plain
-site show theirs, and every fault that the real ones have.
+"""What the platform server plays: posts under tags, shown as Instagram shows theirs (other sites:
+platform_apis), and every fault that the real ones have.
 
 A post's file is a real small video with a box of its own at the end, so that contents differ and all decode.
 """
@@ -10,8 +10,11 @@ import json
 import random
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests import platform_apis
 
 HOSTS = {
     "www.instagram.com": "api",
@@ -86,7 +89,7 @@ class Platform:
 
     def __post_init__(self):
         self._lock, self._chance = threading.Lock(), random.Random(self.seed)
-        self._by_code: dict[str, Clip] = {}
+        self.by_code: dict[str, Clip] = {}
         self._cursors: dict[str, tuple[str, int]] = {}
 
     def publish(self, tag: str, count: int, uploaders: int = 7, **facts) -> list[Clip]:
@@ -96,17 +99,17 @@ class Platform:
         for _ in range(count):
             number = len(there)
             digest = hashlib.sha256(f"{self.seed}/{tag}/{number}".encode()).digest()
-            clip = Clip(tag, number, 7_000_000 + digest[0] % uploaders, len(self._by_code), **facts)
+            clip = Clip(tag, number, 7_000_000 + digest[0] % uploaders, len(self.by_code), **facts)
             clip.code = "C" + base64.urlsafe_b64encode(digest[:7]).decode().rstrip("=")
             clip.pk = 3_000_000_000_000 + int.from_bytes(digest[8:12], "big")
             clip.caption = clip.caption or f"look at this #{tag} no {number}"
             there.append(clip)
-            self._by_code[clip.code] = clip
+            self.by_code[clip.code] = clip
             new.append(clip)
         return new
 
     def all(self) -> Iterable[Clip]:
-        return self._by_code.values()
+        return self.by_code.values()
 
     def file(self, clip: Clip) -> bytes:
         """The bytes of a post's file."""
@@ -125,15 +128,15 @@ class Platform:
                     return refusal
             play = {
                 "www.instagram.com": self._instagram,
-                "graphql.api.dailymotion.com": self._dailymotion,
-                "www.dailymotion.com": self._dailymotion,
-                "graph.facebook.com": self._graph,
-                "www.googleapis.com": self._youtube,
-                "clips.example": self._plain,
+                "graphql.api.dailymotion.com": partial(platform_apis.dailymotion, self),
+                "www.dailymotion.com": partial(platform_apis.dailymotion, self),
+                "graph.facebook.com": partial(platform_apis.graph, self),
+                "www.googleapis.com": partial(platform_apis.youtube, self),
+                "clips.example": partial(platform_apis.plain, self),
             }
             if HOSTS[asked.host] == "media":
                 return self._media(asked)
-            return play.get(asked.host, self._nothing)(asked, body)
+            return play.get(asked.host, self.nothing)(asked, body)
 
     def _refusal(self, asked):
         switches = self.switches
@@ -156,7 +159,7 @@ class Platform:
     def json(self, value: object, status: int = 200):
         return self.make(status, json.dumps(value).encode(), slow=self.switches.api_delay)
 
-    def _nothing(self, asked, body):
+    def nothing(self, asked, body):
         return self.json({"message": "not here", "status": "fail"}, 404)
 
     # pages
@@ -165,7 +168,7 @@ class Platform:
         """What a tag lists, newest first."""
         return [clip for clip in reversed(self.tags.get(tag, ())) if not clip.hidden]
 
-    def _page(self, tag: str, cursor: str | None, size: int) -> tuple[list[Clip], str | None]:
+    def page(self, tag: str, cursor: str | None, size: int) -> tuple[list[Clip], str | None]:
         """(posts, cursor of the next page). Cursors point behind a post, so that new posts move nothing."""
         _, start = self._cursors[cursor] if cursor else (tag, -1)
         clips = self.listed(tag)
@@ -188,7 +191,7 @@ class Platform:
         self._cursors[name] = (tag, number)
         return name
 
-    def _link(self, host: str, clip: Clip) -> str:
+    def link(self, host: str, clip: Clip) -> str:
         clip.links += 1
         return f"https://{host}/v/{clip.code}.mp4?sig={clip.links}"
 
@@ -207,10 +210,10 @@ class Platform:
             return self._tag_page(json.loads(query["variables"]))
         if form.get("doc_id"):
             return self._post_page(json.loads(form["variables"])["shortcode"])
-        return self._nothing(asked, body)
+        return self.nothing(asked, body)
 
     def _tag_page(self, variables: dict):
-        clips, following = self._page(variables["tag_name"], variables.get("after"), self.switches.page_size)
+        clips, following = self.page(variables["tag_name"], variables.get("after"), self.switches.page_size)
         media = {
             "count": len(self.tags.get(variables["tag_name"], ())),
             "page_info": {"has_next_page": following is not None, "end_cursor": following},
@@ -230,18 +233,18 @@ class Platform:
             "video_view_count": clip.number, "comments_disabled": False,
         }  # fmt: skip
         if self.switches.listing_has_links and not clip.picture:
-            node["video_url"] = self._link("scontent.cdninstagram.com", clip)
+            node["video_url"] = self.link("scontent.cdninstagram.com", clip)
         return node
 
     def _post_page(self, code: str):
-        clip = self._by_code.get(code)
+        clip = self.by_code.get(code)
         items = []
         if clip is not None and clip.fault != "gone":
             user = {"pk": str(clip.uploader), "username": f"person{clip.uploader}", "full_name": "Some Body"}
             items = [{
                 "code": clip.code, "pk": str(clip.pk), "id": f"{clip.pk}_{clip.uploader}", "media_type": 2,
                 "taken_at": clip.taken_at, "user": user, "video_duration": clip.seconds, "has_audio": False,
-                "video_versions": [{"url": self._link("scontent.cdninstagram.com", clip), "width": 64, "height": 48}],
+                "video_versions": [{"url": self.link("scontent.cdninstagram.com", clip), "width": 64, "height": 48}],
                 "caption": {"text": clip.caption, "user": user}, "like_count": 3, "product_type": "clips",
                 "image_versions2": {"candidates": [{"url": f"https://scontent.cdninstagram.com/p/{code}.jpg"}]},
             }]  # fmt: skip
@@ -255,7 +258,7 @@ class Platform:
         if burst and not before:
             return self._too_many()
         path, _, query = asked.path.partition("?")
-        clip = self._by_code.get(unquote(path.rpartition("/")[2]).removesuffix(".mp4"))
+        clip = self.by_code.get(unquote(path.rpartition("/")[2]).removesuffix(".mp4"))
         if clip is None or clip.fault == "gone":
             return self.make(404, b"gone", "text/plain")
         content = self.file(clip)
@@ -275,118 +278,3 @@ class Platform:
             "file": self.make(302, b"", headers={"Location": "file:///etc/passwd"}),
         }
         return answers.get(clip.fault) or self.make(200, content, "video/mp4")
-
-    # dailymotion, as yt-dlp's own extractor asks it
-
-    def _dailymotion(self, asked, body):
-        if asked.path.startswith("/oauth/token"):
-            return self.json({"access_token": "a"})
-        if asked.path.startswith("/player/metadata/video/"):
-            return self._dailymotion_file(asked.path.partition("?")[0].rpartition("/")[2])
-        if asked.host != "graphql.api.dailymotion.com":
-            return self._nothing(asked, body)
-        query = json.loads(body)
-        if query.get("operationName") == "SEARCH_QUERY":
-            start = (query["variables"]["page"] - 1) * 20
-            clips = self.listed(query["variables"]["query"])[start : start + 20]
-            edges = [{"node": {"xid": _xid(clip)}} for clip in clips]
-            if self.switches.changed_format:
-                return self.json({"data": {"finding": {}}})
-            return self.json({"data": {"search": {"videos": {"edges": edges}}}})
-        xid = query["query"].partition('xid: "')[2].partition('"')[0]
-        clip = self._by_xid(xid)
-        if clip is None or clip.fault == "gone":
-            return self.json({"data": {"media": None}, "errors": [{"message": "Video not found or has been deleted"}]})
-        return self.json({"data": {"media": {"xid": xid, "description": clip.caption, "stats": {}}}})
-
-    def _dailymotion_file(self, xid: str):
-        clip = self._by_xid(xid)
-        return self.json({
-            "title": clip.caption, "duration": 1, "created_time": clip.taken_at, "tags": [clip.tag],
-            "owner": {"id": f"x{clip.uploader}", "screenname": f"person{clip.uploader}"},
-            "qualities": {"480": [{"type": "video/mp4", "url": self._link("vod.dmcdn.net", clip)}]},
-        })  # fmt: skip
-
-    def _by_xid(self, xid: str) -> Clip | None:
-        return next((clip for clip in self.all() if _xid(clip) == xid), None)
-
-    # the official APIs
-
-    def _graph(self, asked, body):
-        parts = urlsplit(asked.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if asked.key != "Bearer token":
-            return self.json({"error": {"message": "Invalid OAuth access token", "code": 190}}, 400)
-        if parts.path.endswith("/ig_hashtag_search"):
-            if query["q"] not in self.tags:
-                return self.json({"error": {"message": "The requested resource does not exist", "code": 24}}, 400)
-            return self.json({"data": [{"id": str(17_800_000 + list(self.tags).index(query["q"]))}]})
-        if parts.path.endswith("/recent_media"):
-            tag = list(self.tags)[int(parts.path.split("/")[-2]) - 17_800_000]
-            clips, following = self._page(tag, query.get("after"), int(query.get("limit", 25)))
-            found = [{
-                "id": str(clip.pk), "media_type": "IMAGE" if clip.picture else "VIDEO",
-                "media_url": self._link("scontent.cdninstagram.com", clip), "caption": clip.caption,
-                "permalink": f"https://www.instagram.com/p/{clip.code}/", "timestamp": _iso(clip),
-            } for clip in clips]  # fmt: skip
-            if self.switches.changed_format:
-                return self.json({"items": found})
-            return self.json({"data": found, "paging": {"cursors": {"after": following}} if following else {}})
-        return self._nothing(asked, body)
-
-    def _youtube(self, asked, body):
-        parts = urlsplit(asked.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if asked.key != "key":
-            return self.json({"error": {"code": 400, "message": "API key not valid", "errors": []}}, 400)
-        if parts.path.endswith("/search"):
-            self.quota_calls += 1
-            clips, following = self._page(query["q"].lstrip("#"), query.get("pageToken"), int(query["maxResults"]))
-            if self.switches.changed_format:
-                return self.json({"results": []})
-            items = [{"id": {"kind": "youtube#video", "videoId": _yid(clip)}, "snippet": {
-                "publishedAt": _iso(clip), "channelId": f"UC{clip.uploader}", "channelTitle": "Somebody",
-                "title": clip.caption, "description": "", "live": "none"}} for clip in clips]  # fmt: skip
-            return self.json({"items": items} | ({"nextPageToken": following} if following else {}))
-        wanted = query["id"].split(",")
-        items = [{"id": _yid(clip), "contentDetails": {"duration": "PT7S", "definition": "sd"},
-                  "status": {"license": "creativeCommon" if clip.number % 2 else "youtube"}}
-                 for clip in self.all() if _yid(clip) in wanted]  # fmt: skip
-        return self.json({"items": items})
-
-    # a plain site, as yt-dlp's generic extractor reads it
-
-    def _plain(self, asked, body):
-        path = asked.path.partition("?")[0]
-        if path == "/to-private":
-            return self.make(302, headers={"Location": "http://127.0.0.1:9/secret.mp4"})
-        if path == "/to-file":
-            return self.make(302, headers={"Location": "file:///etc/passwd"})
-        clip = self._by_code.get(path.rpartition("/")[2])
-        if clip is None or clip.fault == "gone":
-            return self.make(404, b"<html>gone</html>", "text/html")
-        about = {"@context": "https://schema.org", "@type": "VideoObject", "name": clip.caption, "duration": "PT1S",
-                 "uploadDate": _iso(clip), "contentUrl": self._link("files.clips.example", clip)}  # fmt: skip
-        page = (
-            f"<html><title>{clip.caption}</title><script type='application/ld+json'>{json.dumps(about)}</script></html>"
-        )
-        return self.make(200, page.encode(), "text/html; charset=utf-8")
-
-
-def copies(clip: Clip, **changes) -> Clip:
-    """The post with other facts."""
-    return replace(clip, **changes)
-
-
-def _xid(clip: Clip) -> str:
-    return "x" + hashlib.sha256(clip.code.encode()).hexdigest()[:6]
-
-
-def _yid(clip: Clip) -> str:
-    return hashlib.sha256(clip.code.encode()).hexdigest()[:11]
-
-
-def _iso(clip: Clip) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(clip.taken_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -31,7 +31,7 @@ def index_of(folder, prints, engine="numpy"):
 
 
 def nominated(index, names):
-    found = index.candidates([index.asked(number) for number in range(len(names))])
+    found = index.candidates([index.hashes_of(number) for number in range(len(names))])
     return {(names[a], names[b]) for a, others in enumerate(found) for b in others}
 
 
@@ -81,4 +81,4 @@ def test_three_points_of_both_clips_at_one_offset_elect_a_pair(sign):
 def test_an_empty_array_nominates_nothing(tmp_path, prints):
     index = index_of(tmp_path, {})
     assert index.candidates([index.of_record(record_of(-1, prints["1"]))]) == [set()]
-    assert index.asked(1) is None
+    assert index.hashes_of(1) is None

@@ -8,16 +8,26 @@ from sqlalchemy import select
 from plusmv.core.workspace import Workspace
 from plusmv.db.models import Action, CrawlRun, Post, Sighting
 from plusmv.db.session import open_catalog
+from tests.browser import (  # noqa: F401
+    Labeler,
+    Page,
+    copied_workspace,
+    decided,
+    labeler_on_workspace,
+    launched_browser,
+    running_labeler,
+    serving,
+    wait_until,
+)
 from tests.test_labeler import fill_workspace
-from tests.test_labeler_browser import Page, browser, decided, serving, wait_until  # noqa: F401
 
 LOOK_S = 0.7  # before Enter counts on a clip that has just appeared
 
 
-@pytest.fixture
-def workspace(tmp_path) -> Workspace:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Workspace:
     """Three clips of GolfSwing that another tag found for Dive."""
-    made = fill_workspace(tmp_path / "home", clips=3, seconds=1.0)
+    made = fill_workspace(tmp_path_factory.mktemp("template"), clips=3, seconds=1.0)
     catalog = open_catalog(made)
     with catalog.writing() as session:
         dive = session.scalar(select(Action.id).where(Action.name == "Dive"))
@@ -36,39 +46,37 @@ def verdicts(workspace: Workspace) -> list[tuple]:
     return sorted((sha256, {1: "GolfSwing", 2: "Dive", None: None}[action], said) for sha256, action, said in rows)
 
 
-def test_which_actions_are_right_by_keys_alone(browser, workspace):  # noqa: F811
-    with serving(workspace.home) as (_, port):
-        page = Page(browser, port, "contradictions")
-        first = page.shown()
-        time.sleep(LOOK_S)
-        page.tab.keyboard.press("Enter")  # nothing was said yet
-        wait_until(lambda: "say with the numbers" in page.text(".toast"), "the page asks")
-        assert page.shown() == first
-        page.tab.keyboard.press("1")
-        assert page.tab.locator(".choice.chosen").inner_text().splitlines()[1].endswith("Dive")
-        for _ in range(4):
-            page.tab.keyboard.down("Enter")  # held down: once
-        page.tab.keyboard.up("Enter")
-        wait_until(lambda: page.shown() != first, "the next clip")
-        page.acknowledged()
-        made = [(first, "Dive", "keep"), (first, "GolfSwing", "mistagged")]
-        assert verdicts(workspace) == made
-        second = page.shown()
-        page.press("u")
-        page.acknowledged()
-        assert (second, None, "unusable") in verdicts(workspace)
-        page.press("z")
-        assert page.shown() == second
-        page.press("s")
-        third = page.shown()
-        time.sleep(LOOK_S)
-        page.tab.keyboard.press("a")
-        page.press("Enter")
-        page.acknowledged()
-        assert {(third, "Dive", "keep"), (third, "GolfSwing", "keep")} < set(verdicts(workspace))
-        assert page.shown() == second  # put off, now the last
-        page.tab.reload()
-        wait_until(lambda: page.root.count() and page.shown() == second, "the same clip after a reload", seconds=40)
-        page.tab.keyboard.press("z")  # an answer of before the reload
-        wait_until(lambda: (third, "Dive", "undo") in verdicts(workspace), "it is taken back")
-        page.tab.close()
+def test_which_actions_are_right_by_keys_alone(labeler: Labeler, workspace: Workspace):
+    page = labeler.open("contradictions")
+    first = page.shown()
+    time.sleep(LOOK_S)
+    page.tab.keyboard.press("Enter")  # nothing was said yet
+    wait_until(lambda: "by number, or 0" in page.text(".toast"), "the page asks")
+    assert page.shown() == first
+    page.tab.keyboard.press("1")
+    assert page.tab.locator(".choice.chosen").inner_text().splitlines()[1].endswith("Dive")
+    for _ in range(4):
+        page.tab.keyboard.down("Enter")  # held down: once
+    page.tab.keyboard.up("Enter")
+    wait_until(lambda: page.shown() != first, "the next clip")
+    page.acknowledged()
+    made = [(first, "Dive", "keep"), (first, "GolfSwing", "mistagged")]
+    assert verdicts(workspace) == made
+    second = page.shown()
+    page.press("u")
+    page.acknowledged()
+    assert (second, None, "unusable") in verdicts(workspace)
+    page.press("z")
+    assert page.shown() == second
+    page.press("s")
+    third = page.shown()
+    time.sleep(LOOK_S)
+    page.tab.keyboard.press("a")
+    page.press("Enter")
+    page.acknowledged()
+    assert {(third, "Dive", "keep"), (third, "GolfSwing", "keep")} < set(verdicts(workspace))
+    assert page.shown() == second  # put off, now the last
+    page.tab.reload()
+    wait_until(lambda: page.root.count() and page.shown() == second, "the same clip after a reload", seconds=40)
+    page.tab.keyboard.press("z")  # an answer of before the reload
+    wait_until(lambda: (third, "Dive", "undo") in verdicts(workspace), "it is taken back")

@@ -15,11 +15,12 @@ from sqlalchemy import func, select
 
 from plusmv.core.errors import PlusmvError
 from plusmv.core.workspace import Workspace, sha256_of
-from plusmv.curate.crawl.crawler import Crawl, Limits
-from plusmv.curate.crawl.records import ENDINGS
+from plusmv.curate.crawl.crawler import Crawl
+from plusmv.curate.crawl.fetch import Limits
+from plusmv.curate.crawl.results import ENDINGS
 from plusmv.curate.crawl.targets import known_actions, targets_of_tags
 from plusmv.curate.sources.folder import FolderSource
-from plusmv.db.models import Clip, CrawlRun, Post, PostState, Sighting
+from plusmv.db.models import Clip, CrawlRun, Post, PostState, ReasonCode, Sighting
 from plusmv.db.session import open_catalog
 from tests.conftest import ROOT
 from tests.small_videos import make_video
@@ -71,6 +72,7 @@ def test_every_post_ends_and_content_is_stored_once(catalog, workspace, clips):
     ]
     failures = {failure["post"]: failure["reason"] for failure in result["failures"]}
     assert "empty" in failures["diving/empty.mp4"]
+    assert {failure["code"] for failure in result["failures"]} == {ReasonCode.UNDECODABLE}
     assert set(failures) == {f"diving/{name}.mp4" for name in ("empty", "text", "cut", "picture", "playlist")}
     assert not any("media" in reason or "incoming" in reason for reason in failures.values())
     with catalog.reading() as session:
@@ -139,8 +141,9 @@ def test_length_limits_filter_and_are_forgotten_when_they_change(catalog, worksp
     assert first["totals"] == {**NONE, "found": 3, "downloaded": 2, "filtered": 1}
     assert len(media(workspace)) == 1
     with catalog.reading() as session:
-        reason = session.scalar(select(Post.reason).where(Post.state == PostState.FILTERED))
-    assert reason == "lasts 2.00 s, over the limit of 1.0 s"
+        post = session.scalar(select(Post).where(Post.state == PostState.FILTERED))
+    assert (post.reason_code, post.reason_limit) == (ReasonCode.TOO_LONG, 1.0)
+    assert post.reason == "lasts 2.00 s, over the limit of 1.0 s"
     assert crawl(catalog, workspace, clips, ["golfswing"], short)["totals"]["known"] == 3
     longer = crawl(catalog, workspace, clips, ["golfswing"])
     assert longer["totals"] == {**NONE, "found": 3, "known": 2, "downloaded": 1}

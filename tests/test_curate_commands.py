@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.annotations import read_annotations
 from plusmv.core.errors import PlusmvError
 from plusmv.curate.review.passwords import is_password
@@ -66,7 +66,7 @@ def test_people_read_tables_with_counts_that_add_up_and_failures_with_reasons(fo
     assert shown.exit_code == 0
     assert "3 found = 2 downloaded + 0 known + 0 filtered + 1 failed + 0 gone + 0 tombstoned" in shown.stdout
     assert "failed: golfswing/bad.mp4: cannot read bad.mp4" in shown.stderr
-    assert "--retry-failed tries these again" in shown.stderr
+    assert "retry these with --retry-failed" in shown.stderr
     assert "--retry-failed tries them again" in plusmv(tmp_path, "crawl", "--path", folder).stderr
 
 
@@ -91,7 +91,7 @@ def test_names_are_shown_as_they_are(tmp_path):
         (("crawl", "--path", "none"), "there is no folder none"),
         (("crawl", "--path", "{folder}", "--tag", "golf"), "the tags are diving, golfswing"),
         (("crawl", "--path", "{folder}", "--tag", "a", "--action", "b"), "give one of --tag, --action and --actions"),
-        (("crawl", "--path", "{folder}", "--action", "Sleeping"), "there is no action 'Sleeping'"),
+        (("crawl", "--path", "{folder}", "--action", "Sleeping"), "unknown action 'Sleeping'"),
         (("crawl", "--path", "{folder}", "--actions", "none.csv"), "cannot read the actions in none.csv"),
         (("decide", "--from", "none.csv"), "cannot read the decisions in none.csv"),
         (("extract", "--video", "v.mp4"), "--out"),

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from plusmv.core.actions import Action as ActionFacts
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.core.workspace import Workspace
-from plusmv.curate.review.decisions import decide, decide_from_csv, last_decision, undo
+from plusmv.curate.review.decisions import decide, decide_from_csv, undo
+from plusmv.curate.review.queue import last_decisions
 from plusmv.db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, Verdict
 from plusmv.db.queries import save_actions, verdicts
 from plusmv.db.session import open_catalog
@@ -114,12 +115,12 @@ def test_undo_at_any_depth(catalog, ids):
     seen = []
     for _ in range(3):
         with catalog.writing() as session:
-            undo(session, last_decision(session, "me").id, "me")
+            undo(session, last_decisions(session, "me", 1)[0].id, "me")
         seen.append(current(catalog)[ids["a"], ids["Diving"]])
     assert seen == ["mistagged", "keep", None]
     with catalog.reading() as session:
-        assert last_decision(session, "me") is None
-        assert last_decision(session, "you").clip_id == ids["b"]
+        assert last_decisions(session, "me", 1) == []
+        assert last_decisions(session, "you", 1)[0].clip_id == ids["b"]
     assert rows(catalog) == 7
 
 
@@ -187,7 +188,7 @@ def test_what_was_taken_back_is_recorded_again(catalog, ids, tmp_path):
     text = "verdict,clip,annotator\nunusable,a.mp4,me\n"
     from_csv(catalog, tmp_path, text)
     with catalog.writing() as session:
-        undo(session, last_decision(session, "me").id, "me")
+        undo(session, last_decisions(session, "me", 1)[0].id, "me")
     assert from_csv(catalog, tmp_path, text)["recorded"] == 1
 
 
@@ -246,7 +247,7 @@ def test_another_action_is_a_mistagged_here_and_a_keep_there(catalog, ids, tmp_p
             HEADER + "a.mp4,Diving,keep,me,,\na.mp4,,unusable,me,,\n",
             "line 3: says unusable where line 2 says keep",
         ),
-        (HEADER + 'a.mp4,"Diving,keep', "no UTF-8 CSV"),
+        (HEADER + 'a.mp4,"Diving,keep', "not a UTF-8 CSV"),
     ],
 )
 def test_one_line_at_fault_and_nothing_is_recorded(catalog, ids, tmp_path, text, words):
@@ -266,7 +267,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(BadInput, match="cannot read the decisions"):
         decide_from_csv(catalog, tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"caf\xe9,,unusable,me,,\n")
-    with pytest.raises(BadInput, match="no UTF-8 CSV"):
+    with pytest.raises(BadInput, match="not a UTF-8 CSV"):
         decide_from_csv(catalog, tmp_path / "latin.csv")
 
 

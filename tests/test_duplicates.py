@@ -21,6 +21,8 @@ from plusmv.db.models import Fingerprint as FingerprintRow
 from plusmv.db.session import open_catalog
 from tests.moving_scenes import FPS, edited, scene, write
 
+pytestmark = pytest.mark.postgres
+
 COPIES = ("re-encoded", "mirrored", "trimmed")
 
 

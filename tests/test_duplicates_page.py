@@ -13,12 +13,12 @@ from plusmv.curate.duplicates.groups import duplicate_groups
 from plusmv.curate.duplicates.rulings import rulings
 from plusmv.curate.review import group_actions, group_queue
 from plusmv.curate.review.decisions import decide, undo
-from plusmv.curate.review.group_actions import read_act
+from plusmv.curate.review.group_actions import read_review
 from plusmv.curate.review.group_queue import Edit, Listing
 from plusmv.curate.review.queue import QueueFilter, next_batch, next_groups
 from plusmv.db.models import Clip, ClipLease, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, How, now
 from plusmv.labeler_ui.connection import connect
-from plusmv.labeler_ui.duplicate_routes import Groups
+from plusmv.labeler_ui.group_listing import Groups
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 
@@ -61,7 +61,7 @@ def act(catalog, annotator: str = "ann", **sent) -> str:
     sent = {"id": str(uuid.uuid4())} | sent
     for _ in range(2):
         with catalog.writing() as session:
-            group_actions.record(session, read_act(json.loads(json.dumps(sent))), annotator)
+            group_actions.record(session, read_review(json.loads(json.dumps(sent))), annotator)
     return sent["id"]
 
 
@@ -206,7 +206,7 @@ def test_a_group_that_is_taken_down_in_part_is_not_shown(catalog, clips):
 )
 def test_what_is_no_act_is_refused(sent):
     with pytest.raises(BadInput):
-        read_act(sent)
+        read_review(sent)
 
 
 def test_the_list_is_read_anew_when_something_changed(workspace):  # noqa: F811

@@ -14,11 +14,14 @@ from plusmv.curate.duplicates.rulings import rulings
 from plusmv.curate.review import group_actions
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.review.entries import Entry, read_entry, record, standing
-from plusmv.curate.review.group_actions import Act
-from plusmv.curate.review.queue import ClipAction, QueueFilter, next_batch, to_revisit
+from plusmv.curate.review.group_actions import DuplicateReview
+from plusmv.curate.review.leases import ClipAction
+from plusmv.curate.review.queue import QueueFilter, next_batch, to_revisit
 from plusmv.db.models import Action, ClipLease, Decision, How, RulingKind
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
+
+pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
@@ -184,7 +187,7 @@ def test_undo_upon_undo_goes_back_through_whatever_was_done(catalog, pairs, seed
                 request, was = stack.pop()
                 named = session.scalar(select(Decision.id).where(Decision.request_id == request))
                 if draw.random() < 0.5:
-                    group_actions.record(session, Act(act_id, undoes=request), "ann")
+                    group_actions.record(session, DuplicateReview(act_id, undoes=request), "ann")
                 else:
                     record(session, Entry(act_id, undoes=named if named and draw.random() < 0.5 else request), "ann")
                 assert state() == was
@@ -193,7 +196,9 @@ def test_undo_upon_undo_goes_back_through_whatever_was_done(catalog, pairs, seed
                 try:
                     with session.begin_nested():
                         same = (clip, others[0]) if draw.random() < 0.5 else ()
-                        group_actions.record(session, Act(act_id, keep=clip, remove=others, same=same), "ann")
+                        group_actions.record(
+                            session, DuplicateReview(act_id, keep=clip, remove=others, duplicates=same), "ann"
+                        )
                     stack.append((act_id, before))
                 except Refused:
                     assert state() == before
@@ -221,8 +226,10 @@ def test_a_revision_leaves_the_other_clips_of_a_request_alone(catalog, pairs):
 def test_a_ruling_goes_with_the_decision_of_its_request(catalog, pairs):
     with catalog.writing() as session:
         other = add_clip(session, session.get(Action, pairs[0].action_id), "1" * 64)
-        act = Act(str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), same=(pairs[0].clip_id, other.id))
-        group_actions.record(session, act, "ann")
+        review = DuplicateReview(
+            str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), duplicates=(pairs[0].clip_id, other.id)
+        )
+        group_actions.record(session, review, "ann")
         assert set(rulings(session).values()) == {RulingKind.DUPLICATE}
         record(session, entry(undoes=standing(session, pairs[0]).id), "ann")
         assert (standing(session, pairs[0]), rulings(session), group_actions.recent(session, "ann")) == (None, {}, [])
@@ -232,30 +239,32 @@ def test_a_request_is_taken_back_though_one_of_its_clips_was_revised_and_restore
     with catalog.writing() as session:
         golf = session.get(Action, pairs[0].action_id)
         others = [add_clip(session, golf, digit * 64) for digit in "12"]
-        act = Act(str(uuid.uuid4()), keep=pairs[0].clip_id, remove=tuple(clip.id for clip in others))
-        group_actions.record(session, act, "ann")
+        review = DuplicateReview(str(uuid.uuid4()), keep=pairs[0].clip_id, remove=tuple(clip.id for clip in others))
+        group_actions.record(session, review, "ann")
         for clip in reversed(others):
             pair = ClipAction(clip.id, golf.id)
             revision = entry(pair, "mistagged", revises=standing(session, pair).id)
             record(session, revision, "ann")
             record(session, entry(undoes=revision.request_id), "ann")
             assert standing(session, pair).verdict == "duplicate"
-        group_actions.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
+        group_actions.record(session, DuplicateReview(str(uuid.uuid4()), undoes=review.request_id), "ann")
         assert [standing(session, ClipAction(clip.id, golf.id)) for clip in others] == [None, None]
 
 
 def test_what_was_taken_back_twice_is_refused_whichever_page_asks(catalog, pairs):
     with catalog.writing() as session:
         other = add_clip(session, session.get(Action, pairs[0].action_id), "1" * 64)
-        act = Act(str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), same=(pairs[0].clip_id, other.id))
-        group_actions.record(session, act, "ann")
+        review = DuplicateReview(
+            str(uuid.uuid4()), keep=other.id, remove=(pairs[0].clip_id,), duplicates=(pairs[0].clip_id, other.id)
+        )
+        group_actions.record(session, review, "ann")
         removed = standing(session, pairs[0])
-        group_actions.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
-        for undoes in (removed.id, act.request_id):
+        group_actions.record(session, DuplicateReview(str(uuid.uuid4()), undoes=review.request_id), "ann")
+        for undoes in (removed.id, review.request_id):
             with pytest.raises(Refused, match="nothing of yours"):
                 record(session, entry(undoes=undoes), "ann")
         with pytest.raises(Refused, match="nothing of yours"):
-            group_actions.record(session, Act(str(uuid.uuid4()), undoes=act.request_id), "ann")
+            group_actions.record(session, DuplicateReview(str(uuid.uuid4()), undoes=review.request_id), "ann")
 
 
 def test_what_was_taken_back_is_given_to_nobody_else(catalog, pairs):

@@ -8,7 +8,8 @@ from plusmv.core.annotations import Instance, read_annotations
 from plusmv.core.workspace import Workspace, sha256_of
 from plusmv.curate.dataset.export import export_microvideos
 from plusmv.curate.report.summary import report
-from plusmv.curate.review.decisions import decide, last_decision, undo
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.curate.review.queue import last_decisions
 from plusmv.db.models import Action, Export
 from tests.test_decisions import a_clip
 
@@ -21,7 +22,7 @@ def decided(catalog) -> None:
         ids = {action.name: action.id for action in session.scalars(select(Action))}
         for digit in "abfg":
             decide(session, clips[digit], "keep", "me", ids["Diving"])
-        undo(session, last_decision(session, "me").id, "me")
+        undo(session, last_decisions(session, "me", 1)[0].id, "me")
         decide(session, clips["b"], "keep", "me", ids["CliffDiving"])
         decide(session, clips["c"], "mistagged", "me", ids["Diving"])
         decide(session, clips["d"], "duplicate", "me")
@@ -57,7 +58,7 @@ def test_the_same_decisions_give_the_same_bytes_and_one_row(catalog, tmp_path):
     assert first["sha256"] == sha256_of(workspace.exports / "microvideos.json")
     assert exports(catalog) == 1
     with catalog.writing() as session:
-        undo(session, last_decision(session, "me").id, "me")  # f is kept again
+        undo(session, last_decisions(session, "me", 1)[0].id, "me")  # f is kept again
         row = session.scalar(select(Export))
         assert (row.path, row.format, row.clips) == ("exports/microvideos.json", "activitynet", ["a" * 64, "b" * 64])
     assert export_microvideos(catalog, workspace)["clips"] == 3

@@ -172,13 +172,18 @@ def test_other_files_are_refused(sdist, tmp_path):
 class BrokenLine(http.server.BaseHTTPRequestHandler):
     """Serves one file, but breaks off after `share` of what is asked for, a few times; knows Range."""
 
-    content, breaks, asked = b"", 0, None
+    content, breaks, busy, asked = b"", 0, 0, None
 
     def do_GET(self):
         start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1])
         self.asked.append(start)
         if self.path != "/flow.pt":
             self.send_error(404)
+            return
+        if len(self.asked) <= self.busy:
+            self.send_response(503)
+            self.send_header("Retry-After", "0")
+            self.end_headers()
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(self.content) - start))
@@ -220,6 +225,14 @@ def test_a_broken_download_goes_on_where_it_was(line, monkeypatch):
     assert load("flow", "flow").label.startswith("i3d_flow from Kinetics-400 flow_imagenet")
 
 
+def test_a_busy_server_is_asked_again(line):
+    source, handler = line
+    handler.busy = 3
+    fetch(source)
+    assert handler.asked == [0] * 4
+    assert describe("flow")["state"] == "ready"
+
+
 def test_what_a_killed_process_left_is_gone_on_with(line, tmp_path):
     source, handler = line
     partial = tmp_path / "weights" / "downloads" / "flow.pt.partial"
@@ -243,7 +256,7 @@ def test_what_cannot_be_had_says_the_way_without_a_network(line):
     source, _ = line
     with pytest.raises(Missing, match="--from FILE"):
         fetch(replace(source, url=source.url.replace("flow.pt", "gone.pt")))
-    with pytest.raises(Missing, match="goes on where it was"):
+    with pytest.raises(Missing, match="to resume"):
         fetch(replace(source, url="http://127.0.0.1:1/flow.pt"))
     for url in ("http://example.org/flow.pt", "file:///etc/passwd", "ftp://127.0.0.1/flow.pt"):
         with pytest.raises(BadInput, match="over https"):

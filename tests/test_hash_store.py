@@ -1,4 +1,4 @@
-"""curate.duplicates.hash_store: exactly the catalog's hashes, appended, made anew where they are not, and said."""
+"""curate.duplicates.hash_store: exactly the catalog's hashes, appended, rebuilt where they are not, and said."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_cut_short_it_is_made_anew_and_said(path, left):
     path.write_bytes(content[:left])
     said = []
     assert contents(opened(path, range(1, 6), said)) == whole
-    assert len(said) == 1 and "made anew" in said[0] and "cut short" in said[0]
+    assert len(said) == 1 and "rebuilt" in said[0] and "cut short" in said[0]
 
 
 @pytest.mark.parametrize("catalog", [[1, 2, 4, 5], [2, 3], [], [1, 2, 6, 7, 8]])

@@ -44,7 +44,7 @@ from tests.test_rate_limit import no_proxy  # noqa: F401
     ],
 )
 def test_links_that_are_not_followed(url):
-    with pytest.raises(Refused, match=r"refused|is no URL"):
+    with pytest.raises(Refused, match=r"refused|is not a URL"):
         allowed_url(url)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.actions import THUMOS14, Action
 from plusmv.features.classify import KINETICS_CLASSES
 from plusmv.features.weights import weights_path

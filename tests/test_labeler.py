@@ -1,6 +1,7 @@
 """The labeler without a browser: its pages, who may ask, counts, films, and one line where something is wrong."""
 
 import contextlib
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -15,15 +16,17 @@ from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
 from plusmv.core.workspace import Workspace, sha256_of
 from plusmv.curate.review import cards, passwords
 from plusmv.curate.review.decisions import decide
+from plusmv.curate.review.leases import ClipAction
 from plusmv.curate.review.previews import preview
-from plusmv.curate.review.queue import ClipAction
 from plusmv.db.models import Action, Clip, CrawlRun, FileState, Post, PostState, Sighting, SuspicionScore
 from plusmv.db.queries import save_actions
 from plusmv.db.session import open_catalog
 from plusmv.labeler_ui import access, clip_files
-from plusmv.labeler_ui.clip_files import Films
+from plusmv.labeler_ui.bundle import bundle
+from plusmv.labeler_ui.clip_files import PlayableFiles
 from plusmv.labeler_ui.connection import connect
 from plusmv.labeler_ui.counting import Counting
+from plusmv.labeler_ui.frame import ASSETS
 from tests.conftest import ROOT
 from tests.small_videos import make_video
 
@@ -90,6 +93,15 @@ def test_pages_offer_the_actions_and_go_on_with_the_one_chosen(workspace, name):
     assert "ann" in page.sidebar.caption[0].value
 
 
+@pytest.mark.parametrize("name", ["review", "grid", "duplicates", "contradictions", "unsent"])
+def test_a_pages_modules_are_joined_into_one(name):
+    script = bundle(ASSETS / f"{name}.js")
+    assert re.findall(r"^(?:import|export)\b.*", script, re.MULTILINE) == [
+        f"export default mount({name.capitalize()});"
+    ]
+    assert script.count("class Outbox {") == 1
+
+
 def test_where_there_is_nothing_to_label_the_page_names_the_next_command(tmp_path, monkeypatch):
     monkeypatch.setenv("PLUSMV_HOME", str(tmp_path / "none"))
     monkeypatch.delenv("PLUSMV_DB", raising=False)
@@ -104,7 +116,7 @@ def test_the_annotator_is_called_as_decisions_will_be(workspace, monkeypatch):
     assert "your name must be" in open_page().error[0].value
 
 
-def test_somebody_else_may_say_who_they_are(workspace):
+def test_another_annotator_can_sign_in(workspace):
     page = open_page()
     page.sidebar.button[0].click().run()
     page.text_input[0].input("<b>Bob</b>")
@@ -126,7 +138,7 @@ def test_with_a_password_file_only_those_in_it_get_in(workspace, tmp_path, monke
     page.text_input[0].input("ann")
     page.text_input[1].input("wrong")
     page.button[0].click().run()
-    assert "do not belong together" in page.error[0].value
+    assert "Wrong name or password" in page.error[0].value
     page.text_input[1].input("long ago")
     page.button[0].click().run()
     assert page.session_state["annotator"] == "ann"
@@ -141,21 +153,21 @@ def asking(workspace: Workspace, shown: str, by_cookie: bool = False) -> str:
     return access.annotator_of(workspace, Request({"type": "http", "headers": [header]}), by_cookie)
 
 
-def test_a_pass_is_good_for_its_own_name_workspace_and_password(workspace, tmp_path, monkeypatch):
-    mine = access.pass_for(workspace, "änn\n")
+def test_a_session_token_is_good_for_its_own_name_workspace_and_password(workspace, tmp_path, monkeypatch):
+    mine = access.session_token(workspace, "änn\n")
     assert asking(workspace, mine) == asking(workspace, mine, by_cookie=True) == "änn\n"
-    forged = access.pass_for(workspace, "bob").partition(".")[0] + "." + mine.partition(".")[2]
-    other = access.pass_for(Workspace(tmp_path / "other"), "ann")
+    forged = access.session_token(workspace, "bob").partition(".")[0] + "." + mine.partition(".")[2]
+    other = access.session_token(Workspace(tmp_path / "other"), "ann")
     for bad in ("", ".", mine[:-1], forged, other, "\u00e9"):
         with pytest.raises(Refused):
             asking(workspace, bad)
     file = tmp_path / "passwords"
     passwords.set_password(file, "ann", "long ago")
     monkeypatch.setenv("PLUSMV_PASSWORDS", str(file))
-    before = access.pass_for(workspace, "ann")
+    before = access.session_token(workspace, "ann")
     assert asking(workspace, before) == "ann"
     passwords.set_password(file, "ann", "long since")
-    for old in (before, access.pass_for(workspace, "bob")):
+    for old in (before, access.session_token(workspace, "bob")):
         with pytest.raises(Refused):
             asking(workspace, old)
 
@@ -240,7 +252,7 @@ def test_counts_are_of_clips_under_actions(workspace):
 def test_a_preview_is_made_once_and_again_after_it_was_removed(workspace):
     source = make_video(workspace.home / "old.avi", 9, codec="mpeg4")
     clip = Clip(sha256=sha256_of(source), suffix=".avi", bytes=1, state=FileState.DONE)
-    films = Films(workspace)
+    films = PlayableFiles(workspace)
     with pytest.raises(Missing):
         films.path(clip)
     media = workspace.media(clip.sha256, ".avi")

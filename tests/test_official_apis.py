@@ -7,12 +7,13 @@ from sqlalchemy import func, select, update
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import Workspace
-from plusmv.curate.crawl.crawler import Crawl, Limits
+from plusmv.curate.crawl.crawler import Crawl
+from plusmv.curate.crawl.fetch import Limits
 from plusmv.curate.crawl.targets import targets_of_tags
-from plusmv.curate.sources.base import ChangedFormat, EmptyPage, LoginWall, QuotaSpent
+from plusmv.curate.sources.base import ChangedFormat, EmptyPage, LoginWall, QuotaSpent, SourceContext, SourceOptions
 from plusmv.curate.sources.graph import GraphSource
 from plusmv.curate.sources.rate_limit import RateLimiter, proxy_is_loopback
-from plusmv.curate.sources.registry import SourceOptions, open_source
+from plusmv.curate.sources.registry import open_source
 from plusmv.db.models import Post, PostState, QuotaUse, now
 from plusmv.db.session import open_catalog
 from tests.platform_server import playing
@@ -39,7 +40,7 @@ def keys(monkeypatch):
 
 def source(name: str, workspace, **options):
     catalog, pace = open_catalog(workspace), RateLimiter(0 if proxy_is_loopback() else None)
-    return open_source(name, SourceOptions(**options), pace, catalog, workspace), catalog
+    return open_source(name, SourceOptions(**options), SourceContext(pace, catalog, workspace)), catalog
 
 
 def test_graph_lists_and_downloads(server, workspace):
@@ -117,7 +118,7 @@ def test_walls_of_the_apis(server, workspace, monkeypatch, name):
     with pytest.raises(ChangedFormat, match="changed format: "):
         next(api.search("golfswing"))
     server.platform.switches.not_json = True
-    with pytest.raises(ChangedFormat, match="no JSON"):
+    with pytest.raises(ChangedFormat, match="not JSON"):
         next(api.search("golfswing"))
     monkeypatch.setenv("PLUSMV_GRAPH_TOKEN", "wrong")
     monkeypatch.setenv("PLUSMV_YOUTUBE_KEY", "wrong")

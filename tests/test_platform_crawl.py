@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.errors import PlusmvError
 from plusmv.core.workspace import Workspace
-from plusmv.curate.crawl.records import ENDINGS
-from plusmv.db.models import Clip, CrawlRun, Post, Sighting
+from plusmv.curate.crawl.results import ENDINGS
+from plusmv.db.models import Clip, CrawlRun, Post, ReasonCode, Sighting
 from plusmv.db.session import open_catalog
 from tests.conftest import ROOT
 from tests.platform_server import PlatformServer, playing
@@ -67,7 +67,7 @@ def state_of(home: Path) -> dict:
     with open_catalog(Workspace(home)).reading() as session:
         posts = {post.id: post for post in session.scalars(select(Post))}
         rows = sorted(
-            (p.platform, p.platform_id, p.state, p.reason or "", p.uploader_hash is not None, p.caption,
+            (p.platform, p.platform_id, p.state, p.reason_code or "", p.uploader_hash is not None, p.caption,
              p.clip.sha256 if p.clip else "") for p in posts.values()
         )  # fmt: skip
         sightings = [(posts[s.post_id].platform_id, s.tag) for s in session.scalars(select(Sighting))]
@@ -134,6 +134,7 @@ def test_ytdlp_and_urls_know_the_same_posts(server, session, tmp_path):
     listed = crawled(server, session, home, "--source", "urls", "--path", str(links), "--tag", "golfswing")
     totals = listed["totals"]
     assert (totals["found"], totals["known"], totals["downloaded"], totals["failed"], totals["gone"]) == (7, 1, 1, 4, 1)
+    assert [failure["code"] for failure in listed["failures"]] == [ReasonCode.REFUSED] * 4
     reasons = " ".join(failure["reason"] for failure in listed["failures"])
     assert reasons.count("private address") == 2
     assert reasons.count("only http and https") == 2
@@ -236,10 +237,8 @@ def test_limits_before_the_download(server, session, tmp_path):
     result = crawled(server, session, home, *arguments)
     assert (result["totals"]["filtered"], result["totals"]["failed"]) == (2, 2)
     reasons = {row[1]: row[3] for row in state_of(home)["posts"]}
-    assert reasons[clips[0].code] == "lasts 90.00 s, over the limit of 15.0 s"
-    assert reasons[clips[1].code] == "has 4000.0 MB, over the limit of 5 MB"
-    assert reasons[clips[2].code] == "what came is no video but text/html"
-    assert "leads to a private address" in reasons[clips[3].code]
+    wanted = (ReasonCode.TOO_LONG, ReasonCode.TOO_LARGE, ReasonCode.NOT_VIDEO, ReasonCode.REFUSED)
+    assert reasons == {clip.code: code for clip, code in zip(clips, wanted, strict=True)}
     assert not any(clips[0].code in path for path in server.media_requests())
     assert crawled(server, session, home, *arguments)["totals"]["known"] == 4
 

@@ -17,6 +17,7 @@ from plusmv.labeler_ui.connection import connect
 from plusmv.labeler_ui.counting import progress_of
 from plusmv.labeler_ui.latest import Latest
 from plusmv.labeler_ui.progress_page import interval, time_left
+from tests.browser import wait_until
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 
@@ -108,7 +109,8 @@ def test_while_it_counts_the_page_says_so_and_then_shows_what_it_counted(workspa
     page = open_page("progress")
     assert "Counting" in page.info[0].value
     counted.set()
-    progress_of(connect()).value("now", wait_s=20)
+    latest = progress_of(connect())
+    wait_until(lambda: latest.value() is not None, "it has counted")
     page.run()
     assert {metric.label: metric.value for metric in page.metric}["Clips"] == "3"
 

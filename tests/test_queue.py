@@ -6,12 +6,15 @@ import pytest
 from sqlalchemy import select, update
 
 from plusmv.core.actions import Action as ActionFacts
-from plusmv.curate.review import queue
+from plusmv.curate.review import leases, queue
 from plusmv.curate.review.decisions import decide, undo
-from plusmv.curate.review.queue import ClipAction, Cursor, QueueFilter, next_batch
+from plusmv.curate.review.leases import ClipAction
+from plusmv.curate.review.queue import Cursor, QueueFilter, next_batch
 from plusmv.db.models import Clip, ClipLease, CrawlRun, Post, PostState, Sighting, SuspicionScore, now
 from plusmv.db.queries import save_actions
 from tests.test_labeler import add_clip
+
+pytestmark = pytest.mark.postgres
 
 ANN, BOB = QueueFilter("ann"), QueueFilter("bob")
 
@@ -39,11 +42,11 @@ def rank(session, pairs, scores) -> None:
     session.flush()
 
 
-def all_pages(session, asked: QueueFilter, count: int) -> list[ClipAction]:
+def all_pages(session, filters: QueueFilter, count: int) -> list[ClipAction]:
     """Everything that a page would be given, page by page, until a page from the start has nothing new."""
-    found, place = [], Cursor()
+    found, cursor = [], Cursor()
     while True:
-        pairs, place = next_batch(session, asked, count, place)
+        pairs, cursor = next_batch(session, filters, count, cursor)
         if not pairs:
             return found
         found += pairs
@@ -93,27 +96,27 @@ def test_a_lease_that_ran_out_is_free(catalog, golf):
 
 def test_what_is_decided_never_comes_and_what_is_undone_comes_again(catalog, golf):
     action_id, pairs = golf
-    asked = QueueFilter("ann", action_id)
+    filters = QueueFilter("ann", action_id)
     with catalog.writing() as session:
         decide(session, pairs[0].clip_id, "keep", "bob", action_id)
         unusable = decide(session, pairs[1].clip_id, "unusable", "bob")
-        assert next_batch(session, asked, 2)[0] == pairs[2:4]
+        assert next_batch(session, filters, 2)[0] == pairs[2:4]
         undo(session, unusable.id, "bob")
-        assert next_batch(session, asked, 2)[0] == pairs[1:3]
+        assert next_batch(session, filters, 2)[0] == pairs[1:3]
 
 
 def test_put_off_clips_come_at_the_end_and_others_may_take_them(catalog, golf):
     action_id, pairs = golf
-    asked = QueueFilter("ann", action_id)
+    filters = QueueFilter("ann", action_id)
     with catalog.writing() as session:
-        next_batch(session, asked, 3)
-        queue.postpone(session, pairs[0], "ann")
+        next_batch(session, filters, 3)
+        leases.postpone(session, pairs[0], "ann")
         for pair in pairs[1:]:
             decide(session, pair.clip_id, "keep", "ann", action_id)
-        assert next_batch(session, asked, 5)[0] == pairs[:1]
-        queue.postpone(session, pairs[0], "ann")
+        assert next_batch(session, filters, 5)[0] == pairs[:1]
+        leases.postpone(session, pairs[0], "ann")
         assert next_batch(session, QueueFilter("bob", action_id), 5)[0] == pairs[:1]
-        assert next_batch(session, asked, 5)[0] == []
+        assert next_batch(session, filters, 5)[0] == []
 
 
 def test_search_finds_captions_and_takes_signs_literally(catalog, golf):
@@ -175,7 +178,7 @@ def test_clips_that_are_gone_take_their_leases_along(catalog, golf):
         clip = Clip(sha256="f" * 64, suffix=".mp4", bytes=1, state="done")
         session.add(clip)
         session.flush()
-        session.execute(queue._upsert(session, [ClipAction(clip.id, action_id)], "ann", 0, until=now(), put_off=False))
+        session.execute(leases._upsert(session, [ClipAction(clip.id, action_id)], "ann", 0, until=now(), put_off=False))
         session.delete(clip)
         session.flush()
         assert session.scalar(select(ClipLease)) is None

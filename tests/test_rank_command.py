@@ -6,7 +6,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
 from plusmv.db.session import open_catalog

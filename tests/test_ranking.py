@@ -169,7 +169,7 @@ def test_a_trainers_scores(catalog, workspace, tmp_path):
         ("id,label,score\nx,GolfSwing,nan\n", "line 2"),
         ("id,label,score\nx,GolfSwing\n", "line 2"),
         ("id,label,score\nx,GolfSwing,1\n", "no score in"),
-        ("id,label,score\n\xff\n", "no score in|no UTF-8"),
+        ("id,label,score\n\xff\n", "no score in|not a UTF-8"),
     ],
 )
 def test_a_scores_file_that_is_none(catalog, workspace, tmp_path, text, told):

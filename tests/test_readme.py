@@ -1,4 +1,7 @@
-"""The README's commands, run one after the other as they stand, on a small world of the names that they use."""
+"""The commands of README and docs, run one after the other as they stand, on a small world of the names they use.
+
+The `bash` fences crawl platforms: test_platform_crawl.py and test_official_apis.py run such crawls over loopback.
+"""
 
 import json
 import os
@@ -16,13 +19,19 @@ from tests.conftest import ROOT
 from tests.small_videos import make_video
 
 TAGS = ("golfswing", "diving")
-NEEDS_A_BROWSER = "label"  # tests/test_labeler_browser.py runs it
+NEEDS_A_BROWSER = "label"  # tests/browser.py runs it
 
 
-def readme_commands() -> list[str]:
-    """Every line of the README's shell blocks that starts with plusmv, without its remark."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+DOCS = sorted((ROOT / "docs").glob("*.md"), key=lambda page: page.name != "features.md")  # its features are read later
+
+
+def commands_of(page: Path) -> list[str]:
+    """Every line of a page's shell blocks that starts with plusmv, without its remark."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
     return [line.partition("  #")[0].strip() for line in "\n".join(blocks).splitlines() if line.startswith("plusmv ")]
+
+
+README_COMMANDS = commands_of(ROOT / "README.md")
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +69,16 @@ def environment(world) -> dict[str, str]:
 
 
 def test_the_readme_has_commands():
-    assert len(readme_commands()) > 10
+    assert len(README_COMMANDS) > 10
 
 
-@pytest.mark.parametrize("line", readme_commands())
+@pytest.mark.parametrize("line", README_COMMANDS)
 def test_readme_command(line, world, environment):
     """In the README's order: each finds what the ones before have made."""
+    run(line, world, environment)
+
+
+def run(line: str, world: Path, environment: dict[str, str]) -> None:
     _, command, *arguments = shlex.split(line)
     if command == NEEDS_A_BROWSER:
         return
@@ -95,3 +108,14 @@ def test_what_the_commands_left(world):
     assert set(json.loads((world / "detections.json").read_text())["results"]) == {"video_2"}
     assert (world / "clip.json").is_file()
     assert (world / "clip.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_the_commands_of_a_docs_page(page, world, environment):
+    """After the README's, whose files and runs they may use."""
+    if not (world / "plusmv-data" / "runs" / "mv").is_dir():
+        for line in README_COMMANDS:
+            run(line, world, environment)
+    for line in commands_of(page):
+        run(line, world, environment)

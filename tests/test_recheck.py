@@ -9,10 +9,11 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.crawler import Crawl
 from plusmv.curate.crawl.recheck import recheck
 from plusmv.curate.crawl.targets import targets_of_tags
+from plusmv.curate.sources.base import SourceContext, SourceOptions
 from plusmv.curate.sources.folder import FolderSource
 from plusmv.curate.sources.rate_limit import RateLimiter
-from plusmv.curate.sources.registry import SourceOptions, lookers
-from plusmv.db.models import Post, PostState, now
+from plusmv.curate.sources.registry import recheck_sources
+from plusmv.db.models import Post, PostState, ReasonCode, now
 from plusmv.db.session import open_catalog
 from tests.platform_server import playing
 from tests.platform_sites import Platform
@@ -29,25 +30,26 @@ def test_posts_of_two_sites(server, tmp_path):
     clips = server.platform.publish("golfswing", 4)
     workspace = Workspace(tmp_path / "home")
     catalog = open_catalog(workspace)
-    find = lookers(SourceOptions(query="dailymotion"), RateLimiter(0), catalog, workspace)
+    sources = recheck_sources(SourceOptions(query="dailymotion"), SourceContext(RateLimiter(0), catalog, workspace))
     server.platform.switches.needs_login = False
     for platform in ("instagram", "dailymotion"):
-        crawling = Crawl(catalog, workspace, find(platform), rate_limiter=RateLimiter(0))
+        crawling = Crawl(catalog, workspace, sources(platform), rate_limiter=RateLimiter(0))
         assert crawling.run(targets_of_tags(["golfswing"], ()), workers=1)["totals"]["downloaded"] == 4
-    find = lookers(SourceOptions(), RateLimiter(0), catalog, workspace)
-    assert recheck(catalog, find, RateLimiter(0))["there"] == 8
+    sources = recheck_sources(SourceOptions(), SourceContext(RateLimiter(0), catalog, workspace))
+    assert recheck(catalog, sources, RateLimiter(0))["there"] == 8
     clips[1].fault = "gone"
-    result = recheck(catalog, find, RateLimiter(0))
+    result = recheck(catalog, sources, RateLimiter(0))
     assert (result["posts"], result["there"], result["gone"], len(result["vanished"])) == (8, 6, 2, 2)
     with catalog.reading() as session:
         gone = list(session.scalars(select(Post).where(Post.state == PostState.GONE)))
         assert all(post.clip_id and post.reason and post.checked_at for post in gone)
-    assert not recheck(catalog, find, RateLimiter(0))["vanished"]
+        assert {post.reason_code for post in gone} == {ReasonCode.DELETED}
+    assert not recheck(catalog, sources, RateLimiter(0))["vanished"]
     clips[1].fault = ""
-    assert recheck(catalog, find, RateLimiter(0))["back"] == 2
-    assert recheck(catalog, find, RateLimiter(0), limit=3)["posts"] == 3
+    assert recheck(catalog, sources, RateLimiter(0))["back"] == 2
+    assert recheck(catalog, sources, RateLimiter(0), limit=3)["posts"] == 3
     server.platform.switches.not_json = True
-    stopped = recheck(catalog, find, RateLimiter(0))
+    stopped = recheck(catalog, sources, RateLimiter(0))
     assert [error["error"] for error in stopped["errors"]] == ["changed format"]
     assert stopped["gone"] == 0
 
@@ -62,12 +64,11 @@ def test_posts_of_folders(tmp_path):
         Crawl(catalog, workspace, FolderSource(tmp_path / name)).run(targets_of_tags(["golf"], ()), workers=1)
     (tmp_path / "one" / "golf" / "a.mp4").unlink()
     (tmp_path / "one" / "golf" / "b.mp4").write_bytes(b"another")
-    find = lookers(SourceOptions(path=tmp_path / "one"), RateLimiter(), catalog, workspace)
-    result = recheck(catalog, find, RateLimiter())
+    sources = recheck_sources(SourceOptions(path=tmp_path / "one"), SourceContext(RateLimiter(), catalog, workspace))
+    result = recheck(catalog, sources, RateLimiter())
     assert (result["gone"], result["not_visited"]) == (2, 2)
-    assert (
-        recheck(catalog, lookers(SourceOptions(), RateLimiter(), catalog, workspace), RateLimiter())["not_visited"] == 4
-    )
+    nowhere = recheck_sources(SourceOptions(), SourceContext(RateLimiter(), catalog, workspace))
+    assert recheck(catalog, nowhere, RateLimiter())["not_visited"] == 4
     with catalog.writing() as session:
         session.execute(update(Post).values(checked_at=now() + timedelta(days=365)))  # by a clock that was a year ahead
-    assert recheck(catalog, find, RateLimiter())["posts"] == 4
+    assert recheck(catalog, sources, RateLimiter())["posts"] == 4

@@ -7,8 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from plusmv.core.actions import Action
-from plusmv.curate.report.summary import cells, csv_text, html_page, report, sentences
-from plusmv.curate.review.decisions import decide, last_decision, undo
+from plusmv.curate.report.page import html_page
+from plusmv.curate.report.summary import cells, csv_text, report, sentences
+from plusmv.curate.review.decisions import decide, undo
+from plusmv.curate.review.queue import last_decisions
 from plusmv.db.models import How
 from plusmv.db.queries import save_actions
 from tests.test_decisions import a_clip
@@ -48,7 +50,7 @@ def test_every_verdict_is_counted_under_every_action(catalog):
         decide(session, d, "duplicate", "me", seconds=3.0)
         decide(session, f, "unusable", "me", seconds=1.0)
         decide(session, e, "keep", "me", ids["Diving"], 50.0)
-        undo(session, last_decision(session, "me").id, "me")
+        undo(session, last_decisions(session, "me", 1)[0].id, "me")
     result = report(catalog)
     assert result["actions"] == {
         "<Golf>": EMPTY | {"clips": 1, "unusable": 1, "retention": 0.0, "seconds_per_clip": 1.0},

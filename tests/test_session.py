@@ -14,6 +14,8 @@ from plusmv.db import migrate
 from plusmv.db.models import Clip, FileState, Post, Tombstone
 from plusmv.db.session import open_catalog
 
+pytestmark = pytest.mark.postgres
+
 
 def a_clip(sha256: str = "0" * 64) -> Clip:
     return Clip(sha256=sha256, suffix=".mp4", bytes=1, state=FileState.DONE)

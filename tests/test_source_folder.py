@@ -9,8 +9,9 @@ import pytest
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.base import PostFailed
 from plusmv.curate.sources.folder import PAGE, FolderSource
-from plusmv.db.models import PostState
+from plusmv.db.models import PostState, ReasonCode
 
 
 def folder_of(tmp_path, *names: str):
@@ -46,7 +47,7 @@ def test_other_files_are_filtered_with_a_reason_and_hidden_ones_are_no_posts(tmp
     folder = folder_of(tmp_path, "t/a.mp4", "t/b.info.json", "t/.DS_Store", ".cache/b.mp4")
     (found, settled) = posts(FolderSource(folder), "t")
     assert (settled.platform_id, settled.state) == ("t/b.info.json", PostState.FILTERED)
-    assert "suffix" in settled.reason
+    assert settled.reason.code == ReasonCode.NOT_VIDEO
     assert found.platform_id == "t/a.mp4"
 
 
@@ -61,7 +62,7 @@ def test_what_lies_beside_a_clip_under_its_name_is_no_post(tmp_path):
 
 def test_the_workspace_inside_the_folder_is_not_searched(tmp_path):
     folder = folder_of(tmp_path, "t/a.mp4", "plusmv-data/media/ab/x.mp4")
-    assert FolderSource(folder, apart_from=folder / "plusmv-data").tags() == ("t",)
+    assert FolderSource(folder, skipped=folder / "plusmv-data").tags() == ("t",)
 
 
 def test_a_manifests_row_says_what_a_file_is(tmp_path):
@@ -119,8 +120,9 @@ def test_downloading_copies_and_notices_a_change(tmp_path):
     source.download(post, copied)
     assert copied.getvalue() == b"content of a.mp4"
     (folder / "a.mp4").write_bytes(b"other")
-    with pytest.raises(BadInput, match="changed while it was read"):
+    with pytest.raises(PostFailed) as caught:
         source.download(post, io.BytesIO())
+    assert caught.value.code == ReasonCode.CHANGED
 
 
 def test_what_cannot_be_taken_is_a_failed_post_and_the_rest_goes_on(tmp_path):
@@ -131,21 +133,21 @@ def test_what_cannot_be_taken_is_a_failed_post_and_the_rest_goes_on(tmp_path):
     (folder / "dir.mp4").mkdir()
     os.mkfifo(folder / "pipe.mp4")
     bad = {
-        "../secret.mp4": "climbs out",
-        "x/../../secret.mp4": "climbs out",
-        str(tmp_path / "secret.mp4"): "climbs out",
-        "out.mp4": "leads out",
-        "round.mp4": "cannot be read",
-        "dir.mp4": "a folder",
-        "pipe.mp4": "a pipe",
-        "none.mp4": "No such file",
-        "n" * 300 + ".mp4": "cannot be read",
+        "../secret.mp4": ReasonCode.OUTSIDE_FOLDER,
+        "x/../../secret.mp4": ReasonCode.OUTSIDE_FOLDER,
+        str(tmp_path / "secret.mp4"): ReasonCode.OUTSIDE_FOLDER,
+        "out.mp4": ReasonCode.OUTSIDE_FOLDER,
+        "round.mp4": ReasonCode.UNREADABLE,
+        "dir.mp4": ReasonCode.UNREADABLE,
+        "pipe.mp4": ReasonCode.UNREADABLE,
+        "none.mp4": ReasonCode.UNREADABLE,
+        "n" * 300 + ".mp4": ReasonCode.UNREADABLE,
     }
     source = with_manifest(folder, "file,tag", *(f"{name},golf" for name in bad), "a.mp4,golf")
     *failed, last = posts(source, "golf")
     assert {post.state for post in failed} == {PostState.FAILED}
-    for post, (name, words) in zip(failed, bad.items(), strict=True):
-        assert words in post.reason, name
+    for post, (name, code) in zip(failed, bad.items(), strict=True):
+        assert post.reason.code == code, name
         assert post.platform_id == name[:500]
     assert last.state == PostState.FOUND
 
@@ -176,7 +178,7 @@ def test_too_large_a_file_is_filtered(tmp_path):
     folder = folder_of(tmp_path, "a.mp4")
     (post,) = posts(FolderSource(folder, max_bytes=5), "clips")
     assert (post.state, post.retryable) == (PostState.FILTERED, True)
-    assert "over the limit" in post.reason
+    assert (post.reason.code, post.reason.limit) == (ReasonCode.TOO_LARGE, 5)
 
 
 def test_a_bad_date_fails_its_row_only(tmp_path):

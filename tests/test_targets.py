@@ -2,9 +2,10 @@
 
 import pytest
 
-from plusmv.core.actions import THUMOS14, Action
+from plusmv.core.actions import THUMOS14, Action, actions_named
 from plusmv.core.errors import BadInput
-from plusmv.curate.crawl.targets import actions_named, known_actions, targets_of_actions, targets_of_tags, there
+from plusmv.curate.crawl.targets import known_actions, targets_in_source, targets_of_actions, targets_of_tags
+from plusmv.curate.sources.folder import FolderSource
 from plusmv.db.queries import save_actions
 
 COOKING = Action("Cooking", ("kochen", "cuisine"))
@@ -32,7 +33,7 @@ def test_a_tag_without_an_action_names_its_own():
 
 
 def test_an_unknown_action_is_refused_with_those_that_are_known():
-    with pytest.raises(BadInput, match="there is no action 'Sleeping'; there are Cooking"):
+    with pytest.raises(BadInput, match="unknown action 'Sleeping'; known are Cooking"):
         targets_of_actions(["Sleeping"], [COOKING])
 
 
@@ -42,11 +43,15 @@ def test_actions_by_name_or_file(tmp_path):
     assert actions_named(str(tmp_path / "own.csv")) == (COOKING,)
 
 
-def test_only_tags_that_are_there_are_crawled():
-    targets = targets_of_actions(["Cooking"], [COOKING])
-    assert named(there(targets, ["golf", "cuisine"])) == [("cuisine", "Cooking")]
-    with pytest.raises(BadInput, match="no post is tagged kochen, cuisine, cooking here; the tags are golf"):
-        there(targets, ["golf"])
+def test_only_tags_that_the_source_has_are_crawled(tmp_path):
+    for tag in ("golf", "cuisine"):
+        (tmp_path / tag).mkdir()
+        (tmp_path / tag / "a.mp4").write_bytes(b"clip")
+    source, chosen = FolderSource(tmp_path), targets_of_actions(["Cooking"], [COOKING])
+    assert named(targets_in_source(chosen, source, [COOKING])) == [("cuisine", "Cooking")]
+    assert named(targets_in_source([], source, [COOKING])) == [("cuisine", "Cooking"), ("golf", "golf")]
+    with pytest.raises(BadInput, match=r"no post is tagged surf here; the tags are cuisine, golf"):
+        targets_in_source(targets_of_tags(["surf"], []), source, [])
 
 
 def test_the_catalog_remembers_actions_of_ones_own(catalog):

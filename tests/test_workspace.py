@@ -8,8 +8,16 @@ import sys
 
 import pytest
 
-from plusmv.core.errors import BadInput
-from plusmv.core.workspace import Workspace, atomic_path, remove_stale_parts, sha256_of, write_bytes, write_json
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.workspace import (
+    Workspace,
+    alone_in,
+    atomic_path,
+    remove_stale_parts,
+    sha256_of,
+    write_bytes,
+    write_json,
+)
 
 SHA256 = "ab" * 32
 
@@ -141,3 +149,28 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
         part.write_bytes(b"after")
     assert caught.value.filename == str(tmp_path / "model")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.workspace import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        with pytest.raises(Refused), alone_in(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with alone_in(tmp_path):
+        pass
+
+
+def test_what_evaluates_and_reads_needs_no_fcntl():
+    """Windows has none: evaluation, features and the workspace are imported without it."""
+    code = (
+        "import sys\nfor name in ('fcntl', 'pwd', 'resource', 'termios'):\n    sys.modules[name] = None\n"
+        "import filelock\n"
+        "import plusmv.wsal.evaluate, plusmv.core.workspace, plusmv.features.feature_files, plusmv.wsal.diagnose"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

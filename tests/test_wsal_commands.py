@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from plusmv import app
+from plusmv.cli import app
 from plusmv.core.annotations import AnnotatedVideo, Instance, write_annotations
 from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
 from plusmv.core.workspace import Workspace
@@ -289,7 +289,7 @@ def test_a_video_file_is_detected_in_with_a_trained_run(tmp_path):
 
 def test_help_of_every_command_loads_no_torch():
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom plusmv import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom plusmv.cli import app\n"
         "for name in ('train', 'detect', 'evaluate', 'diagnose', 'plot', 'experiment', 'simulate'):\n"
         "    assert CliRunner().invoke(app, [name, '--help']).exit_code == 0\n"
         "assert not {'torch', 'matplotlib', 'av', 'sqlalchemy'} & set(sys.modules)\n"

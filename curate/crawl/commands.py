@@ -8,15 +8,28 @@ import typer
 from plusmv.core.commandline import HOME, Database, Home, Json, Workers, bars, counts, emit, say, say_failures, table
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.registry import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from plusmv.curate.crawl.records import RunRecord, Target
-    from plusmv.db.session import Catalog
+    from plusmv.core.actions import Action
+    from plusmv.curate.crawl.results import CrawlResult
+    from plusmv.curate.crawl.runs import RunRecord, Target
 
 app = typer.Typer(rich_markup_mode=None)
-SourceName = Literal["folder", "instagram", "ytdlp", "urls", "graph", "youtube"]
+
+
+def _source_name(text: str) -> str:
+    """A name of SOURCES, which may have grown since this module was loaded."""
+    if text not in SOURCES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(SOURCES)}")
+    return text
+
+
+SourceName = Annotated[
+    str, typer.Option(parser=_source_name, metavar=f"[{'|'.join(SOURCES)}]", help="Where the posts are.")
+]
 Pause = Annotated[
     float | None,
     typer.Option(min=0, help="Seconds between requests to one host (default: by platform; less than 0.5 is refused)."),
@@ -43,7 +56,7 @@ def crawl(
     tag: Annotated[list[str] | None, typer.Option(help="A tag to crawl (repeatable).")] = None,
     action: Annotated[list[str] | None, typer.Option(help="An action, by all of its tags (repeatable).")] = None,
     actions: Annotated[str | None, typer.Option(help='"thumos14", or a CSV of actions of your own.')] = None,
-    source: Annotated[SourceName, typer.Option(help="Where the posts are.")] = "folder",
+    source: SourceName = "folder",
     query: Annotated[
         str | None,
         typer.Option(
@@ -80,42 +93,42 @@ def crawl(
     new, fills gaps, and goes on where it was stopped. Logins and keys: PLUSMV_INSTAGRAM_SESSION, PLUSMV_COOKIES (files
     of mode 0600), PLUSMV_GRAPH_TOKEN with PLUSMV_GRAPH_USER, PLUSMV_YOUTUBE_KEY.
     """
-    from plusmv.curate.crawl.crawler import Crawl, Limits
+    from plusmv.curate.crawl.crawler import Crawl
+    from plusmv.curate.crawl.fetch import Limits
+    from plusmv.curate.crawl.targets import known_actions, targets_in_source
+    from plusmv.curate.sources.base import SourceContext, SourceOptions
     from plusmv.curate.sources.rate_limit import RateLimiter
-    from plusmv.curate.sources.registry import SourceOptions, open_source
+    from plusmv.curate.sources.registry import open_source
     from plusmv.db.session import open_catalog
 
     workspace, rate_limiter = Workspace(home), RateLimiter(pause)
-    max_bytes = int(max_megabytes * 1e6)
-    options = SourceOptions(path, manifest, query, licence, browser, limit, max_bytes, metadata_only)
     catalog = open_catalog(workspace, db)
-    if source != "folder" and source != "urls":
-        targets = _targets(catalog, tag, action, actions)
-        options = SourceOptions(**vars(options) | {"actions": tuple((t.tag, t.action.name) for t in targets)})
-        place = open_source(source, options, rate_limiter, catalog, workspace)
-    else:
-        place = open_source(source, options, rate_limiter, catalog, workspace)
-        targets = _targets(catalog, tag, action, actions, place.tags(), may_be_else=source == "urls")
+    actions_known, max_bytes = known_actions(catalog), int(max_megabytes * 1e6)
+    chosen = _chosen_targets(actions_known, tag, action, actions)
+    named = tuple((target.tag, target.action.name) for target in chosen)
+    options = SourceOptions(path, manifest, query, licence, browser, limit, max_bytes, metadata_only, named)
+    opened = open_source(source, options, SourceContext(rate_limiter, catalog, workspace))
+    targets = targets_in_source(chosen, opened, actions_known)
     limits = Limits(limit, min_seconds, max_seconds, max_bytes)
     with bars(f"crawl {source}") as advance:
 
         def saved(run: "RunRecord", posts: int) -> None:
             advance(run.target.tag, posts, limit)
 
-        crawling = Crawl(catalog, workspace, place, limits, retry_failed, dry_run, metadata_only, rate_limiter, saved)
+        crawling = Crawl(catalog, workspace, opened, limits, retry_failed, dry_run, metadata_only, rate_limiter, saved)
         result = crawling.run(targets, workers)
-    _tell(result, f"crawled {path or source}", as_json, dry_run, metadata_only)
+    title = "dry run: nothing was written" if dry_run else f"crawled {path or source}"
+    _print_result(result, f"{title}, metadata only" if metadata_only and not dry_run else title, as_json)
 
 
-def _tell(result: dict, title: str, as_json: bool, dry_run: bool, metadata_only: bool) -> None:
+def _print_result(result: "CrawlResult", title: str, as_json: bool) -> None:
     """The table of tags, the sum, what failed; then the error of a search that stopped, if there was one."""
-    from plusmv.curate.crawl.records import ENDINGS
+    from plusmv.curate.crawl.results import ENDINGS
 
     met = [name for name in ENDINGS if result["totals"][name] or name in ("downloaded", "known")]
-    columns = ("tag", "action", "found", *met)
-    rows = [[run[name] for name in columns] for run in result["runs"]]
-    title = "dry run: nothing was written" if dry_run else f"{title}, metadata only" if metadata_only else title
-    emit(result, as_json, [table(title, columns, rows), counts(result["totals"], ("found", *ENDINGS))])
+    rows = [[run["tag"], run["action"], run["found"], *(run[name] for name in met)] for run in result["runs"]]
+    tags = table(title, ("tag", "action", "found", *met), rows)
+    emit(result, as_json, [tags, counts(result["totals"], ("found", *ENDINGS))])
     say_failures([(failure["post"], failure["reason"]) for failure in result["failures"]], "--retry-failed")
     if result["failed_before"]:
         say(f"{result['failed_before']} of the known failed before; --retry-failed tries them again")
@@ -125,31 +138,21 @@ def _tell(result: dict, title: str, as_json: bool, dry_run: bool, metadata_only:
         raise PlusmvError(result["errors"][-1]["reason"])
 
 
-def _targets(
-    catalog: "Catalog",
-    tags: "Sequence[str] | None",
-    names: "Sequence[str] | None",
-    file: str | None,
-    there: "tuple[str, ...] | None" = None,
-    may_be_else: bool = False,
+def _chosen_targets(
+    known: "Sequence[Action]", tags: "Sequence[str] | None", names: "Sequence[str] | None", file: str | None
 ) -> "list[Target]":
-    """there: the tags that the source has, where it can tell; may_be_else: it takes others too."""
+    """What --tag, --action or --actions ask for; [] where none of them is given."""
     from plusmv.core.actions import actions_named
-    from plusmv.curate.crawl import targets as choosing
+    from plusmv.curate.crawl.targets import targets_of_actions, targets_of_tags
 
     if sum(map(bool, (tags, names, file))) > 1:
         raise BadInput("give one of --tag, --action and --actions")
-    known = choosing.known_actions(catalog)
     if names:
-        targets = choosing.targets_of_actions(names, known)
-    elif file:
+        return targets_of_actions(names, known)
+    if file:
         chosen = actions_named(file)
-        targets = choosing.targets_of_actions([action.name for action in chosen], chosen)
-    else:
-        if not (tags or there):
-            raise BadInput("say what to crawl: --tag golfswing, --action GolfSwing or --actions thumos14")
-        targets = choosing.targets_of_tags(tags or there, known)
-    return targets if there is None or may_be_else else choosing.there(targets, there)
+        return targets_of_actions([action.name for action in chosen], chosen)
+    return targets_of_tags(tags or (), known)
 
 
 @app.command()
@@ -171,15 +174,18 @@ def recheck(
 
     from plusmv.curate.crawl.recheck import OUTCOMES
     from plusmv.curate.crawl.recheck import recheck as visit
+    from plusmv.curate.sources.base import SourceContext, SourceOptions
     from plusmv.curate.sources.rate_limit import RateLimiter
-    from plusmv.curate.sources.registry import SourceOptions, lookers
+    from plusmv.curate.sources.registry import recheck_sources
     from plusmv.db.session import open_catalog
 
     workspace, rate_limiter = Workspace(home), RateLimiter(pause)
     catalog = open_catalog(workspace, db)
-    find = lookers(SourceOptions(path=path, browser=browser), rate_limiter, catalog, workspace)
+    context = SourceContext(rate_limiter, catalog, workspace)
+    sources = recheck_sources(SourceOptions(path=path, browser=browser), context)
     with bars("recheck") as advance:
-        result = visit(catalog, find, rate_limiter, timedelta(days=older_than), limit, lambda n: advance("", n, limit))
+        age = timedelta(days=older_than)
+        result = visit(catalog, sources, rate_limiter, age, limit, lambda posts: advance("", posts, limit))
     emit(result, as_json, counts(result, ("posts", *OUTCOMES)))
     for name in result["vanished"][:20]:
         say(f"gone: {name}")

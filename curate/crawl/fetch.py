@@ -15,10 +15,21 @@ from plusmv.core.errors import PlusmvError, Refused
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.media import Received, receive
 from plusmv.curate.crawl.records import SettledPost
-from plusmv.curate.sources.base import FoundPost, LinkExpired, PostFailed, PostGone, SearchAborted, Source, TooLarge
-from plusmv.curate.sources.http import over, persistent
+from plusmv.curate.crawl.results import Ending
+from plusmv.curate.sources.base import (
+    FoundPost,
+    LinkExpired,
+    PostFailed,
+    PostGone,
+    Reason,
+    SearchAborted,
+    Source,
+    TooLarge,
+    reason_of,
+)
+from plusmv.curate.sources.http import persistent
 from plusmv.curate.sources.rate_limit import RateLimiter
-from plusmv.db.models import PostState
+from plusmv.db.models import PostState, ReasonCode
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 ATTEMPTS = 3  # of one download
@@ -33,23 +44,26 @@ class Limits:
     max_seconds: float | None = None
     max_bytes: int | None = None
 
-    def objection(self, seconds: float | None, size: int | None = None) -> str | None:
+    def violation(self, seconds: float | None, size: int | None = None) -> Reason | None:
         """Why a clip of this length and size is filtered; None where it is not, or where neither is known yet."""
         if seconds is not None and self.min_seconds is not None and seconds < self.min_seconds:
-            return f"lasts {seconds:.2f} s, {self._endings()[0]}"
+            text = f"lasts {seconds:.2f} s, under the limit of {self.min_seconds} s"
+            return Reason(ReasonCode.TOO_SHORT, text, self.min_seconds)
         if seconds is not None and self.max_seconds is not None and seconds > self.max_seconds:
-            return f"lasts {seconds:.2f} s, {self._endings()[1]}"
+            text = f"lasts {seconds:.2f} s, over the limit of {self.max_seconds} s"
+            return Reason(ReasonCode.TOO_LONG, text, self.max_seconds)
         if size is not None and self.max_bytes is not None and size > self.max_bytes:
-            return over(size, self.max_bytes)
+            return TooLarge(size, self.max_bytes).reason
         return None
 
-    def stand_by(self, objection: str) -> bool:
-        """Whether an earlier objection was made under these same limits."""
-        return objection.endswith(self._endings())
-
-    def _endings(self) -> tuple[str, ...]:
-        sized = () if self.max_bytes is None else (f"over the limit of {self.max_bytes / 1e6:g} MB",)
-        return f"under the limit of {self.min_seconds} s", f"over the limit of {self.max_seconds} s", *sized
+    def still_set(self, code: ReasonCode | None, limit: float | None) -> bool:
+        """Whether a clip that was filtered for this reason met the very limit that is set now."""
+        limits = {
+            ReasonCode.TOO_SHORT: self.min_seconds,
+            ReasonCode.TOO_LONG: self.max_seconds,
+            ReasonCode.TOO_LARGE: self.max_bytes,
+        }
+        return code is not None and limit is not None and limits.get(code) == limit
 
 
 @dataclass(frozen=True)
@@ -63,13 +77,13 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches posts of one source. is_buried: whether a post was taken down."""
+    """Fetches posts of one source. is_tombstoned: whether a post was taken down."""
 
     workspace: Workspace
     source: Source
     limits: Limits
     rate_limiter: RateLimiter
-    is_buried: Callable[[FoundPost], bool]
+    is_tombstoned: Callable[[FoundPost], bool]
 
     def fetch(self, post: FoundPost) -> Fetched:
         """Raises SearchAborted, rate_limiter.Stopped, or PlusmvError where nothing more can be written."""
@@ -77,29 +91,30 @@ class Fetcher:
         try:
             return self._fetch(best)
         except PostGone as error:
-            return _ended(best[0], "gone", str(error))
+            return _ended(best[0], "gone", error.reason)
         except TooLarge as error:
-            return _ended(best[0], "filtered", str(error), retryable=True)
+            return _ended(best[0], "filtered", error.reason, retryable=True)
         except PostFailed as error:
-            return _ended(best[0], "failed", str(error), error.retryable)
+            return _ended(best[0], "failed", error.reason, error.retryable)
         except SearchAborted:
             raise
         except PlusmvError as error:
-            return _ended(best[0], "failed", str(error), retryable=not isinstance(error, Refused))
+            return _ended(best[0], "failed", reason_of(error), retryable=not isinstance(error, Refused))
         except OSError as error:
             if error.errno in FULL_DISK:
                 raise PlusmvError(f"cannot write media: {error.strerror}; make room and crawl again") from error
-            return _ended(best[0], "failed", f"{error.strerror or error}", retryable=True)
+            reason = Reason(ReasonCode.UNREADABLE, f"{error.strerror or error}")
+            return _ended(best[0], "failed", reason, retryable=True)
 
     def _fetch(self, best: list[FoundPost]) -> Fetched:
         if not best[0].complete:
             best[0] = self._look(best[0])
             if best[0].state != PostState.FOUND:
-                return _ended(best[0], best[0].state.value, best[0].reason, best[0].retryable)
-            if self.is_buried(best[0]):
+                return Fetched(best[0], settled=SettledPost.as_listed(best[0]))
+            if self.is_tombstoned(best[0]):
                 return _ended(best[0], "tombstoned", None)
-        if objection := self.limits.objection(best[0].seconds, best[0].bytes):
-            return _ended(best[0], "filtered", objection, retryable=True)
+        if violation := self.limits.violation(best[0].seconds, best[0].bytes):
+            return _ended(best[0], "filtered", violation, retryable=True)
         try:
             return Fetched(best[0], self._download(best[0]))
         except LinkExpired:
@@ -117,5 +132,5 @@ class Fetcher:
         )
 
 
-def _ended(post: FoundPost, ending: str, reason: str | None, retryable: bool = False) -> Fetched:
+def _ended(post: FoundPost, ending: Ending, reason: Reason | None, retryable: bool = False) -> Fetched:
     return Fetched(post, settled=SettledPost(post, ending, reason, retryable))

@@ -19,6 +19,7 @@ import av
 
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
+from plusmv.curate.sources.base import MediaFile
 from plusmv.features.decode import DecodeLimits, probe, sample_frames
 
 SUFFIXES = {  # FFmpeg's name of a container -> the suffix its media get; others get none
@@ -57,7 +58,7 @@ class ClipFacts:
     codec: str
 
 
-def receive(workspace: Workspace, download: Callable[[BinaryIO], None]) -> Received:
+def receive(workspace: Workspace, download: Callable[[MediaFile], None]) -> Received:
     """Let `download` write into a hidden file of the store and hash what it writes. Nothing is left on an error."""
     part = workspace.home / "media" / f".incoming.{os.getpid()}-{secrets.token_hex(4)}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -108,16 +109,16 @@ def inspect(path: Path) -> ClipFacts:
     of a container's length (Matroska), which may be a longer sound track's, as much counts as the pictures last.
     """
     facts = probe(path)
-    named, there = _lengths(path)
-    if there and named - there > max(CUT_SECONDS, CUT_SHARE * named):
-        raise BadInput(f"{path} is cut short: {there:.1f} of {named:.1f} s are there; get the whole file")
-    duration = min(facts.duration, there or facts.duration) if facts.duration else _measured(path)
+    named, present = _lengths(path)
+    if present and named - present > max(CUT_SECONDS, CUT_SHARE * named):
+        raise BadInput(f"{path} is cut short: {present:.1f} of {named:.1f} s are there; get the whole file")
+    duration = min(facts.duration, present or facts.duration) if facts.duration else _measured(path)
     return ClipFacts(_suffix(path), duration, facts.fps, facts.frames, facts.width, facts.height, facts.codec)
 
 
 def _lengths(path: Path) -> tuple[float, float]:
     """Seconds that the video stream names (0: none), and that its packets last: read, not decoded."""
-    with open(path, "rb") as file, av.open(file, metadata_errors="ignore") as container:
+    with open(path, "rb") as file, av.open(file, "r", metadata_errors="ignore") as container:
         stream = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
         step = float(1 / stream.average_rate) if stream.average_rate else 0.0
         named = max(float((stream.duration or 0) * (stream.time_base or 0)), stream.frames * step)
@@ -139,7 +140,7 @@ def _measured(path: Path) -> float:
 
 def _suffix(path: Path) -> str:
     """The suffix of the container that the bytes are, whatever the file was called."""
-    with open(path, "rb") as file, av.open(file, metadata_errors="ignore") as container:
+    with open(path, "rb") as file, av.open(file, "r", metadata_errors="ignore") as container:
         if "mp4" in container.format.name.split(","):
             return ".mov" if container.metadata.get("major_brand", "qt").strip() == "qt" else ".mp4"
         return SUFFIXES.get(container.format.name, "")
@@ -149,7 +150,7 @@ class _Hashing:
     """A file being written that knows the hash of what was written."""
 
     def __init__(self, file: BinaryIO):
-        self._file, self.digest, self.written, self.name = file, hashlib.sha256(), 0, file.name
+        self._file, self.digest, self.written, self.name = file, hashlib.sha256(), 0, str(file.name)
 
     def write(self, block: bytes) -> int:
         self.digest.update(block)

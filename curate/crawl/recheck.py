@@ -6,21 +6,47 @@ as it was.
 
 import collections
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any, Literal, TypedDict, get_args
 
 from sqlalchemy import or_, select, update
 
 from plusmv.core.errors import PlusmvError
 from plusmv.core.text import bounded_line
-from plusmv.curate.sources.base import FoundPost, PostFailed, PostGone, SearchAborted, Source
-from plusmv.curate.sources.folder import FolderSource
+from plusmv.curate.crawl.records import reason_columns
+from plusmv.curate.sources.base import FoundPost, PostGone, Reason, SearchAborted, Source
 from plusmv.curate.sources.http import persistent
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.db.models import Clip, Post, PostState, now
 from plusmv.db.session import Catalog
 
 PAGE = 50  # posts whose outcome is saved together
-OUTCOMES = ("there", "gone", "back", "unknown", "not_visited")
+Outcome = Literal["there", "gone", "back", "unknown", "not_visited"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+class RecheckError(TypedDict):
+    """What ended the visits early."""
+
+    error: str  # the name of a sources.base.SearchAborted, such as "login wall"
+    reason: str
+
+
+class RecheckResult(TypedDict):
+    """What `plusmv recheck --json` prints; `posts` is the sum of the five outcomes."""
+
+    posts: int
+    there: int
+    gone: int
+    back: int
+    unknown: int
+    not_visited: int
+    vanished: list[str]  # platform ids of those that were there the last time
+    errors: list[RecheckError]
+
+
+Visit = tuple[Outcome, Reason | None]
 
 
 @dataclass(frozen=True)
@@ -34,20 +60,17 @@ class _Row:
 def recheck(
     catalog: Catalog,
     sources: Callable[[str], Source | None],
-    rate_limiter,
+    rate_limiter: RateLimiter,
     older_than: timedelta = timedelta(0),
     limit: int | None = None,
     on_page: Callable[[int], None] = lambda posts: None,
-) -> dict:
-    """Visit posts, those longest unvisited first. sources: platform -> who can look there, None where nobody can.
-
-    Returns {"posts", "there", "gone", "back", "unknown", "not_visited", "vanished": [platform_id], "errors"}.
-    """
-    sums: collections.Counter = collections.Counter()
+) -> RecheckResult:
+    """Visit posts, those longest unvisited first. sources: platform -> the source to look them up with, or None."""
+    sums: collections.Counter[Outcome] = collections.Counter()
     vanished: list[str] = []
-    errors: list[dict[str, str]] = []
+    errors: list[RecheckError] = []
     for page in _pages(catalog, older_than, limit):
-        outcomes: dict[int, tuple[str, str | None]] = {}
+        outcomes: dict[int, Visit] = {}
         try:
             for row in page:
                 outcomes[row.id] = _visit(sources(row.post.platform), row, rate_limiter)
@@ -60,8 +83,16 @@ def recheck(
         on_page(len(page))
         if errors:
             break
-    counted = {name: sums[name] for name in OUTCOMES}
-    return {"posts": sum(counted.values()), **counted, "vanished": vanished, "errors": errors}
+    return {
+        "posts": sums.total(),
+        "there": sums["there"],
+        "gone": sums["gone"],
+        "back": sums["back"],
+        "unknown": sums["unknown"],
+        "not_visited": sums["not_visited"],
+        "vanished": vanished,
+        "errors": errors,
+    }
 
 
 def _pages(catalog: Catalog, older_than: timedelta, limit: int | None) -> Iterator[list[_Row]]:
@@ -87,37 +118,30 @@ def _pages(catalog: Catalog, older_than: timedelta, limit: int | None) -> Iterat
         ]
 
 
-def _visit(source: Source | None, row: _Row, rate_limiter) -> tuple[str, str | None]:
-    if source is None or not _reaches(source, row):
+def _visit(source: Source | None, row: _Row, rate_limiter: RateLimiter) -> Visit:
+    if source is None or not source.can_look_up(row.post, row.sha256):
         return "not_visited", None
     try:
         persistent(rate_limiter, row.post.platform, lambda: source.look(row.post), attempts=3)
     except PostGone as error:
-        return "gone", bounded_line(str(error), 500)
+        return "gone", replace(error.reason, text=bounded_line(str(error), 500))
     except SearchAborted:
         raise
-    except (PostFailed, PlusmvError):
+    except PlusmvError:
         return "unknown", None
     return ("back" if row.state == PostState.GONE and row.sha256 else "there"), None
 
 
-def _reaches(source: Source, row: _Row) -> bool:
-    """Whether the source can look at this post: by its address, or in the very folder in which it was found."""
-    if isinstance(source, FolderSource):
-        return row.sha256 is not None and source.has(row.post, row.sha256)
-    return bool(row.post.url)
-
-
-def _save(catalog: Catalog, page: list[_Row], outcomes: Mapping[int, tuple[str, str | None]]) -> None:
+def _save(catalog: Catalog, page: list[_Row], outcomes: Mapping[int, Visit]) -> None:
     moment = now()
     with catalog.writing() as session:
         for row in page:
             outcome, reason = outcomes.get(row.id, ("unknown", None))
             if outcome in ("unknown", "not_visited"):
                 continue
-            values: dict = {"checked_at": moment}
+            values: dict[str, Any] = {"checked_at": moment}
             if outcome == "gone":
-                values |= {"state": PostState.GONE, "reason": reason}
+                values |= {"state": PostState.GONE, **reason_columns(reason)}
             elif outcome == "back":
-                values |= {"state": PostState.DOWNLOADED, "reason": None}
+                values |= {"state": PostState.DOWNLOADED, **reason_columns(None)}
             session.execute(update(Post).where(Post.id == row.id).values(values))

@@ -1,4 +1,4 @@
-"""Which tags to crawl, and for which actions: from `--tag`, `--action`, `--actions` or what a folder has."""
+"""Which tags to crawl, and for which actions: from `--tag`, `--action`, `--actions` or the tags that a source lists."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,8 @@ from sqlalchemy.orm import selectinload
 
 from plusmv.core.actions import THUMOS14, Action, action_of_tag, normalise_tag
 from plusmv.core.errors import BadInput
-from plusmv.curate.crawl.records import Target
+from plusmv.curate.crawl.runs import Target
+from plusmv.curate.sources.base import Source
 from plusmv.db.models import Action as ActionRow
 from plusmv.db.session import Catalog
 
@@ -34,16 +35,21 @@ def targets_of_actions(names: Iterable[str], actions: Sequence[Action]) -> list[
     for name in names:
         if name.casefold() not in by_name:
             known = ", ".join(action.name for action in actions)
-            raise BadInput(f"there is no action {name[:60]!r}; there are {known}")
+            raise BadInput(f"unknown action {name[:60]!r}; known are {known}")
         chosen.append(by_name[name.casefold()])
     return [Target(tag, action) for action in chosen for tag in _tags(action)]
 
 
-def there(targets: Sequence[Target], tags: Sequence[str]) -> list[Target]:
-    """The targets whose tag a source has. Raises BadInput where it has none of them."""
-    found = [target for target in targets if target.tag in tags]
+def targets_in_source(chosen: Sequence[Target], source: Source, actions: Sequence[Action]) -> list[Target]:
+    """The chosen targets that a source has; all of its own tags where none are chosen. Raises BadInput for none."""
+    tags = source.tags()
+    if not chosen:
+        if not tags:
+            raise BadInput("nothing to crawl: give --tag golfswing, --action GolfSwing or --actions thumos14")
+        return targets_of_tags(tags, actions)
+    found = [target for target in chosen if source.any_tag or target.tag in tags]
     if not found:
-        wanted, has = (", ".join(dict.fromkeys(list(names)[:20])) for names in ((t.tag for t in targets), tags))
+        wanted, has = (", ".join(dict.fromkeys(list(names)[:20])) for names in ((t.tag for t in chosen), tags))
         raise BadInput(f"no post is tagged {wanted} here; the tags are {has or 'none'}")
     return found
 

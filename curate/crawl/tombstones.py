@@ -11,11 +11,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.workspace import Workspace
-from plusmv.curate.sources.base import FoundPost
+from plusmv.curate.sources.base import FoundPost, PostKey
 from plusmv.db.models import Tombstone, now
 
 SQL_IN_LIMIT = 500  # values in one IN (...)
-Named = tuple[str, str]  # (kind, what is hashed), such as ("uploader", "instagram:42")
+TombstoneKey = tuple[str, str]  # (kind, what is hashed), such as ("uploader", "instagram:42")
 
 
 def canonical_url(url: str) -> str:
@@ -28,7 +28,7 @@ def canonical_url(url: str) -> str:
     return f"{host}{parts.path.rstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
 
-def names_of(post: FoundPost, sha256: str | None = None) -> list[Named]:
+def tombstone_keys(post: FoundPost, sha256: str | None = None) -> list[TombstoneKey]:
     """All that a post may be tombstoned under. Ids count with and without their platform."""
     ids = [f"{post.platform}:{post.platform_id}", post.platform_id]
     if post.origin:
@@ -42,30 +42,30 @@ def names_of(post: FoundPost, sha256: str | None = None) -> list[Named]:
 
 
 def tombstoned(
-    session: Session, workspace: Workspace, posts: Sequence[FoundPost], contents: Mapping[tuple, str] | None = None
-) -> set[tuple]:
+    session: Session, workspace: Workspace, posts: Sequence[FoundPost], contents: Mapping[PostKey, str] | None = None
+) -> set[PostKey]:
     """Keys of those posts that are taken down, by what they are or by their content ({key: sha256})."""
     if session.scalar(select(Tombstone.id).limit(1)) is None:
         return set()
-    named: dict[tuple[str, str], set[tuple]] = {}
+    keys: dict[TombstoneKey, set[PostKey]] = {}
     for post in posts:
-        for kind, name in names_of(post, (contents or {}).get(post.key)):
-            named.setdefault((kind, keyed(workspace, kind, name)), set()).add(post.key)
-    hashes = sorted({keyed_hash for _, keyed_hash in named})
-    dead: set[tuple] = set()
+        for kind, name in tombstone_keys(post, (contents or {}).get(post.key)):
+            keys.setdefault((kind, keyed(workspace, kind, name)), set()).add(post.key)
+    hashes = sorted({keyed_hash for _, keyed_hash in keys})
+    dead: set[PostKey] = set()
     for start in range(0, len(hashes), SQL_IN_LIMIT):
         some = Tombstone.keyed_hash.in_(hashes[start : start + SQL_IN_LIMIT])
         for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash).where(some)):
-            dead |= named.get(tuple(row), set())
+            dead |= keys.get((row.kind, row.keyed_hash), set())
     return dead
 
 
-def add_tombstones(session: Session, workspace: Workspace, names: Iterable[Named], reason: str) -> int:
+def add_tombstones(session: Session, workspace: Workspace, names: Iterable[TombstoneKey], reason: str) -> int:
     """Set the tombstones that are not there yet. Returns how many."""
     rows = {(kind, keyed(workspace, kind, name)) for kind, name in names}
-    there = {tuple(row) for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash))}
+    present = {tuple(row) for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash))}
     new = [{"kind": kind, "keyed_hash": keyed_hash, "reason": reason, "buried_at": now()}
-           for kind, keyed_hash in sorted(rows - there)]  # fmt: skip
+           for kind, keyed_hash in sorted(rows - present)]  # fmt: skip
     if new:
         session.execute(insert(Tombstone), new)
     return len(new)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +26,7 @@ from plusmv.core.workspace import Workspace
 if TYPE_CHECKING:
     from plusmv.core.workers import Outcome
     from plusmv.curate.dataset.extract import Extracted, Output
+    from plusmv.features.feature_files import VideoFeatures
     from plusmv.features.pipeline import Extractor
 
 app = typer.Typer(rich_markup_mode=None)
@@ -63,18 +64,21 @@ def extract(
     flow_quantise: Annotated[
         Literal["round128", "none"], typer.Option(help="Flow in 256 levels, as networks were trained on, or not.")
     ] = "round128",
-    number_format: Annotated[Literal["float16", "float32"], typer.Option(help="Of the files.")] = "float16",
+    number_format: Annotated[
+        Literal["float16", "float32"], typer.Option(help="Number format of the feature files.")
+    ] = "float16",
     precision: Annotated[
-        Literal["fastest", "float32"], typer.Option(help="Of the networks: bfloat16 where hardware has it, or float32.")
+        Literal["fastest", "float32"],
+        typer.Option(help="Precision of the networks: bfloat16 where the hardware has it, or float32."),
     ] = "fastest",
     random_weights: Annotated[
         bool,
-        typer.Option("--random-weights", help="Untrained networks, only to try things; every feature file says so."),
+        typer.Option("--random-weights", help="Untrained networks, for trials; recorded in every feature file."),
     ] = False,
-    max_seconds: Annotated[float, typer.Option(min=1, help="A longer video fails.")] = 4 * 3600.0,
-    max_megapixels: Annotated[float, typer.Option(min=0.01, help="A video of larger frames fails.")] = 35.4,
+    max_seconds: Annotated[float, typer.Option(min=1, help="Longest video, in seconds.")] = 4 * 3600.0,
+    max_megapixels: Annotated[float, typer.Option(min=0.01, help="Largest frame, in megapixels.")] = 35.4,
     max_wait: Annotated[
-        float, typer.Option(min=1, help="Seconds that decoding may hang before a video fails.")
+        float, typer.Option(min=1, help="Seconds without a decoded frame after which a video fails.")
     ] = 600.0,
     retry_failed: RetryFailed = False,
     workers: Workers = None,
@@ -118,10 +122,10 @@ def extract(
     if not result["clips"]:
         say("the catalog has no kept or undecided clip: take some in with plusmv crawl")
     rows = [[clip["id"], clip["state"], clip["snippets"]] for clip in result["clips"]]
-    told = f"{len(rows)} clips = {result['done']} done + {result['skipped']} skipped + {result['failed']} failed"
-    emit(result, as_json, [table("features", ("id", "state", "snippets"), rows), told])
+    counted = f"{len(rows)} clips = {result['done']} done + {result['skipped']} skipped + {result['failed']} failed"
+    emit(result, as_json, [table("features", ("id", "state", "snippets"), rows), counted])
     again = "the same command" if video or videos else "--retry-failed"
-    say_failures([(clip["id"], clip["reason"]) for clip in result["clips"] if clip["state"] == "failed"], again)
+    say_failures([(clip["id"], clip["reason"] or "") for clip in result["clips"] if clip["state"] == "failed"], again)
 
 
 @app.command()
@@ -143,14 +147,14 @@ def export(
     workspace = Workspace(home)
     result = export_microvideos(open_catalog(workspace, db), workspace, allow_leaks)
     left_out = " + ".join(f"{count} {why}" for why, count in result["left_out"].items())
-    told = f"{result['clips']} clips with {result['labels']} labels in {result['path']}; left out: {left_out}"
-    rows = result["per_action"].items()
+    written = f"{result['clips']} clips with {result['labels']} labels in {result['path']}; left out: {left_out}"
+    rows = list(result["per_action"].items())
     leaks = result["leaks"]
     check = f"leaks: {leaks['clips']} of {leaks['of']} clips checked against {leaks['videos']} benchmark videos"
     changed = result["changes"]
     since = f"since the last export: {len(changed['added'])} added, {len(changed['left'])} left"
     since += f", {changed['taken_down']} taken down" * bool(changed["taken_down"])
-    emit(result, as_json, [table("exported", ("action", "clips"), rows), told, check, since])
+    emit(result, as_json, [table("exported", ("action", "clips"), rows), written, check, since])
     if not result["clips"]:
         say("no clip is kept yet: judge some with plusmv label or plusmv decide")
 
@@ -168,23 +172,27 @@ def _of_files(
     if video is not None and videos is not None:
         raise BadInput("give one of --video and --videos")
     if out is None:
-        raise BadInput("say where the features go: --out")
+        raise BadInput("give the output: --out")
     (out.parent if video else out).mkdir(parents=True, exist_ok=True)
     if video is not None and out.suffix != ".safetensors":
         raise BadInput(f"a feature file ends in .safetensors, not {out.name}")
-    wanted = [Video(out.stem, video, out)] if video is not None else folder_videos(videos, out)
+    wanted = [Video(out.stem, video, out)] if video is not None else []
+    if videos is not None:
+        wanted = folder_videos(videos, out)
     return extract_videos(extractor, wanted, workers, _watched, output)
 
 
-def _watched(outcomes: "Iterable[Outcome]", total: int, description: str) -> "Iterator[Outcome]":
+def _watched(
+    outcomes: "Iterable[Outcome[Any, VideoFeatures]]", total: int, description: str
+) -> "Iterator[Outcome[Any, VideoFeatures]]":
     """Progress in clips, seconds of video and times real time; in the end a line with all of it."""
     started, seconds, clips = time.monotonic(), 0.0, 0
     with bar(total, description) as advance:
         for outcome in outcomes:
             yield outcome
-            clips, seconds = clips + 1, seconds + (outcome.value.duration if outcome.value else 0)
+            clips, seconds = clips + 1, seconds + ((outcome.value.duration or 0.0) if outcome.value else 0.0)
             speed = seconds / (time.monotonic() - started)
-            told = f"{seconds:.0f} s of video, {speed:.2f} times real time"
-            advance(1, told)
+            progress = f"{seconds:.0f} s of video, {speed:.2f} times real time"
+            advance(1, progress)
     if total:
-        say(f"{clips} of {total} clips, {told}, {time.monotonic() - started:.0f} s in all")
+        say(f"{clips} of {total} clips, {progress}, {time.monotonic() - started:.0f} s in all")

@@ -7,15 +7,15 @@ checked.
 """
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
+from typing import TypedDict
 
 from sqlalchemy import select
 
 from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, write_annotations
 from plusmv.core.errors import Refused
 from plusmv.core.workspace import Workspace, remove_stale_parts, sha256_of, write_bytes
-from plusmv.curate.duplicates.leaks import Checked, blocking, checked
+from plusmv.curate.duplicates.leaks import Checked, CheckedCounts, LeakRow, blocking, checked
 from plusmv.db.models import TAKEN_DOWN, Action, Clip, Export, Verdict
 from plusmv.db.queries import COUNTS, verdicts
 from plusmv.db.session import Catalog
@@ -25,13 +25,45 @@ FORMAT = "activitynet"
 SHOWN = 5  # leaks that a refusal names
 
 
-def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool = False) -> dict:
+class AllowedLeak(TypedDict):
+    clip: str
+    video: str
+
+
+class ExportedLeaks(CheckedCounts):
+    """How many clips were checked against how many benchmark videos, and the test leaks that were allowed."""
+
+    allowed: list[AllowedLeak]
+
+
+class Changes(TypedDict):
+    """Since the last export of that path."""
+
+    added: list[str]  # sha256
+    left: list[str]
+    taken_down: int
+
+
+class ExportResult(TypedDict):
+    """The JSON of `plusmv export`; labels and left_out count clips under actions: their sum is `plusmv report`'s clips.
+
+    The file at `path` is ActivityNet JSON (core.annotations).
+    """
+
+    path: str
+    sha256: str
+    card: str  # path of the card
+    clips: int
+    labels: int
+    per_action: dict[str, int]  # labels
+    left_out: dict[str, int]  # {mistagged, duplicate, unusable, undecided: count}
+    leaks: ExportedLeaks
+    changes: Changes
+
+
+def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool = False) -> ExportResult:
     """Write the export and its row in the catalog (none where the last export of that path is the same).
 
-    Returns {"path", "sha256", "card", "clips", "labels", "per_action": {name: labels}, "left_out": {why: count},
-    "leaks", "changes"}; labels and left_out count clips under actions and add up to what `plusmv report` calls clips.
-    leaks: how many clips were checked against how many benchmark videos, and the test leaks that were allowed. changes:
-    since the last export of that path, {"added": [sha256], "left": [sha256], "taken_down": count}.
     Raises Refused where a clip stands in a test video, unless allow_leaks.
     """
     videos, left_out = _kept_videos(catalog)
@@ -58,12 +90,12 @@ def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool
         "labels": labels.total(),
         "per_action": dict(sorted(labels.items())),
         "left_out": left_out,
-        "leaks": {**asdict(check), "allowed": [{"clip": leak["clip"], "video": leak["video"]} for leak in leaks]},
+        "leaks": {**check.counts(), "allowed": [{"clip": leak["clip"], "video": leak["video"]} for leak in leaks]},
         "changes": changes,
     }
 
 
-def _refusal(leaks: list[dict], clips: int) -> str:
+def _refusal(leaks: list[LeakRow], clips: int) -> str:
     leaking = sorted({leak["clip"] for leak in leaks})
     named = ", ".join(f"{leak['clip'][:12]} in {leak['video']}" for leak in leaks[:SHOWN])
     more = ", ..." if len(leaks) > SHOWN else ""
@@ -73,7 +105,7 @@ def _refusal(leaks: list[dict], clips: int) -> str:
     )
 
 
-def _card(labels: Counter[str], left_out: dict[str, int], leaks: list[dict], check: Checked) -> str:
+def _card(labels: Counter[str], left_out: dict[str, int], leaks: list[LeakRow], check: Checked) -> str:
     """What the data set is, in words."""
     rows = [f"- {name}: {count}" for name, count in sorted(labels.items())]
     gone = ", ".join(f"{count} {why}" for why, count in left_out.items())
@@ -107,7 +139,7 @@ def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]
     return list(videos.values()), left_out
 
 
-def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> dict:
+def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> Changes:
     """The export's row, where it is another than the last; what has changed since that."""
     with catalog.writing() as session:
         of_path = select(Export).where(Export.path == path.as_posix()).order_by(Export.id.desc())
@@ -117,7 +149,7 @@ def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> di
         return changes(last.clips if last else [], clips)
 
 
-def changes(before: list[str], clips: list[str]) -> dict:
+def changes(before: list[str], clips: list[str]) -> Changes:
     """What came and what left between two exports; of what was taken down (curate.takedown.remove) only how many."""
     gone = [clip for clip in before if clip not in set(clips)]
     left = [clip for clip in gone if not clip.startswith(TAKEN_DOWN)]

@@ -4,22 +4,27 @@ A feature file that is there, can be read and was made by the same recipe at the
 itself says so, so files of a killed run are adopted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 from sqlalchemy import delete, or_, select
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
-from plusmv.core.progress import Progress
+from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
 from plusmv.db.queries import verdicts
 from plusmv.db.session import Catalog
 from plusmv.features.classify import write_snippet_classes
 from plusmv.features.decode import VIDEO_SUFFIXES
-from plusmv.features.feature_files import SUFFIX, NumberFormat, read_features, write_features
+from plusmv.features.feature_files import SUFFIX, NumberFormat, VideoFeatures, read_features, write_features
 from plusmv.features.pipeline import Extractor, extract_all
+
+ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
+    [Iterable[Outcome[Any, VideoFeatures]], int, str], Iterable[Outcome[Any, VideoFeatures]]
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Extracted:
     """How one video ended: "done", "skipped" (its features are there, or failed before) or "failed", with a reason."""
 
     id: str
-    state: str
+    state: Literal["done", "skipped", "failed"]
     reason: str | None = None
     snippets: int | None = None
 
@@ -49,18 +54,41 @@ class Output:
     logits: int = 0
 
 
-def summary(outcomes: Iterable[Extracted]) -> dict:
-    """{"done", "skipped", "failed", "clips": [{"id", "state", "reason", "snippets"}]}, clips by id."""
-    clips = [vars(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.id)]
-    states = [clip["state"] for clip in clips]
-    return {state: states.count(state) for state in ("done", "skipped", "failed")} | {"clips": clips}
+class ExtractedClip(TypedDict):
+    id: str
+    state: Literal["done", "skipped", "failed"]
+    reason: str | None
+    snippets: int | None
+
+
+class ExtractResult(TypedDict):
+    """The JSON of `plusmv extract`: counts, and every clip or video by id."""
+
+    done: int
+    skipped: int
+    failed: int
+    clips: list[ExtractedClip]
+
+
+def summary(outcomes: Iterable[Extracted]) -> ExtractResult:
+    """The outcomes counted, by id."""
+    in_order = sorted(outcomes, key=lambda outcome: outcome.id)
+    states = [outcome.state for outcome in in_order]
+    return {
+        "done": states.count("done"),
+        "skipped": states.count("skipped"),
+        "failed": states.count("failed"),
+        "clips": [
+            {"id": one.id, "state": one.state, "reason": one.reason, "snippets": one.snippets} for one in in_order
+        ],
+    }
 
 
 def extract_videos(
     extractor: Extractor,
     videos: Iterable[Video],
     workers: int | None = None,
-    watch: Progress = lambda outcomes, total, description: outcomes,
+    watch: ExtractionProgress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
@@ -78,7 +106,7 @@ def extract_videos(
             yield Extracted(video.id, "skipped", "its features are there", there)
     for outcome in watch(extract_all(extractor, list(missing), workers), len(missing), "extract"):
         video_id = outcome.task[1]
-        if outcome.error is None:
+        if outcome.value is not None:
             write_features(missing[outcome.task], outcome.value, output.number_format)
             _write_classes(missing[outcome.task], extractor, output)
             yield Extracted(video_id, "done", None, outcome.value.count)
@@ -111,7 +139,7 @@ def extract_clips(
     extractor: Extractor,
     retry_failed: bool = False,
     workers: int | None = None,
-    watch: Progress = lambda outcomes, total, description: outcomes,
+    watch: ExtractionProgress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
 ) -> Iterator[Extracted]:
     """Features of every kept or undecided clip into the workspace, with a row each in the catalog.
@@ -176,7 +204,7 @@ def _failures(catalog: Catalog, recipe: str, stride: int) -> dict[int, str]:
         FeatureFile.recipe == recipe, FeatureFile.stride == stride, FeatureFile.state == FileState.FAILED
     )
     with catalog.reading() as session:
-        return dict(session.execute(rows).all())
+        return {clip_id: error or "" for clip_id, error in session.execute(rows)}
 
 
 def _save_row(catalog: Catalog, row: FeatureFile) -> None:

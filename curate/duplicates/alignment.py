@@ -8,6 +8,7 @@ these two clips alone, never on what else is in the catalog. Arrays in, plain va
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def is_sure(how: Alignment | DuplicateEdge) -> bool:
     return how.kind == EdgeKind.EXACT or (how.kind == EdgeKind.COPY and sure)
 
 
-def bucket(clip: Fingerprint) -> str | None:
+def bucket(clip: Fingerprint) -> Literal["static", "featureless"] | None:
     """Why a clip is like no other by its hashes: featureless (black, one colour) or static; None where it may be."""
     if not clip.usable.any():
         return "featureless"
@@ -114,8 +115,9 @@ def _guesses(a: Fingerprint, b: Fingerprint, mirror: bool) -> Iterator[_Guess]:
     """The whole picture on the whole, where they look alike, and the placing that most keypoints agree on."""
     rows_a, rows_b = np.flatnonzero(a.usable), np.flatnonzero(b.usable)
     bits = hamming(mirrored(a.hashes[rows_a]) if mirror else a.hashes[rows_a], b.hashes[rows_b])
-    i, j = np.unravel_index(int(bits.argmin()), bits.shape)
-    whole = _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[i, j]), (rows_a[i] / HASH_FPS, rows_b[j] / HASH_FPS))
+    row, column = divmod(int(bits.argmin()), bits.shape[1])
+    seconds = rows_a[row] / HASH_FPS, rows_b[column] / HASH_FPS
+    whole = _Guess(Shared(WHOLE, WHOLE, mirror), 0, int(bits[row, column]), seconds)
     if whole.bits <= LOOKS:
         yield whole
     best = None

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -20,17 +21,12 @@ from plusmv.core.errors import BadInput, Missing
 from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import sha256_of, write_bytes
-from plusmv.curate.duplicates.detect import FingerprintStage
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint, fingerprint_video
 from plusmv.db.models import BenchmarkVideo, FileState
 from plusmv.db.session import Catalog
 from plusmv.features.decode import VIDEO_SUFFIXES
 
-TRAINING = (
-    "training",
-    "train",
-    "validation",
-)  # THUMOS14 trains on "validation"; for ActivityNet say --training training
+TRAINING = ("training", "train", "validation")  # THUMOS14 trains on "validation"; for ActivityNet: --training training
 UNKNOWN = "unknown"  # counts as test: what is not known to be training must not leak
 IN_NAME = re.compile(r"(?:^|_)(test|validation|training|train)(?:_|$)")  # video_test_0000004
 TIME_LIMIT_S = 4 * 3600
@@ -45,8 +41,11 @@ class Found:
     subset: str
 
 
-class VideoStage(FingerprintStage):
+class VideoStage:
     """A worker's part: (sha256 of the file, fingerprint's bytes) of one video."""
+
+    def setup(self) -> None:
+        cv2.setNumThreads(1)
 
     def process(self, task: Found) -> tuple[str, bytes]:
         return sha256_of(task.path), fingerprint_video(task.path).to_bytes()

@@ -1,8 +1,8 @@
 """Which pairs of clips may show the same: one picture alike whole, or three of its keypoints at one time offset.
 
 The search only nominates; duplicates.alignment decides. A pair is nominated or not by these two clips alone, the same
-whichever of the two asks. A mirror image's hashes are the same bits with some of them flipped, so it is asked for and
-not kept.
+whichever of the two is searched for. A mirror image's hashes are the same bits with some of them flipped, so it is
+searched for and not stored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,14 +18,14 @@ NEAR = 64  # of PDQ's 256 bits; pictures of different real clips differ by 88 an
 NEAR_POINT = 10  # of a keypoint's 63
 VOTES = 3  # keypoints of each of the two clips that find each other at one time offset
 OFFSET_S = 8  # seconds that are one offset: a speed of 1.25 drifts by as much in half a minute
-BATCH = 128  # clips asked for together
+BATCH = 128  # clips searched for together
 
 PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The hashes of one clip that is asked for. clip_id: its own, never an answer."""
+class ClipHashes:
+    """The hashes of one clip that is searched for. clip_id: its own, never among the answers."""
 
     clip_id: int
     pdq: np.ndarray  # (N, 4) uint64
@@ -33,27 +33,27 @@ class Asked:
 
 
 class HashIndex:
-    """The array, asked which clips may be copies of some."""
+    """Searches the array of hashes for the clips that may be copies of given ones."""
 
     def __init__(self, array: HashArray, engine: Engine = "numpy"):
         self.array, self.engine = array, engine
         self.starts = array.starts()
         self.clip_ids = array.words[self.starts].astype(np.int64) if len(self.starts) else np.zeros(0, np.int64)
 
-    def asked(self, clip_id: int) -> Asked | None:
+    def hashes_of(self, clip_id: int) -> ClipHashes | None:
         """What the array holds of a clip, None where it is not there."""
         found = np.flatnonzero(self.clip_ids == clip_id)
         if not len(found):
             return None
         start = int(self.starts[found[0]])
-        return Asked(clip_id, self.array.pdq_of(start), self.array.points_of(start))
+        return ClipHashes(clip_id, self.array.pdq_of(start), self.array.points_of(start))
 
-    def of_record(self, record: np.ndarray) -> Asked:
+    def of_record(self, record: np.ndarray) -> ClipHashes:
         """A clip that is not in the array, by its record."""
         alone = HashArray(record, ())
-        return Asked(-1, alone.pdq_of(0), alone.points_of(0))
+        return ClipHashes(-1, alone.pdq_of(0), alone.points_of(0))
 
-    def candidates(self, clips: Sequence[Asked]) -> list[set[int]]:
+    def candidates(self, clips: Sequence[ClipHashes]) -> list[set[int]]:
         """For each clip the others that may be its copies."""
         found: list[set[int]] = [set() for _ in clips]
         for mirror in (False, True):
@@ -62,14 +62,14 @@ class HashIndex:
                     found[asker].add(clip_id)
         return found
 
-    def _by_pictures(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+    def _by_pictures(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
         queries, askers, _ = _together([clip.pdq for clip in clips])
         hits = self._hits("pdq", _flipped(queries, PDQ_MIRROR) if mirror else queries, NEAR)
         place = PDQ_WORDS * hits.places
         record = np.searchsorted(self.starts, place, side="right") - 1
         return _pairs(askers[hits.queries], self.clip_ids[record])
 
-    def _by_points(self, clips: Sequence[Asked], mirror: bool) -> list[tuple[int, int]]:
+    def _by_points(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
         queries, askers, rows = _together([clip.points for clip in clips])
         flip = np.array([keypoints.MIRROR])
         hits = self._hits("points", _flipped(queries, flip) if mirror else queries, NEAR_POINT)
@@ -124,13 +124,15 @@ def _elected(pair: np.ndarray, offset_s: np.ndarray, own: np.ndarray, other: np.
     bins -= bins.min()
     falls = np.stack([offset_s > -np.inf, offset_s > -np.inf, offset_s % half == 0])
     place = (pair * (int(bins.max()) + 1) + bins)[falls]
-    elected = None
-    for row in (own, other):
+
+    def with_votes(row: np.ndarray) -> np.ndarray:
+        """The offsets at which VOTES different keypoints of one clip are hit."""
         width = int(row.max()) + 1
         distinct = np.unique(place * width + np.broadcast_to(row, bins.shape)[falls]) // width
         places, counts = np.unique(distinct, return_counts=True)
-        enough = places[counts >= VOTES]
-        elected = enough if elected is None else np.intersect1d(elected, enough, assume_unique=True)
+        return places[counts >= VOTES]
+
+    elected = np.intersect1d(with_votes(own), with_votes(other), assume_unique=True)
     return np.unique(elected // (int(bins.max()) + 1))
 
 

@@ -1,7 +1,7 @@
 """The commands about duplicates: dedup and leaks."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,8 +22,11 @@ from plusmv.core.commandline import (
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from plusmv.curate.duplicates.detect import ClipNames
+
 app = typer.Typer(rich_markup_mode=None)
-Engine = Annotated[Literal["numpy", "faiss"], typer.Option(help="What searches the hashes; the answers are the same.")]
+Engine = Annotated[Literal["numpy", "faiss"], typer.Option(help="Search engine for the hashes; results are the same.")]
 
 
 @app.command()
@@ -31,16 +34,16 @@ def dedup(
     not_duplicate: Annotated[
         tuple[str, str] | None,
         typer.Option(
-            "--not-duplicate", help="Remember that two clips (sha256 or post id) are none; never shown again."
+            "--not-duplicate", help="Record that two clips (sha256 or post id) are not duplicates; not shown again."
         ),
     ] = None,
     duplicate: Annotated[
         tuple[str, str] | None, typer.Option("--duplicate", help="Group two clips whose pair was found or ruled out.")
     ] = None,
     keep_this: Annotated[
-        str | None, typer.Option("--keep-this", help="The clip that stands for its group, against the rule.")
+        str | None, typer.Option("--keep-this", help="The clip that represents its group, overriding the rule.")
     ] = None,
-    annotator: Annotated[str | None, typer.Option(help="Who rules so (default: the login name).")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Who decides this (default: the login name).")] = None,
     i3d: Annotated[
         bool, typer.Option("--i3d", help="Also compare clips whose I3D features are near (plusmv extract makes them).")
     ] = False,
@@ -65,25 +68,30 @@ def dedup(
 
     workspace = Workspace(home)
     catalog = open_catalog(workspace, db)
-    asked = {RulingKind.NOT_DUPLICATE: not_duplicate, RulingKind.DUPLICATE: duplicate}
-    asked[RulingKind.KEEP_THIS] = None if keep_this is None else (keep_this,)
+    given: dict[RulingKind, tuple[str, ...] | None] = {
+        RulingKind.NOT_DUPLICATE: not_duplicate,
+        RulingKind.DUPLICATE: duplicate,
+        RulingKind.KEEP_THIS: None if keep_this is None else (keep_this,),
+    }
     with catalog.writing() as session:
-        for kind, names in asked.items():
+        for kind, names in given.items():
             if names is not None:
                 rule(session, kind, names, annotator or getpass.getuser())
     result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
     columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
-    rows = [[_named(pair["a"]), _named(pair["b"]), *(pair[name] for name in columns[2:])] for pair in result["pairs"]]
-    told = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
-    told += [
-        f"{kind}: {len(clips)} clips that no hash can match" for kind, clips in result["unmatched"].items() if clips
-    ]
+    rows = [[_named(pair["a"]), _named(pair["b"]), *map(pair.get, columns[2:])] for pair in result["pairs"]]
+    unmatched = result["unmatched"]
+    lines = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
+    unmatched = result["unmatched"]
+    for kind, clips in (("static", unmatched["static"]), ("featureless", unmatched["featureless"])):
+        if clips:
+            lines.append(f"{kind}: {len(clips)} clips that no hash can match")
     for across in result["across_actions"]:
-        told.append(
+        lines.append(
             f"{across['kind']}: {', '.join(sha[:12] for sha in across['clips'])}: {', '.join(across['actions'])}"
         )
     sums = counts(result, ("clips", "fingerprinted", "skipped", "failed"))
-    emit(result, as_json, [table("duplicates", columns, rows), sums, *told])
+    emit(result, as_json, [table("duplicates", columns, rows), sums, *lines])
     say_failures([(_named(failure), failure["reason"]) for failure in result["failures"]], "--retry-failed")
 
 
@@ -116,7 +124,7 @@ def leaks(
         raise BadInput("--annotations says the subsets of --videos; name their folder")
     workspace, subsets = Workspace(home), [name.strip() for name in training.split(",")]
     catalog = open_catalog(workspace, db)
-    done = {"fingerprinted": 0, "skipped": 0, "failed": 0}
+    done = dict.fromkeys(("fingerprinted", "skipped", "failed"), 0)
     if videos is not None:
         done = index_videos(catalog, videos_in(videos, annotations), subsets, retry_failed, workers, track)
     if hashes is not None:
@@ -132,17 +140,25 @@ def leaks(
     ]
     finding.find_leaks(catalog, workspace, engine, track, say)
     with catalog.reading() as session:
-        result = finding.result(session, {"videos": sum(done.values()), **done})
+        result = finding.result(
+            session,
+            {
+                "videos": sum(done.values()),
+                "fingerprinted": done["fingerprinted"],
+                "skipped": done["skipped"],
+                "failed": done["failed"],
+            },
+        )
     columns = ("clip", "video", "subset", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
-    rows = [[leak["posts"][0] if leak["posts"] else leak["clip"][:12], *(leak[name] for name in columns[1:])]
+    rows = [[leak["posts"][0] if leak["posts"] else leak["clip"][:12], *map(leak.get, columns[1:])]
             for leak in result["leaks"]]  # fmt: skip
     check = finding.Checked(**result["checked"])
-    told = f"{result['test']} clips in test videos, {result['training']} in training videos"
+    found = f"{result['test']} clips in test videos, {result['training']} in training videos"
     sums = counts(result, ("videos", "fingerprinted", "skipped", "failed"))
-    emit(result, as_json, [table("leaks", columns, rows), sums, f"{check.sentence()}: {told}"])
+    emit(result, as_json, [table("leaks", columns, rows), sums, f"{check.sentence()}: {found}"])
     say_failures([(one["video"], one["reason"]) for one in result["failures"]], "--retry-failed")
-    say_failures([(str(outcome.task[0]), outcome.error) for outcome in failed], "--retry-failed")
+    say_failures([(str(outcome.task[0]), outcome.error or "") for outcome in failed], "--retry-failed")
 
 
-def _named(side: dict) -> str:
+def _named(side: "ClipNames") -> str:
     return ", ".join(side["posts"]) or side["sha256"][:12]

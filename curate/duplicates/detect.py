@@ -9,14 +9,14 @@ groups (curate.duplicates.groups) are for a person.
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
 from sqlalchemy import delete, exists, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
+from plusmv.core.batching import batched
 from plusmv.core.errors import BadInput
 from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
@@ -25,15 +25,59 @@ from plusmv.curate.duplicates.alignment import Alignment, bucket, compare
 from plusmv.curate.duplicates.candidates import BATCH, HashIndex
 from plusmv.curate.duplicates.feature_candidates import i3d_version, near, new_means
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint, fingerprint_video
-from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, edges
+from plusmv.curate.duplicates.groups import AcrossActions, across_actions, duplicate_groups, edges
 from plusmv.curate.duplicates.hamming_search import Engine
 from plusmv.curate.duplicates.hash_store import Row, open_array
 from plusmv.db.models import BenchmarkVideo, Clip, DuplicateEdge, EdgeKind, FileState
 from plusmv.db.models import Fingerprint as FingerprintRow
+from plusmv.db.queries import add_if_new
 from plusmv.db.session import Catalog
 
 TIME_LIMIT_S = 900  # for one clip's fingerprint
 REMEMBERED = 1024  # fingerprints kept in memory, about 80 kB each for a clip of 10 s
+
+
+class ClipNames(TypedDict):
+    sha256: str
+    posts: list[str]  # platform ids
+
+
+class FailedClip(ClipNames):
+    reason: str
+
+
+class DuplicatePair(TypedDict):
+    """t_b = speed * t_a + offset_s. kind: of EdgeKind; a part lies in b."""
+
+    a: ClipNames
+    b: ClipNames
+    kind: str
+    offset_s: float
+    speed: float
+    mirror: bool
+    score: float
+    overlap_s: float
+    correlation: float
+    inliers: int
+
+
+class Unmatched(TypedDict):
+    static: list[str]  # sha256
+    featureless: list[str]
+
+
+class DedupResult(TypedDict):
+    """The JSON of `plusmv dedup`; clips = fingerprinted + skipped (fingerprinted before) + failed."""
+
+    clips: int
+    fingerprinted: int
+    skipped: int
+    failed: int
+    failures: list[FailedClip]
+    pairs: list[DuplicatePair]
+    groups: list[list[str]]  # sha256, the clip to keep first
+    across_actions: list[AcrossActions]
+    unmatched: Unmatched  # clips that no hash can match
 
 
 class FingerprintStage:
@@ -56,15 +100,13 @@ def find_duplicates(
     retry_failed: bool = False,
     watch: Progress = lambda outcomes, total, description: outcomes,
     engine: Engine = "numpy",
-    say: Callable[[str], None] = lambda told: None,
+    say: Callable[[str], None] = lambda message: None,
     i3d: bool = False,
-) -> dict[str, Any]:
-    """Fingerprint and compare what is new; returns the JSON of `plusmv dedup`.
+) -> DedupResult:
+    """Fingerprint and compare what is new; returns what the catalog then holds.
 
-    With it come the counts clips = fingerprinted + skipped (fingerprinted before) + failed, the failures with their
-    reasons, what no hash can match (unmatched: static, featureless), and copies under several actions (across_actions).
     watch: called with (outcomes, total, description) of each of the two long loops, such as a progress bar.
-    engine: what searches the hashes, with the same answers. say: told when the hash array had to be made anew.
+    engine: what searches the hashes, with the same answers. say: gets a line where the hash array was rebuilt.
     i3d: also compare clips whose I3D features are near (duplicates.feature_candidates); Missing where there are none.
     """
     with catalog.reading() as session:
@@ -103,7 +145,7 @@ def fingerprint_new(
             failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
             session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
             row = FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values)
-            if _add_once(session, row):  # SQLite gives a row that was taken down its id again
+            if add_if_new(session, row):  # SQLite gives a row that was taken down its id again
                 past = update(BenchmarkVideo).where(BenchmarkVideo.checked_to >= row.id)
                 session.execute(past.values(checked_to=row.id - 1))
         yield outcome
@@ -122,7 +164,7 @@ def compare_new(
     workspace: Workspace,
     clip_ids: list[int],
     engine: Engine = "numpy",
-    say: Callable[[str], None] = lambda told: None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Iterator[int]:
     """Compare clips with all that are fingerprinted; yields each one's number of edges, once they are stored."""
     if not clip_ids:
@@ -130,10 +172,10 @@ def compare_new(
     load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
     index, sha256 = hash_index(catalog, workspace, engine, say)
     finished: set[int] = set()
-    for first in range(0, len(clip_ids), BATCH):
-        some = [clip_id for clip_id in clip_ids[first : first + BATCH] if clip_id in sha256]
-        nominated = dict(zip(some, index.candidates([index.asked(clip_id) for clip_id in some]), strict=True))
-        for clip_id in clip_ids[first : first + BATCH]:
+    for some in batched(clip_ids, BATCH):
+        hashes = [found for clip_id in some if (found := index.hashes_of(clip_id)) is not None]
+        nominated = {clip.clip_id: ids for clip, ids in zip(hashes, index.candidates(hashes), strict=True)}
+        for clip_id in some:
             yield _compare_one(catalog, clip_id, nominated.get(clip_id, set()) - finished, sha256, load)
             finished.add(clip_id)
 
@@ -143,7 +185,7 @@ def compare_by_features(
 ) -> None:
     """Compare the fingerprints of clips whose I3D features are near, where their hashes have found nothing.
 
-    What is new is compared with all. say: told how many clips have no features.
+    What is new is compared with all. say: called with how many clips have no features.
     """
     with catalog.reading() as session:
         found = dict(new_means(session, workspace.features, version))
@@ -154,7 +196,7 @@ def compare_by_features(
         for clip_id, mean in found.items():
             if mean is not None:
                 values = {"state": FileState.DONE, "compared": False, "arrays": mean.tobytes()}
-                _add_once(session, FingerprintRow(clip_id=clip_id, version=version, **values))
+                add_if_new(session, FingerprintRow(clip_id=clip_id, version=version, **values))
     with catalog.reading() as session:
         of_version = select(FingerprintRow.clip_id, Clip.sha256, FingerprintRow.compared, FingerprintRow.arrays)
         rows = session.execute(
@@ -170,12 +212,13 @@ def compare_by_features(
 
 
 def _compare_rows(
-    catalog: Catalog, version: str, rows: list, new: list[int], known: set[frozenset[int]]
+    catalog: Catalog, version: str, rows: Sequence[Any], new: list[int], known: set[frozenset[int]]
 ) -> Iterator[int]:
     """Yields each new row's number of edges, once they are stored."""
     means = np.stack([np.frombuffer(one.arrays, np.float32) for one in rows]) if rows else np.zeros((0, 1))
     load = functools.lru_cache(REMEMBERED)(functools.partial(_load, catalog))
-    sha256, finished = {one.clip_id: one.sha256 for one in rows}, set()
+    sha256 = {one.clip_id: one.sha256 for one in rows}
+    finished: set[int] = set()
     for row in new:
         clip_id = rows[row].clip_id
         others = {rows[other].clip_id for other in near(means, row)} - finished
@@ -197,13 +240,13 @@ def _compare_one(
     edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id), version))]
     with catalog.writing() as session:
         for edge in edges:
-            _add_once(session, edge)
+            add_if_new(session, edge)
         session.execute(_row_of(update(FingerprintRow), clip_id, version).values(compared=True))
     return len(edges)
 
 
 def hash_index(
-    catalog: Catalog, workspace: Workspace, engine: Engine = "numpy", say: Callable[[str], None] = lambda told: None
+    catalog: Catalog, workspace: Workspace, engine: Engine = "numpy", say: Callable[[str], None] = lambda message: None
 ) -> tuple[HashIndex, dict[int, str]]:
     """The index of all fingerprinted clips, brought up to date with the catalog, and {clip id: sha256}."""
     statement = (
@@ -213,12 +256,11 @@ def hash_index(
         .order_by(FingerprintRow.id)
     )
     with catalog.reading() as session:
-        rows: list[Row] = [tuple(row) for row in session.execute(statement)]
+        rows: list[Row] = [(row_id, sha256, clip_id) for row_id, sha256, clip_id in session.execute(statement)]
 
         def load(row_id: int) -> Fingerprint:
-            return Fingerprint.from_bytes(
-                session.scalar(select(FingerprintRow.arrays).where(FingerprintRow.id == row_id))
-            )
+            arrays = session.scalar(select(FingerprintRow.arrays).where(FingerprintRow.id == row_id))
+            return Fingerprint.from_bytes(arrays or b"")
 
         array = open_array(workspace.home / "hashes.bin", lambda: rows, load, say)
     return HashIndex(array, engine), {clip_id: sha256 for _, sha256, clip_id in rows}
@@ -226,7 +268,9 @@ def hash_index(
 
 def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None, version: str) -> DuplicateEdge | None:
     """None where the two are different, or one has been taken down meanwhile."""
-    found = compare(a, b) if a and b else None
+    if a is None or b is None:
+        return None
+    found = compare(a, b)
     if found and found.kind == EdgeKind.PART and a.seconds * found.speed > b.seconds:
         a_id, b_id, found = b_id, a_id, found.inverse()
     return DuplicateEdge(a_id=a_id, b_id=b_id, version=version, **vars(found)) if found else None
@@ -242,19 +286,9 @@ def _row_of(statement, clip_id: int, version: str = VERSION):
     return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == version)
 
 
-def _add_once(session: Session, row: FingerprintRow | DuplicateEdge) -> bool:
-    """Add a row unless another process has, or its clip has been taken down meanwhile."""
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        return False
-    return True
-
-
-def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> dict[str, Any]:
+def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> DedupResult:
     """The JSON of `plusmv dedup`, in an order that depends on the contents alone."""
-    clips = {
+    clips: dict[int, ClipNames] = {
         clip.id: {"sha256": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts)}
         for clip in session.scalars(
             select(Clip).where(Clip.state == FileState.DONE).order_by(Clip.sha256).options(selectinload(Clip.posts))
@@ -263,7 +297,7 @@ def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> di
     failed = select(FingerprintRow.clip_id, FingerprintRow.error).where(
         FingerprintRow.version == VERSION, FingerprintRow.state == FileState.FAILED
     )
-    reasons = {clip_id: reason for clip_id, reason in session.execute(failed) if clip_id in clips}
+    reasons = {clip_id: reason or "" for clip_id, reason in session.execute(failed) if clip_id in clips}
     pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
     pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session, versions)]
     groups = duplicate_groups(session, versions=versions)
@@ -272,7 +306,7 @@ def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> di
         "fingerprinted": fingerprinted,
         "skipped": len(clips) - fingerprinted - len(reasons),
         "failed": len(reasons),
-        "failures": [clips[clip_id] | {"reason": reasons[clip_id]} for clip_id in clips if clip_id in reasons],
+        "failures": [{**clips[clip_id], "reason": reasons[clip_id]} for clip_id in clips if clip_id in reasons],
         "pairs": sorted(pairs, key=lambda pair: (pair["a"]["sha256"], pair["b"]["sha256"], pair["b"]["posts"])),
         "groups": [[clip.sha256 for clip in group] for group in groups],
         "across_actions": across_actions(session, groups),
@@ -280,8 +314,8 @@ def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> di
     }
 
 
-def _unmatched(session: Session) -> dict[str, list[str]]:
-    """{"static": [sha256], "featureless": [sha256]}: clips that no hash can match, for a person."""
+def _unmatched(session: Session) -> Unmatched:
+    """Clips that no hash can match, for a person."""
     rows = (
         select(Clip.sha256, FingerprintRow.arrays)
         .join(Clip, Clip.id == FingerprintRow.clip_id)
@@ -289,20 +323,21 @@ def _unmatched(session: Session) -> dict[str, list[str]]:
         .order_by(Clip.sha256)
         .execution_options(yield_per=64)
     )
-    found: dict[str, list[str]] = {"static": [], "featureless": []}
+    found: Unmatched = {"static": [], "featureless": []}
     for sha256, arrays in session.execute(rows):
-        if kind := bucket(Fingerprint.from_bytes(arrays)):
+        if arrays is not None and (kind := bucket(Fingerprint.from_bytes(arrays))):
             found[kind].append(sha256)
     return found
 
 
-def _repeat(sha256: str, first: str, again: str) -> dict[str, Any]:
+def _repeat(sha256: str, first: str, again: str) -> DuplicatePair:
     """Two posts of one content."""
-    a, b = ({"sha256": sha256, "posts": [post]} for post in (first, again))
+    a: ClipNames = {"sha256": sha256, "posts": [first]}
+    b: ClipNames = {"sha256": sha256, "posts": [again]}
     return _pair(a, b, Alignment(EdgeKind.EXACT, 0.0, 1.0, False, 1.0))
 
 
-def _pair(a: dict, b: dict, how: Alignment | DuplicateEdge) -> dict[str, Any]:
+def _pair(a: ClipNames, b: ClipNames, how: Alignment | DuplicateEdge) -> DuplicatePair:
     return {
         "a": a, "b": b, "kind": how.kind.value, "offset_s": how.offset_s, "speed": how.speed, "mirror": how.mirror,
         "score": how.score, "overlap_s": how.overlap_s, "correlation": how.correlation, "inliers": how.inliers,

@@ -91,7 +91,8 @@ def fingerprint_video(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> Fing
 
 def _luma(frames: Iterator[av.VideoFrame]) -> Iterator[np.ndarray]:
     """Luma of one size, that of the first; a frame that stays is looked at once."""
-    shown = size = picture = None
+    shown: av.VideoFrame | None = None
+    size: tuple[int, ...] | None = None
     for frame in frames:
         if frame is not shown:
             shown, picture = frame, upright_luma(frame, DECODED_SIDE)
@@ -109,21 +110,22 @@ def fingerprint_luma(frames: Iterator[np.ndarray], colour: np.ndarray) -> Finger
     """
     digest, box, corners = hashlib.sha256(), None, detector()
     columns: list[list[np.ndarray]] = [[] for _ in range(6)]
-    size = edges = np.zeros(0)
+    size: np.ndarray = np.zeros(2, np.uint16)  # of the content
+    edges: np.ndarray = np.zeros(4)  # of its box, as shares of the picture
     while batch := list(itertools.islice(frames, BATCH)):
         luma = np.stack(batch)  # (N, H, W)
         digest.update(luma.tobytes())
         if box is None:
             height, width = luma.shape[1:]
             box = content_box(luma, cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA))
-            edges = np.float32([box[1].start / width, box[0].start / height, box[1].stop / width, box[0].stop / height])
-            size = np.uint16(_picture_size(box))
+            edges = np.array([box[1].start, box[0].start, box[1].stop, box[0].stop]) / [width, height, width, height]
+            size = np.array(_picture_size(box), np.uint16)
         content = luma[:, box[0], box[1]]
         for column, values in zip(columns, _of_batch(content, size.tolist(), corners), strict=True):
             column.append(values)
     hashes, usable, counts, places, words, cells = (np.concatenate(parts) for parts in columns)
     shown = np.frombuffer(digest.digest(), np.uint8)
-    return Fingerprint(hashes, usable, counts, places, words, size, edges, cells, shown)
+    return Fingerprint(hashes, usable, counts, places, words, size, edges.astype(np.float32), cells, shown)
 
 
 def _picture_size(box: Box) -> tuple[int, int]:

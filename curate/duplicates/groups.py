@@ -6,11 +6,12 @@ copies are grouped by themselves; parts, unsure copies and other moments of a sc
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Literal, TypedDict
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from plusmv.core.batching import batched
 from plusmv.curate.duplicates.alignment import is_sure
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
 from plusmv.curate.duplicates.rulings import ClipPair, kept_by_hand, ordered, rulings
@@ -23,7 +24,7 @@ COMPATIBLE = (
     frozenset(("CricketBowling", "CricketShot")),
 )  # THUMOS14's own pairs
 SQL_IN_LIMIT = 500  # clips of one query
-ARRAYS_AT_ONCE = 50  # fingerprints, about 80 kB each
+ARRAYS_BATCH = 50  # fingerprints, about 80 kB each
 
 
 def edges(session: Session, versions: Sequence[str] = (VERSION,)) -> list[DuplicateEdge]:
@@ -40,21 +41,24 @@ def duplicate_groups(
 
     shares: what `_shares_without_border` read before, to spare reading it again; added to.
     """
-    ruled, near = rulings(session), defaultdict(dict)  # clip -> {copy: mirrored}
+    ruled = rulings(session)
+    near: dict[int, dict[int, bool]] = defaultdict(dict)  # clip -> {copy: mirrored}
     for edge in edges(session, versions):
         if is_grouped(edge, ruled):
             near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
     clips: list[Clip] = []
-    for some in _some_at_once(list(near)):
+    for some in batched(list(near), SQL_IN_LIMIT):
         clips += session.scalars(select(Clip).where(Clip.id.in_(some)).options(selectinload(Clip.posts)))
     bare = {} if shares is None else shares
     bare.update(_shares_without_border(session, [clip_id for clip_id in near if clip_id not in bare]))
     wanted = kept_by_hand(session)
     clips.sort(key=lambda clip: _preference(clip, wanted, bare.get(clip.id, 1.0), sum(near[clip.id].values())))
-    groups, taken, place = [], set(), {clip.id: (number, clip) for number, clip in enumerate(clips)}
+    groups: list[list[Clip]] = []
+    taken: set[int] = set()
+    ranked = {clip.id: (rank, clip) for rank, clip in enumerate(clips)}
     for clip in clips:
         if clip.id not in taken:
-            others = sorted(place[other] for other in near[clip.id] if other in place and other not in taken)
+            others = sorted(ranked[other] for other in near[clip.id] if other in ranked and other not in taken)
             star = [clip, *(other for _, other in others)]
             taken.update(member.id for member in star)
             groups.append(star)
@@ -81,36 +85,46 @@ def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int
 def _shares_without_border(session: Session, clip_ids: Sequence[int]) -> dict[int, float]:
     """{clip: share of its frame that is picture and not border}."""
     shares = dict.fromkeys(clip_ids, 1.0)
-    for first in range(0, len(clip_ids), ARRAYS_AT_ONCE):
-        some = clip_ids[first : first + ARRAYS_AT_ONCE]
+    for some in batched(clip_ids, ARRAYS_BATCH):
         rows = select(FingerprintRow.clip_id, FingerprintRow.arrays).where(
             FingerprintRow.clip_id.in_(some), FingerprintRow.version == VERSION, FingerprintRow.arrays.is_not(None)
         )
         for clip_id, arrays in session.execute(rows):
+            if arrays is None:
+                continue
             left, top, right, bottom = Fingerprint.from_bytes(arrays).box.tolist()
             shares[clip_id] = (right - left) * (bottom - top)
     return shares
 
 
-def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[dict[str, Any]]:
-    """The groups whose clips stand under different actions, and single clips that do.
+class AcrossActions(TypedDict):
+    """Copies, or one clip, that stand under different actions."""
 
-    Each {"clips": [sha256], "actions": {action: [sha256]}, "kind": "several-labels" where all actions are compatible,
-    else "contradiction"}.
-    """
+    clips: list[str]  # sha256
+    actions: dict[str, list[str]]  # sha256 of the clips under each
+    kind: Literal["several-labels", "contradiction"]  # several-labels: all of these actions are compatible
+
+
+def across_actions(session: Session, groups: Iterable[Sequence[Clip]]) -> list[AcrossActions]:
+    """The groups whose clips stand under different actions, and single clips that do."""
     grouped: list[list[Clip]] = [list(group) for group in groups]
     inside = {clip.id for group in grouped for clip in group}
     alone = sorted(set(_under_several(session)) - inside)
     actions = _action_names(session, [*inside, *alone])
-    for some in _some_at_once(alone):
+    for some in batched(alone, SQL_IN_LIMIT):
         grouped += [[clip] for clip in session.scalars(select(Clip).where(Clip.id.in_(some)))]
-    found = []
+    found: list[AcrossActions] = []
     for group in grouped:
-        names = set().union(*(actions[clip.id] for clip in group))
+        names = set[str]().union(*(actions[clip.id] for clip in group))
         if len(names) > 1:
             under = {name: sorted(clip.sha256 for clip in group if name in actions[clip.id]) for name in sorted(names)}
-            kind = "several-labels" if go_together(names) else "contradiction"
-            found.append({"clips": [clip.sha256 for clip in group], "actions": under, "kind": kind})
+            found.append(
+                {
+                    "clips": [clip.sha256 for clip in group],
+                    "actions": under,
+                    "kind": "several-labels" if go_together(names) else "contradiction",
+                }
+            )
     return sorted(found, key=lambda one: one["clips"])
 
 
@@ -129,14 +143,9 @@ def _under_several(session: Session) -> Iterator[int]:
 def _action_names(session: Session, clip_ids: Sequence[int]) -> dict[int, set[str]]:
     """{clip: names of the actions it stands under}"""
     names: dict[int, set[str]] = defaultdict(set)
-    for some in _some_at_once(clip_ids):
+    for some in batched(clip_ids, SQL_IN_LIMIT):
         pairs = clip_actions(some)
         named = select(pairs.c.clip_id, Action.name).join(Action, Action.id == pairs.c.action_id)
         for clip_id, name in session.execute(named):
             names[clip_id].add(name)
     return names
-
-
-def _some_at_once(clip_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """The ids in parts: a query takes only so many."""
-    return (clip_ids[first : first + SQL_IN_LIMIT] for first in range(0, len(clip_ids), SQL_IN_LIMIT))

@@ -60,7 +60,7 @@ class Tables:
         for number in range(groups.shape[1]):
             keys = groups[present, number].astype(int)
             first, count = self.starts[number, keys], np.diff(self.starts[number])[keys]
-            for part in _parts(count):
+            for part in _cuts(count):
                 found.append(self._look(array, queries, number, present[part], first[part], count[part], most_bits))
         rows, places = (np.concatenate(columns) for columns in zip(*found, strict=True)) if found else _none()
         sorted_ = np.lexsort((places, rows))
@@ -83,7 +83,7 @@ def _groups(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes).view(np.uint16)
 
 
-def _parts(count: np.ndarray) -> list[slice]:
+def _cuts(count: np.ndarray) -> list[slice]:
     """Cuts rows so that at most BATCH places are looked at together, or one row alone."""
     total, cuts, start = np.cumsum(count), [], 0
     while start < len(count):
@@ -104,14 +104,14 @@ def search_with_faiss(hashes: np.ndarray, places: np.ndarray, queries: np.ndarra
         import faiss
     except ImportError as error:
         raise Missing("faiss is not installed: pip install faiss-cpu, or leave --engine at numpy") from error
-    present, asked = hashes.any(axis=1), np.flatnonzero(queries.any(axis=1))
+    present, searched = hashes.any(axis=1), np.flatnonzero(queries.any(axis=1))
     hashes, places = np.ascontiguousarray(hashes[present]), places[present]
     index = faiss.IndexBinaryMultiHash(64 * hashes.shape[1], 4 * hashes.shape[1], 16)
-    if not (len(hashes) and len(asked)):
+    if not (len(hashes) and len(searched)):
         return Hits(*_none())
     index.add(hashes.view(np.uint8).reshape(len(hashes), -1))
-    own = np.ascontiguousarray(queries[asked])
+    own = np.ascontiguousarray(queries[searched])
     limits, _, rows = index.range_search(own.view(np.uint8).reshape(len(own), -1), most_bits + 1)  # nearer than
-    row, place = np.repeat(asked, np.diff(limits.astype(np.int64))), places[rows].astype(np.int64)
+    row, place = np.repeat(searched, np.diff(limits).astype(np.int64)), places[rows].astype(np.int64)
     sorted_ = np.lexsort((place, row))
     return Hits(row[sorted_], place[sorted_])

@@ -8,8 +8,6 @@ A record is uint64s: clip id, pictures with PDQ, pictures with keypoints, 0, the
 keypoints. Zeros stand where a picture has none.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import itertools
 import os
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from plusmv.core.workspace import atomic_path, remove_stale_parts
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
@@ -90,20 +89,20 @@ def open_array(
     path: Path,
     rows: Callable[[], Iterable[Row]],
     load: Callable[[int], Fingerprint],
-    say: Callable[[str], None] = lambda told: None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> HashArray:
     """The array of exactly the catalog's rows, in their order, brought up to date or made first.
 
     rows: reads them from the start. load: the fingerprint of a row id. One process at a time writes; others wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
+    with FileLock(path.with_suffix(".lock")):
         for file in (path, path.with_suffix(".tables")):
             remove_stale_parts(file)
         wrong = _append_new(path, rows(), load)
         if wrong is not None:
             if path.exists():
-                say(f"{path} {wrong}: made anew from the catalog")
+                say(f"{path} {wrong}: rebuilt from the catalog")
             write_array(path, ())
             _append_new(path, rows(), load)
         return mapped(path)
@@ -134,10 +133,10 @@ def mapped(path: Path) -> HashArray:
 
 
 def _append_new(path: Path, rows: Iterable[Row], load: Callable[[int], Fingerprint]) -> str | None:
-    """Append the rows that follow those in the file; what is wrong with the file, in words, where that cannot be."""
-    header, wrong = _header(path)
-    if wrong is not None:
-        return wrong
+    """Append the rows that follow those in the file; returns what is wrong with the file where that cannot be done."""
+    header = _header(path)
+    if isinstance(header, str):
+        return header
     rows, ledger = iter(rows), hashlib.sha256()
     for row in itertools.islice(rows, int(header[2])):
         _enter(ledger, row)
@@ -172,29 +171,22 @@ def _write_records(file, header: np.ndarray, records: Iterable[np.ndarray], ledg
     os.fsync(file.fileno())
 
 
-def _header(path: Path) -> tuple[np.ndarray | None, str | None]:
-    """(header, what is wrong with the file in words)."""
+def _header(path: Path) -> np.ndarray | str:
+    """The header, or what is wrong with the file."""
     if not path.is_file():
-        return None, "is not there"
+        return "is missing"
     header = np.fromfile(path, np.uint64, HEADER)
     if len(header) < HEADER or header[0] != MAGIC:
-        return None, "is cut short or no hash array"
+        return "is cut short or not a hash array"
     if header[1] != OF_VERSION:
-        return None, "is of another version of the algorithm"
+        return "is of another version of the algorithm"
     if path.stat().st_size < 8 * int(header[3]):
-        return None, "is cut short"
-    return header, None
+        return "is cut short"
+    return header
 
 
 def _enter(ledger, row: Row) -> None:
     ledger.update(b"%d %s %d\n" % (row[0], row[1].encode(), row[2]))
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(words: np.ndarray, begin: int) -> Part:

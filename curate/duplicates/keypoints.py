@@ -43,13 +43,13 @@ class Keypoints:
 
     def mirrored(self, width: int) -> "Keypoints":
         """Those of the mirror image of a picture of that width."""
-        places = self.places * np.float32([-1, 1]) + np.float32([width - 1, 0])
+        places = self.places * np.array([-1, 1], np.float32) + np.array([width - 1, 0], np.float32)
         return Keypoints(places, self.hashes ^ MIRROR)
 
 
 def detector() -> cv2.ORB:
     """ORB's corners on a pyramid of 7; low thresholds, because a blurred copy has only weak ones."""
-    return cv2.ORB_create(COUNT, scaleFactor=1.25, nlevels=7, edgeThreshold=8, fastThreshold=8)
+    return cv2.ORB.create(COUNT, scaleFactor=1.25, nlevels=7, edgeThreshold=8, fastThreshold=8)
 
 
 def find_keypoints(picture: np.ndarray, corners: cv2.ORB) -> Keypoints:
@@ -65,7 +65,7 @@ def find_keypoints(picture: np.ndarray, corners: cv2.ORB) -> Keypoints:
 
 def _spread(places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """An order: the strongest of each of 5 x 5 fields, then the second of each, ...; else a caption's letters lead."""
-    across, down = (places / np.float32(shape[::-1]) * FIELDS).astype(int).T
+    across, down = (places / np.array(shape[::-1], np.float32) * FIELDS).astype(int).T
     field = down * FIELDS + across
     grouped = np.argsort(field, kind="stable")
     first = np.searchsorted(field[grouped], np.arange(FIELDS * FIELDS))

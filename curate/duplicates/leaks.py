@@ -1,16 +1,15 @@
 """The leak gate: which clips stand in a benchmark's videos, training and test told apart. Test leaks block exports.
 
-Each video is asked for in the hashes of all clips that it was not compared with before; what a clip is to a video
+Each video is searched for in the hashes of the clips that it was not compared with before; what a clip is to a video
 depends on these two alone (alignment). A video marks up to which clip it is done, so that nothing is computed
 twice and a killed run goes on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from plusmv.core.workspace import Workspace
@@ -22,9 +21,59 @@ from plusmv.curate.duplicates.hamming_search import Engine
 from plusmv.curate.duplicates.hash_store import record_of
 from plusmv.db.models import BenchmarkVideo, Clip, EdgeKind, FileState, Leak
 from plusmv.db.models import Fingerprint as FingerprintRow
+from plusmv.db.queries import add_if_new
 from plusmv.db.session import Catalog
 
 LEAKS = (EdgeKind.EXACT, EdgeKind.COPY, EdgeKind.PART)  # another moment of the same scene is said, and blocks nothing
+
+
+class CheckedCounts(TypedDict):
+    clips: int  # compared with every known benchmark video
+    of: int
+    videos: int
+    test: int
+
+
+class LeakRow(TypedDict):
+    """What a clip is to a benchmark's video; kind: of EdgeKind, same-scene is no leak."""
+
+    clip: str  # sha256
+    posts: list[str]
+    video: str
+    subset: str
+    test: bool
+    kind: str
+    offset_s: float
+    speed: float
+    mirror: bool
+    score: float
+    overlap_s: float
+    correlation: float
+    inliers: int
+
+
+class FailedVideo(TypedDict):
+    video: str
+    reason: str
+
+
+class VideoCounts(TypedDict):
+    """videos = fingerprinted + skipped + failed"""
+
+    videos: int
+    fingerprinted: int
+    skipped: int
+    failed: int
+
+
+class LeaksResult(VideoCounts):
+    """The JSON of `plusmv leaks`."""
+
+    checked: CheckedCounts
+    failures: list[FailedVideo]
+    leaks: list[LeakRow]
+    test: int  # clips that leak from test videos
+    training: int
 
 
 @dataclass(frozen=True)
@@ -36,13 +85,16 @@ class Checked:
     videos: int
     test: int
 
+    def counts(self) -> CheckedCounts:
+        return {"clips": self.clips, "of": self.of, "videos": self.videos, "test": self.test}
+
     def sentence(self) -> str:
         if not self.videos:
             return (
                 f"0 of {self.of} clips were checked for leaks: no benchmark's videos are known (plusmv leaks --videos)"
             )
-        told = f"{self.clips} of {self.of} clips were checked against {self.videos} benchmark videos"
-        return f"{told}, {self.test} of them test videos"
+        checked = f"{self.clips} of {self.of} clips were checked against {self.videos} benchmark videos"
+        return f"{checked}, {self.test} of them test videos"
 
 
 def find_leaks(
@@ -50,7 +102,7 @@ def find_leaks(
     workspace: Workspace,
     engine: Engine = "numpy",
     watch: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda things, total, description: things,
-    say: Callable[[str], None] = lambda told: None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Compare every video with the clips it was not compared with yet, and keep what is found."""
     with catalog.reading() as session:
@@ -75,16 +127,18 @@ def _compare(
                 continue
             new = _clips_between(session, video.checked_to, newest)
         fingerprint = Fingerprint.from_bytes(video.arrays)
-        asked = index.of_record(record_of(-1, fingerprint))
-        nominated = index.candidates([asked])[0] & new
-        found = [(clip_id, _what(catalog, clip_id, fingerprint)) for clip_id in sorted(nominated, key=sha256.get)]
+        video_hashes = index.of_record(record_of(-1, fingerprint))
+        nominated = index.candidates([video_hashes])[0] & new
+        found = [
+            (clip_id, _what(catalog, clip_id, fingerprint)) for clip_id in sorted(nominated, key=sha256.__getitem__)
+        ]
         leaks = [Leak(clip_id=clip_id, video_id=video_id, **vars(how)) for clip_id, how in found if how]
         with catalog.writing() as session:
             row = session.get(BenchmarkVideo, video_id)
             if row is None:
                 continue
             for leak in leaks:
-                _add_once(session, leak)
+                add_if_new(session, leak)
             row.checked_to = newest
         yield len(leaks)
 
@@ -105,17 +159,8 @@ def _what(catalog: Catalog, clip_id: int, video: Fingerprint):
     return compare(Fingerprint.from_bytes(arrays), video) if arrays else None
 
 
-def _add_once(session: Session, leak: Leak) -> None:
-    """Add a row unless another process has, or its clip has been taken down meanwhile."""
-    try:
-        with session.begin_nested():
-            session.add(leak)
-    except IntegrityError:
-        pass
-
-
-def leaks(session: Session) -> list[dict[str, Any]]:
-    """All that was found, leaks and same scenes, as plain values in an order of their own."""
+def leaks(session: Session) -> list[LeakRow]:
+    """All that was found, leaks and same scenes, in the order of clips and videos."""
     rows = (
         select(Leak, Clip, BenchmarkVideo)
         .join(Clip, Clip.id == Leak.clip_id)
@@ -135,7 +180,7 @@ def leaks(session: Session) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def blocking(session: Session, sha256s: Collection[str]) -> list[dict[str, Any]]:
+def blocking(session: Session, sha256s: Collection[str]) -> list[LeakRow]:
     """The leaks of test videos among these clips."""
     wanted = set(sha256s)
     return [leak for leak in leaks(session) if leak["test"] and leak["kind"] in LEAKS and leak["clip"] in wanted]
@@ -151,16 +196,16 @@ def checked(session: Session, sha256s: Collection[str]) -> Checked:
     return Checked(clips, len(sha256s), len(videos), sum(test for test, _ in videos))
 
 
-def result(session: Session, counts: dict[str, int]) -> dict[str, Any]:
-    """The JSON of `plusmv leaks`."""
+def result(session: Session, counts: VideoCounts) -> LeaksResult:
+    """What `plusmv leaks` found. counts: what became of the videos in this run."""
     clips = list(session.scalars(select(Clip.sha256).where(Clip.state == FileState.DONE)))
     found = leaks(session)
     failed = select(BenchmarkVideo).where(BenchmarkVideo.version == VERSION, BenchmarkVideo.state == FileState.FAILED)
     sure = [leak for leak in found if leak["kind"] in LEAKS]
     return {
         **counts,
-        "checked": asdict(checked(session, clips)),
-        "failures": [{"video": video.name, "reason": video.error} for video in session.scalars(failed)],
+        "checked": checked(session, clips).counts(),
+        "failures": [{"video": video.name, "reason": video.error or ""} for video in session.scalars(failed)],
         "leaks": found,
         "test": len({leak["clip"] for leak in sure if leak["test"]}),
         "training": len({leak["clip"] for leak in sure if not leak["test"]}),

@@ -218,6 +218,6 @@ def _best_diagonal(a: np.ndarray, b: np.ndarray) -> tuple[float, float, int, int
     if top[place] <= 0:
         return None
     offset, start, stop = place - (n - 1), int(top_first[place]), int(top_last[place])
-    t = np.arange(start, stop + 1)
-    weight = np.sqrt(power_a[t].sum() * power_b[t + offset].sum())
-    return float(top[place]), float(products[t, t + offset].sum() / weight), offset, start, stop
+    steps = np.arange(start, stop + 1)
+    weight = np.sqrt(power_a[steps].sum() * power_b[steps + offset].sum())
+    return float(top[place]), float(products[steps, steps + offset].sum() / weight), offset, start, stop

@@ -11,7 +11,7 @@ from plusmv.db.models import Clip, DuplicateRuling, RulingKind
 from plusmv.db.queries import clips_by_name
 
 ClipPair = tuple[int, int]  # ids of clips, the lesser first
-Ruled = ClipPair | tuple[int, None]  # None beside the one clip of a KEEP_THIS
+Ruled = tuple[int, int | None]  # None beside the one clip of a KEEP_THIS
 
 
 def ordered(a_id: int, b_id: int) -> ClipPair:
@@ -19,7 +19,7 @@ def ordered(a_id: int, b_id: int) -> ClipPair:
     return (a_id, b_id) if a_id < b_id else (b_id, a_id)
 
 
-def live_rulings() -> Select:
+def live_rulings() -> Select[DuplicateRuling]:
     """Rulings that stand, in order: neither withdrawn nor a withdrawal."""
     later = aliased(DuplicateRuling)
     undone = select(later.id).where(later.undoes_id == DuplicateRuling.id).exists()
@@ -31,7 +31,7 @@ def rulings(session: Session) -> dict[ClipPair, RulingKind]:
     """{(lesser clip id, greater): the newest ruling that stands}."""
     of_two = live_rulings().where(DuplicateRuling.b_id.is_not(None))
     rows = session.execute(of_two.with_only_columns(DuplicateRuling.a_id, DuplicateRuling.b_id, DuplicateRuling.kind))
-    newest = {(a_id, b_id): kind for a_id, b_id, kind in rows}
+    newest = {ordered(a_id, b_id): kind for a_id, b_id, kind in rows if b_id is not None}
     return {pair: kind for pair, kind in newest.items() if kind != RulingKind.WITHDRAWN}
 
 
@@ -61,7 +61,7 @@ def rule(session: Session, kind: RulingKind, names: Sequence[str], annotator: st
     """
     found = sorted((_named(session, name) for name in names), key=lambda clip: clip.id)
     if len({clip.id for clip in found}) != (1 if kind == RulingKind.KEEP_THIS else 2):
-        raise BadInput(f"{' and '.join(names)} are one clip: posts of the same content are no pair")
+        raise BadInput(f"{' and '.join(names)} are one clip: posts of the same content are not a pair")
     of = (found[0].id, found[1].id if len(found) > 1 else None)
     return rule_on(session, kind, of, annotator)
 

@@ -10,6 +10,7 @@ from plusmv.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from plusmv.curate.ranking.rank import ActionRank
+    from plusmv.curate.ranking.result import RankTotals
     from plusmv.curate.ranking.stopping import Stopping
 
 app = typer.Typer(rich_markup_mode=None)
@@ -19,7 +20,7 @@ HEADS = ("action", "clips", "undecided", "ranked", "no features", "signals", "go
 @app.command()
 def rank(
     scores: Annotated[
-        Path | None, typer.Option(help="CSV of plusmv detect --scores: what a trainer says of each clip.")
+        Path | None, typer.Option(help="CSV of plusmv detect --scores: a trainer's score of each clip.")
     ] = None,
     quota: Annotated[int | None, typer.Option(min=1, help="Kept clips wanted of each action.")] = None,
     good: Annotated[
@@ -32,13 +33,14 @@ def rank(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Order each action's clips by how likely they are mis-tagged, and say where looking may stop.
+    """Rank each action's clips by how likely they are mis-tagged, and report which actions need no more review.
 
     By up to three signals: the tag's Kinetics-400 classes, the nearest clips (labelled by the decisions so far), and a
     trainer's scores. The labeler ranks anew as decisions come in; this command also takes in new features and scores.
     """
     from plusmv.core.actions import actions_named
     from plusmv.curate.ranking.rank import rank as rank_clips
+    from plusmv.curate.ranking.result import rank_result
     from plusmv.curate.ranking.stopping import stopping
     from plusmv.db.session import open_catalog
 
@@ -46,23 +48,9 @@ def rank(
     ranked = rank_clips(catalog, Workspace(home), scores, actions_named(actions), track)
     with catalog.reading() as session:
         stops = {each.action: stopping(session, each.action_id, quota, good) for each in ranked}
-    result = {"actions": {each.action: _row(each, stops[each.action]) for each in ranked}}
-    total = ("clips", "undecided", "ranked", "without_features")
-    result["totals"] = {name: sum(row[name] for row in result["actions"].values()) for name in total}
+    result = rank_result(ranked, stops)
     emit(result, as_json, [table("suspicion", HEADS, map(_cells, ranked, stops.values())), _sum(result["totals"])])
-    _say_what_lacks(ranked)
-
-
-def _row(ranked: "ActionRank", stop: "Stopping") -> dict:
-    row = {name: value for name, value in vars(ranked).items() if name not in ("action", "action_id")}
-    return row | {
-        "kept": stop.kept,
-        "expected_good": stop.expected_good,
-        "expected_good_at_least": stop.lower,
-        "expected_good_at_most": stop.upper,
-        "stop": stop.reason,
-        "words": stop.words,
-    }
+    _say_what_is_missing(ranked)
 
 
 def _cells(ranked: "ActionRank", stop: "Stopping") -> list:
@@ -71,14 +59,14 @@ def _cells(ranked: "ActionRank", stop: "Stopping") -> list:
     return [ranked.action, *counts, " ".join(ranked.signals) or "none", *shares, stop.words]
 
 
-def _sum(totals: dict[str, int]) -> str:
+def _sum(totals: "RankTotals") -> str:
     return (
         f"{totals['undecided']} undecided = {totals['ranked']} ranked + {totals['without_features']} without features"
     )
 
 
-def _say_what_lacks(ranked: "list[ActionRank]") -> None:
-    """In words: which signal an action lacks, and why clips have no features."""
+def _say_what_is_missing(ranked: "list[ActionRank]") -> None:
+    """Say which signal an action lacks, and why clips have no features."""
     if not ranked:
         say("the catalog has no clip: take some in with plusmv crawl")
     reasons: dict[str, int] = {}

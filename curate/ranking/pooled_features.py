@@ -1,4 +1,4 @@
-"""One vector a clip for suspicion: its snippets' mean and spread (an action comes and goes), and what they tell."""
+"""One vector a clip for suspicion: its snippets' mean and spread, as an action comes and goes, and their classes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ class Pooled:
 
 
 def read_pooled(workspace: Workspace, sha256: str) -> Pooled:
-    """Pool a clip's features. Raises Missing where there are none, BadInput for a damaged file."""
+    """Pool a clip's features. Raises NoFeatures where there are none, BadInput for a damaged file."""
     features = read_features([workspace.features], sha256)
     means = {name: features.streams[name].mean(axis=0) for name in sorted(features.streams)}
     spreads = [features.streams[name].std(axis=0) for name in means]

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.actions import THUMOS14
 from plusmv.core.actions import Action as ActionFacts
+from plusmv.core.batching import batched
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.progress import Progress
 from plusmv.core.workspace import Workspace
 from plusmv.curate.ranking.pooled_features import Classifier, Kind, Pooled, commonest_kind, read_pooled, vectors
 from plusmv.curate.ranking.scores import (
     COMBINED,
-    batched,
     found_clips,
     save_scores,
     save_trainer_scores,
@@ -43,6 +43,7 @@ from plusmv.curate.ranking.signals import (
 from plusmv.db.models import Action, Clip, FeatureFile, FileState, Verdict
 from plusmv.db.session import Catalog
 from plusmv.features.classify import KINETICS_CLASSES
+from plusmv.features.feature_files import NoFeatures
 
 TOLERANCE = 1e-3  # a probability that moved by less is left as it is
 BATCH = 500  # clips whose features are in memory
@@ -199,9 +200,10 @@ class _Reader:
         for clip_id, sha256, error in clips:
             try:
                 pooled[clip_id] = read_pooled(self.workspace, sha256)
+            except NoFeatures:
+                failed[clip_id] = errors.get(clip_id) or error or "run plusmv extract"
             except PlusmvError as problem:
-                why = errors.get(clip_id) or error
-                failed[clip_id] = why or ("run plusmv extract" if "no features of" in str(problem) else str(problem))
+                failed[clip_id] = errors.get(clip_id) or error or str(problem)
         return pooled, failed
 
 

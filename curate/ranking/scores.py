@@ -4,26 +4,24 @@ All of one action and along its indexes, never of the whole catalog: an action o
 """
 
 import csv
-import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from sqlalchemy import Select, bindparam, delete, exists, func, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
+from plusmv.core.batching import batched
 from plusmv.core.errors import BadInput
 from plusmv.curate.ranking.signals import trainer_suspicion
 from plusmv.db.models import Clip, Decision, Post, Sighting, SuspicionScore, UtcDateTime, Verdict, now
 from plusmv.db.queries import live_decisions
 from plusmv.db.session import Catalog
 
-T = TypeVar("T")
-SCORES_AT_ONCE = 500  # lines of a scores file
+SCORES_BATCH = 500  # lines of a scores file
 COMBINED = "combined"  # the signal that queues are ordered by
 SOURCES = {  # both read one JSON array of [clip id, score]
     "sqlite": "SELECT json_extract(value, '$[0]') AS clip, json_extract(value, '$[1]') AS score FROM json_each(:pairs)",
@@ -102,8 +100,9 @@ def save_trainer_scores(catalog: Catalog, path: Path, actions: Mapping[str, int]
     The first score of an action removes those of the action that an earlier file left: trainers share no scale. Labels
     and ids that are not the catalog's are passed over. Raises BadInput for a file that is none, or has nothing of ours.
     """
-    saved, met = 0, set()
-    for lines in batched(_read_scores(path), SCORES_AT_ONCE):
+    saved = 0
+    met: set[int] = set()
+    for lines in batched(_read_scores(path), SCORES_BATCH):
         ours = [(sha256, actions[label], score) for sha256, label, score in lines if label in actions]
         with catalog.writing() as session:
             for action_id in {action_id for _, action_id, _ in ours} - met:
@@ -148,16 +147,9 @@ def _read_scores(path: Path) -> Iterator[tuple[str, str, float]]:
                 except (TypeError, ValueError):
                     score = math.nan
                 if not math.isfinite(score):
-                    raise BadInput(f"{path} line {rows.line_num}: the score {str(row['score'])[:40]!r} is no number")
+                    raise BadInput(f"{path} line {rows.line_num}: the score {str(row['score'])[:40]!r} is not a number")
                 yield row["id"], row["label"], score
     except OSError as error:
         raise BadInput(f"cannot read the scores in {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is no UTF-8 CSV: {error}") from error
-
-
-def batched(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size`, the last one shorter."""
-    rest = iter(things)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch
+        raise BadInput(f"{path} is not a UTF-8 CSV: {error}") from error

@@ -20,6 +20,9 @@ from plusmv.db.models import Verdict
 GOOD = 0.95  # of the rest is of one kind, by the bound on the careful side
 
 
+Reason = Literal["done", "quota", "good", "wrong"]
+
+
 @dataclass(frozen=True)
 class Stopping:
     """How an action stands. expected_good, with its 95 % bounds, is of the undecided clips that are ranked."""
@@ -31,7 +34,7 @@ class Stopping:
     expected_good: float | None  # None where nothing undecided is ranked
     lower: float | None
     upper: float | None
-    reason: Literal["done", "quota", "good", "wrong"] | None  # None: go on
+    reason: Reason | None  # None: go on
     words: str
 
 
@@ -45,16 +48,18 @@ def stopping(
     fitted = fitted or fit(session, action_id)
     found = set(found_clips(session, action_id).tolist())
     undecided, kept = len(found - fitted.verdicts.keys()), list(fitted.verdicts.values()).count(Verdict.KEEP)
-    ranked, expected, lower, upper = int(fitted.undecided.sum()), None, None, None
+    ranked = int(fitted.undecided.sum())
+    expected = lower = upper = None
     if ranked:
         expected, lower, upper = expected_good(fitted.combination, fitted.scores[fitted.undecided])
+    reason: Reason | None
     if quota is not None and kept >= quota:
         reason, words = "quota", f"quota filled: {kept} kept, {quota} wanted"
     elif not undecided:
         reason, words = "done", "every clip is decided"
-    elif lower is not None and lower >= good:
+    elif expected is not None and lower is not None and lower >= good:
         reason, words = "good", f"{good:.0%} of the rest is expected good: {_share(expected, lower, ranked)}"
-    elif upper is not None and upper <= 1 - good:
+    elif expected is not None and upper is not None and upper <= 1 - good:
         reason, words = (
             "wrong",
             f"{good:.0%} of the rest is expected wrong: good are {_share(expected, upper, ranked, 'most')}",
@@ -69,10 +74,10 @@ def stopping(
 def _left(
     expected: float | None, lower: float | None, ranked: int, undecided: int, quota: int | None, kept: int
 ) -> str:
-    told = f"{undecided} left, none of them ranked"
+    left = f"{undecided} left, none of them ranked"
     if expected is not None and lower is not None:
-        told = _share(expected, lower, ranked)
-    return told if quota is None else f"{told}; {quota - kept} more to keep"
+        left = _share(expected, lower, ranked)
+    return left if quota is None else f"{left}; {quota - kept} more to keep"
 
 
 def _share(expected: float, bound: float, ranked: int, side: str = "least") -> str:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal, TypedDict
 
 import numpy as np
 from sqlalchemy import func, or_, select
@@ -17,9 +18,64 @@ from plusmv.db.models import Action, Clip, Decision, How, Verdict
 from plusmv.db.queries import live_decisions
 
 NOT_BLIND = (How.AUDIT, How.CONTRADICTIONS)
+COUNTED: dict[Verdict, Literal["keep", "mistagged", "duplicate", "unusable"]] = {
+    Verdict.KEEP: "keep",
+    Verdict.MISTAGGED: "mistagged",
+    Verdict.DUPLICATE: "duplicate",
+    Verdict.UNUSABLE: "unusable",
+}
 GLANCES = (How.GRID, How.ACCEPTED)
 ClipAction = tuple[int, int]  # clip id, action id
 Opinions = Mapping[ClipAction, Mapping[str, tuple[Verdict, How | None]]]  # of a pair, by annotator
+
+
+class AgreementRow(TypedDict):
+    clips: int  # pairs of opinions
+    annotators: int
+    agreed: float | None
+    kappa: float | None
+    words: str
+
+
+class Disagreement(TypedDict):
+    clip: str  # sha256
+    clip_id: int
+    action: str
+    action_id: int
+    verdicts: dict[str, str]  # by annotator
+
+
+class ByLook(TypedDict):
+    alone: AgreementRow
+    glanced: AgreementRow  # somebody saw the clip only in a grid
+
+
+class Agreement(TypedDict):
+    all: AgreementRow
+    actions: dict[str, AgreementRow]
+    by_look: ByLook
+    disagreements: list[Disagreement]
+
+
+class AnnotatorCounts(TypedDict):
+    """The standing decisions of one annotator, by verdict, those undone, and active time where it is known."""
+
+    decisions: int
+    keep: int
+    mistagged: int
+    duplicate: int
+    unusable: int
+    undone: int
+    seconds: float
+    seconds_per_clip: float | None
+
+
+class Pace(TypedDict):
+    """The standing decisions made one way (How, or "unknown")."""
+
+    decisions: int
+    timed: int
+    seconds_per_clip: float | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +117,7 @@ def mean_kappa(opinions: Mapping[str, Mapping[ClipAction, object]]) -> Kappa:
     if not each:
         return cohens_kappa((), ())
     clips = sum(kappa.clips for kappa in each)
-    agreed = sum(kappa.agreed * kappa.clips for kappa in each) / clips
+    agreed = sum((kappa.agreed or 0.0) * kappa.clips for kappa in each) / clips
     defined = [kappa.value for kappa in each if kappa.value is not None]
     if not defined:
         return Kappa(None, agreed, clips, f"no two annotators saw two kinds of clips: {agreed:.0%} agreed, no kappa")
@@ -70,12 +126,8 @@ def mean_kappa(opinions: Mapping[str, Mapping[ClipAction, object]]) -> Kappa:
     return Kappa(value, agreed, clips, words)
 
 
-def agreement(session: Session) -> dict:
-    """{"all": row, "actions": {name: row}, "by_look": {"alone", "glanced"}: row}, "disagreements": [...]}.
-
-    row: {"clips", "annotators", "agreed", "kappa", "words"}; clips: pairs of opinions. "glanced": somebody saw the clip
-    only in a grid. A disagreement: {"clip": sha256, "clip_id", "action", "action_id", "verdicts": {name: verdict}}.
-    """
+def agreement(session: Session) -> Agreement:
+    """Cohen's kappa over all clips that two or more annotators judged, by action, by how they looked; what differs."""
     shared = shared_opinions(session)
     names = dict(session.execute(select(Action.id, Action.name)).all())
     by_action: dict[str, dict[ClipAction, Mapping]] = defaultdict(dict)
@@ -90,7 +142,7 @@ def agreement(session: Session) -> dict:
     return {
         "all": _row(shared),
         "actions": {name: _row(by_action[name]) for name in sorted(by_action)},
-        "by_look": {name: _row(some) for name, some in by_look.items()},
+        "by_look": {"alone": _row(by_look["alone"]), "glanced": _row(by_look["glanced"])},
         "disagreements": [
             {
                 "clip": hashes[clip_id],
@@ -128,20 +180,17 @@ def shared_opinions(session: Session) -> Opinions:
     return found
 
 
-def annotators(session: Session) -> dict[str, dict]:
-    """{name: {"decisions", each verdict, "undone", "seconds", "seconds_per_clip"}}; active time, where known.
-
-    Decisions that stand are counted, and apart from them those taken back.
-    """
+def annotators(session: Session) -> dict[str, AnnotatorCounts]:
+    """{annotator: counts}, by name."""
     standing = live_decisions().subquery()
     columns = (standing.c.annotator, standing.c.verdict)
     timed = (func.count(), func.sum(standing.c.seconds), func.count(standing.c.seconds))
-    rows: dict[str, dict] = {}
+    rows: dict[str, AnnotatorCounts] = {}
     spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
     for name, verdict, count, seconds, with_seconds in session.execute(select(*columns, *timed).group_by(*columns)):
         row = rows.setdefault(name, _nothing())
         row["decisions"] += count
-        row[str(Verdict(verdict))] += count
+        row[COUNTED[verdict]] = count
         spent[name][0] += seconds or 0.0
         spent[name][1] += with_seconds
     later = Decision.__table__.alias()
@@ -149,27 +198,35 @@ def annotators(session: Session) -> dict[str, dict]:
     for name, count in session.execute(undone.group_by(Decision.annotator)):
         rows.setdefault(name, _nothing())["undone"] = count
     for name, (seconds, count) in spent.items():
-        rows[name] |= {"seconds": seconds, "seconds_per_clip": seconds / count if count else None}
+        rows[name]["seconds"], rows[name]["seconds_per_clip"] = seconds, seconds / count if count else None
     return dict(sorted(rows.items()))
 
 
-def pace(session: Session) -> dict[str, dict]:
-    """{way of deciding: {"decisions", "timed", "seconds_per_clip"}} of what stands; "unknown" where nothing says."""
+def pace(session: Session) -> dict[str, Pace]:
+    """{How a decision was made: pace}, "unknown" where the decision does not say."""
     standing = live_decisions().subquery()
     sums = (func.count(), func.count(standing.c.seconds), func.sum(standing.c.seconds))
-    found = {}
+    found: dict[str, Pace] = {}
     for how, count, timed, seconds in session.execute(select(standing.c.how, *sums).group_by(standing.c.how)):
         per_clip = seconds / timed if timed else None
         found[str(how or "unknown")] = {"decisions": count, "timed": timed, "seconds_per_clip": per_clip}
     return dict(sorted(found.items()))
 
 
-def _nothing() -> dict:
-    verdicts = {str(verdict): 0 for verdict in Verdict if verdict != Verdict.UNDO}
-    return {"decisions": 0, **verdicts, "undone": 0, "seconds": 0.0, "seconds_per_clip": None}
+def _nothing() -> AnnotatorCounts:
+    return {
+        "decisions": 0,
+        "keep": 0,
+        "mistagged": 0,
+        "duplicate": 0,
+        "unusable": 0,
+        "undone": 0,
+        "seconds": 0.0,
+        "seconds_per_clip": None,
+    }
 
 
-def _row(opinions: Opinions) -> dict:
+def _row(opinions: Opinions) -> AgreementRow:
     by_annotator: dict[str, dict[ClipAction, str]] = defaultdict(dict)
     for pair, said in opinions.items():
         for who, (verdict, _) in said.items():

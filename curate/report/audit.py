@@ -9,8 +9,9 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import NormalDist
+from typing import NotRequired, TypedDict
 
-from sqlalchemy import or_, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,6 +20,23 @@ from plusmv.db.queries import live_decisions
 
 TWO_SIDED = NormalDist().inv_cdf(0.975)
 FEW = 2000  # keeps of an action that are sorted rather than walked along
+
+
+class PurityRow(TypedDict):
+    """What an audit found, with Wilson's 95 % interval; None where nothing was audited."""
+
+    audited: int
+    good: int  # audited as keep again
+    purity: float | None
+    lower: float | None
+    upper: float | None
+    covers: NotRequired[float]  # of "all": the share of all kept clips that the audited actions hold
+
+
+class Purity(TypedDict):
+    all: PurityRow  # each audited action weighted by its kept clips
+    actions: dict[str, PurityRow]
+    by_how: dict[str, PurityRow]  # by how the keep came about, over all actions
 
 
 def audit_order(sha256: str, action_id: int) -> int:
@@ -49,13 +67,8 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def purity(session: Session, kept: Mapping[str, int]) -> dict:
-    """{"all": row, "actions": {name: row}, "by_how": {how: row}} of what stood as keep before it was audited.
-
-    row: {"audited", "good", "purity", "lower", "upper"}, Wilson's 95 % interval. good: audited as keep again. by_how:
-    how the keep came about, over all actions. "all" weighs each audited action by its kept clips (`kept`, {name: now}),
-    and says which share of all kept clips those actions hold ("covers").
-    """
+def purity(session: Session, kept: Mapping[str, int]) -> Purity:
+    """Purity of what stood as keep before it was audited. kept: {action: clips that are kept now}."""
     names = dict(session.execute(select(Action.id, Action.name)).all())
     by_action: dict[str, list[bool]] = defaultdict(list)
     by_how: dict[str, list[bool]] = defaultdict(list)
@@ -80,7 +93,8 @@ def audited(session: Session) -> list[tuple[int, How | None, bool]]:
     found = []
     for decisions in of_clip.values():
         for action_id in sorted({row.action_id for row in decisions if row.action_id is not None}):
-            before, good = None, None
+            before: Row | None = None
+            good: bool | None = None
             for row in decisions:
                 if row.action_id not in (action_id, None):
                     continue
@@ -88,27 +102,33 @@ def audited(session: Session) -> list[tuple[int, How | None, bool]]:
                     before = row if good is None else before
                 elif before is not None and before.verdict == Verdict.KEEP:
                     good = row.verdict == Verdict.KEEP
-            if good is not None:
+            if before is not None and good is not None:
                 found.append((action_id, before.how, good))
     return found
 
 
-def _stratified(by_action: Mapping[str, list[bool]], kept: Mapping[str, int]) -> dict:
+def _stratified(by_action: Mapping[str, list[bool]], kept: Mapping[str, int]) -> PurityRow:
     """The mean over actions weighted by their kept clips; its interval is that of as many draws as it is worth."""
     good = {name: sum(seen) for name, seen in by_action.items()}
     before = {name: kept.get(name, 0) + len(seen) - good[name] for name, seen in by_action.items()}  # found wrong since
     total = sum(before.values())
     if not total:
-        return _row([]) | {"covers": 0.0}
+        return {**_row([]), "covers": 0.0}
     share = sum(before[name] / total * good[name] / len(seen) for name, seen in by_action.items())
     worth = 1 / sum((before[name] / total) ** 2 / len(seen) for name, seen in by_action.items())
     lower, upper = wilson(share, worth)
     everything = total + sum(clips for name, clips in kept.items() if name not in by_action)
-    counts = {"audited": sum(map(len, by_action.values())), "good": sum(good.values())}
-    return counts | {"purity": share, "lower": lower, "upper": upper, "covers": total / everything}
+    return {
+        "audited": sum(map(len, by_action.values())),
+        "good": sum(good.values()),
+        "purity": share,
+        "lower": lower,
+        "upper": upper,
+        "covers": total / everything,
+    }
 
 
-def _row(seen: list[bool]) -> dict:
+def _row(seen: list[bool]) -> PurityRow:
     share = sum(seen) / len(seen) if seen else None
     lower, upper = (None, None) if share is None else wilson(share, len(seen))
     return {"audited": len(seen), "good": sum(seen), "purity": share, "lower": lower, "upper": upper}

@@ -5,14 +5,7 @@ from typing import Annotated
 
 import typer
 
-from plusmv.core.commandline import (
-    HOME,
-    Database,
-    Home,
-    Json,
-    emit,
-    table,
-)
+from plusmv.core.commandline import HOME, Database, Home, Json, emit, table
 from plusmv.core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -26,17 +19,18 @@ def report(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Say for each action what became of its clips, which share was kept, and how long deciding took.
+    """Report for each action what became of its clips, the share kept, and the seconds a decision took.
 
-    Then how pure the kept clips are by a random audit, how far annotators agree, and who decided what.
+    Then the purity of the kept clips by a random audit, the annotators' agreement, and each one's decisions.
     """
     from plusmv.core.workspace import write_bytes
     from plusmv.curate.report import summary as reporting
+    from plusmv.curate.report.page import html_page
     from plusmv.db.session import open_catalog
 
     result = reporting.report(open_catalog(Workspace(home), db))
     if html is not None:
-        write_bytes(html, reporting.html_page(result).encode())
+        write_bytes(html, html_page(result).encode())
     if csv is not None:
         write_bytes(csv, reporting.csv_text(result).encode())
     rows = {**result["actions"], "all actions": result["totals"]}

@@ -3,16 +3,19 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from plusmv.curate.ranking.scores import COMBINED
-from plusmv.curate.review.queue import ClipAction
+from plusmv.curate.review.leases import ClipAction
 from plusmv.db.models import Action, Clip, Decision, FileState, Post, Sighting, SuspicionScore, Verdict
 from plusmv.db.queries import live_decisions
 
 REFERENCES = 2
+
+Row = TypeVar("Row", Clip, Action)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def references(session: Session, action_id: int) -> list[str]:
 def totals(session: Session) -> dict[int, tuple[int, int]]:
     """{action id: (clips decided, clips)}: a million clips take a second or two, so ask for it in the background."""
     found = select(Sighting.action_id, func.count(Post.clip_id.distinct())).join(Post, Post.id == Sighting.post_id)
-    clips = dict(session.execute(found.where(Post.clip_id.is_not(None)).group_by(Sighting.action_id)).all())
+    grouped = session.execute(found.where(Post.clip_id.is_not(None)).group_by(Sighting.action_id))
+    clips = dict(grouped.tuples().all())
     live = live_decisions().subquery()
     here = select(live.c.action_id, live.c.clip_id).where(live.c.action_id.is_not(None))
     whole = (
@@ -74,7 +78,8 @@ def totals(session: Session) -> dict[int, tuple[int, int]]:
         .where(live.c.action_id.is_(None))
     )
     judged = union(here, whole).subquery()
-    decided = dict(session.execute(select(judged.c.action_id, func.count()).group_by(judged.c.action_id)).all())
+    counted = session.execute(select(judged.c.action_id, func.count()).group_by(judged.c.action_id))
+    decided: dict[int, int] = dict(counted.tuples().all())
     return {key: (decided.get(key, 0), max(clips.get(key, 0), decided.get(key, 0))) for key in clips | decided}
 
 
@@ -84,7 +89,7 @@ def pace(made: Iterable[Decision]) -> float | None:
     return sum(seconds) / len(seconds) if seconds else None
 
 
-def _by_id(session: Session, table: type, ids: set[int]) -> dict:
+def _by_id(session: Session, table: type[Row], ids: set[int]) -> dict[int, Row]:
     return {row.id: row for row in session.scalars(select(table).where(table.id.in_(ids)))}
 
 
@@ -95,7 +100,9 @@ def _posts(session: Session, pairs: Sequence[ClipAction]) -> dict[ClipAction, li
     sightings = select(Sighting.post_id, Sighting.tag, Sighting.action_id).where(Sighting.post_id.in_(list(posts)))
     found = defaultdict(list)
     for post_id, tag, action_id in session.execute(sightings.order_by(Sighting.post_id, Sighting.id)):
-        found[ClipAction(posts[post_id].clip_id, action_id)].append((posts[post_id], tag))
+        post = posts[post_id]
+        if post.clip_id is not None:
+            found[ClipAction(post.clip_id, action_id)].append((post, tag))
     return found
 
 

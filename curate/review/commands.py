@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from plusmv.core.commandline import HOME, Database, Home, Json, Workers, counts, emit, say, say_failures, track
-from plusmv.core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -16,9 +16,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @app.command()
 def label(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the pages are served.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the pages.")] = 8501,
     address: Annotated[
-        str, typer.Option(help="What is listened on; another than this machine's own needs --passwords.")
+        str, typer.Option(help="Address to listen on; any other than this machine's own needs --passwords.")
     ] = LOOPBACK[0],
     annotator: Annotated[
         str | None, typer.Option(envvar="PLUSMV_ANNOTATOR", help="Who decides (default: the login name).")
@@ -31,29 +31,32 @@ def label(
     ] = 0.0,
     passwords: Annotated[
         Path | None,
-        typer.Option(envvar="PLUSMV_PASSWORDS", help="File of names and passwords: only those in it get in."),
+        typer.Option(envvar="PLUSMV_PASSWORDS", help="File of names and passwords; only the people in it can sign in."),
     ] = None,
     set_password: Annotated[
-        str | None, typer.Option("--set-password", help="Ask for this person's password, keep it in --passwords, end.")
+        str | None,
+        typer.Option("--set-password", help="Ask for this person's password, save it in --passwords, exit."),
     ] = None,
     home: Home = HOME,
     db: Database = None,
 ) -> None:
     """Review clips in the browser: one by one or in a grid, duplicates, contradictions, progress.
 
-    Same as `streamlit run labeler_ui`. Only this machine is listened on unless told otherwise.
+    Same as `streamlit run labeler_ui`. Listens on this machine only unless --address is given.
     """
     if set_password is not None:
         _set_password(passwords, set_password)
         return
     if address not in LOOPBACK and passwords is None:
-        raise Refused(f"whoever reaches {address} could decide: give --passwords FILE, made with --set-password NAME")
+        raise Refused(
+            f"anyone who reaches {address} could decide: give --passwords FILE, made with --set-password NAME"
+        )
     from plusmv.curate.review.passwords import checked_name, people
 
     if annotator:
         annotator = checked_name(annotator)
     if passwords is not None and not people(passwords):
-        raise BadInput(f"nobody is in {passwords}: add somebody with --set-password NAME")
+        raise BadInput(f"{passwords} is empty: add a person with --set-password NAME")
     environment = os.environ | {"PLUSMV_HOME": str(home.resolve()), "PLUSMV_OVERLAP": str(overlap)}
     environment |= {"PLUSMV_DB": db} if db else {}
     environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}
@@ -68,21 +71,15 @@ def previews(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Make the small copies that the grid plays, ahead of it; those that are there are left. The same again goes on."""
-    from plusmv.curate.review.previews import make_previews
+    """Make the small copies that the grid plays ahead of time. Existing ones are kept; run it again to resume."""
+    from plusmv.curate.review.previews import make_previews, previews_result
     from plusmv.db.session import open_catalog
 
     workspace = Workspace(home)
     clips, skipped, outcomes = make_previews(open_catalog(workspace, db), workspace, workers)
-    failures = [
-        {"clip": outcome.task[0], "reason": outcome.error}
-        for outcome in track(outcomes, clips - skipped, "previews")
-        if outcome.error is not None
-    ]
-    done = clips - skipped - len(failures)
-    result = {"clips": clips, "done": done, "skipped": skipped, "failed": len(failures), "failures": failures}
+    result = previews_result(clips, skipped, track(outcomes, clips - skipped, "previews"))
     emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
-    say_failures([(failure["clip"], failure["reason"]) for failure in failures], "the same command")
+    say_failures([(failure["clip"], failure["reason"]) for failure in result["failures"]], "the same command")
 
 
 @app.command()
@@ -111,10 +108,10 @@ def _set_password(file: Path | None, name: str) -> None:
     from plusmv.curate.review.passwords import checked_name, set_password
 
     if file is None:
-        raise BadInput("say where passwords are kept: --passwords FILE")
+        raise BadInput("give the file of passwords: --passwords FILE")
     password = typer.prompt(f"Password of {checked_name(name)}", hide_input=True, confirmation_prompt=True, err=True)
     set_password(file, name, password)
-    say(f"{name} may get in with this password: plusmv label --passwords {file}")
+    say(f"{name} can sign in with this password: plusmv label --passwords {file}")
 
 
 def _serve(address: str, port: int, environment: dict[str, str]) -> int:
@@ -122,7 +119,9 @@ def _serve(address: str, port: int, environment: dict[str, str]) -> int:
     import subprocess
     import sys
 
-    folder = importlib.util.find_spec("plusmv.labeler_ui").submodule_search_locations[0]
-    command = [sys.executable, "-m", "streamlit", "run", folder]
+    spec = importlib.util.find_spec("plusmv.labeler_ui")
+    if spec is None or not spec.submodule_search_locations:
+        raise Missing("plusmv.labeler_ui is not installed; install plusmv again")
+    command = [sys.executable, "-m", "streamlit", "run", spec.submodule_search_locations[0]]
     command += ["--server.port", str(port), "--server.address", address]
     return subprocess.run(command, env=environment, check=False).returncode

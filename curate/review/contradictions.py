@@ -14,12 +14,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
-from plusmv.curate.duplicates.groups import across_actions, duplicate_groups, go_together
+from plusmv.curate.duplicates.groups import AcrossActions, across_actions, duplicate_groups, go_together
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
-from plusmv.curate.review.idempotency import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
-from plusmv.curate.review.queue import ClipAction, release
-from plusmv.curate.review.undo import take_back
+from plusmv.curate.review.idempotency import (
+    idempotency_keys,
+    is_recorded,
+    read_ids,
+    read_request_id,
+    request_of,
+    rows_of_request,
+)
+from plusmv.curate.review.leases import ClipAction, release
+from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Action, Clip, Decision, FileState, How, Post, Sighting, Verdict
 from plusmv.db.queries import clip_actions, live_decisions
 
@@ -27,9 +34,8 @@ BATCH = 100  # cases that are looked through at a time
 CLIPS = 150  # copies of one case that are decided at a time
 RECENT = 50
 KINDS = ("contradiction", "several-labels")
-Standing = Mapping[
-    ClipAction, Decision | None
-]  # the newest decision on a clip under an action, or on the clip as a whole
+# The newest decision on a clip under an action, or on the clip as a whole.
+Standing = Mapping[ClipAction, Decision | None]
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,13 @@ def version(session: Session) -> tuple[int | None, ...]:
     return tuple(session.execute(select(*newest)).one())
 
 
-def all_cases(session: Session, shares: dict[int, float] | None = None) -> list[dict[str, Any]]:
+def all_cases(session: Session, shares: dict[int, float] | None = None) -> list[AcrossActions]:
     """All cases, open or not, as `across_actions` gives them: in the order of their first clips' sha256."""
     return across_actions(session, duplicate_groups(session, shares))
 
 
 def open_cases(
-    session: Session, listed: Sequence[Mapping[str, Any]], kind: str, after: str | None, count: int
+    session: Session, listed: Sequence[AcrossActions], kind: str, after: str | None, count: int
 ) -> list[Case]:
     """The first `count` open cases of a kind after a place."""
     first = bisect_right(listed, after, key=lambda case: case["clips"][0]) if after else 0
@@ -101,7 +107,7 @@ def open_cases(
 
 
 def read_answer(sent: Mapping[str, Any]) -> Answer:
-    """An answer from JSON. Raises BadInput for what is none."""
+    """An answer from JSON. Raises BadInput for an invalid one."""
     try:
         answer = Answer(
             request_id=read_request_id(sent) or "",
@@ -114,9 +120,9 @@ def read_answer(sent: Mapping[str, Any]) -> Answer:
             undoes=read_request_id(sent, "undo"),
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadInput(f"not an answer to a contradiction: {error}") from error
+        raise BadInput(f"invalid answer to a contradiction: {error}") from error
     if not answer.request_id or set(answer.right) & set(answer.wrong) or not (answer.clips or answer.undoes):
-        raise BadInput("an answer has an id and clips, and no action is both right and wrong")
+        raise BadInput("an answer needs an id and clips, and no action is both right and wrong")
     return answer
 
 
@@ -124,9 +130,9 @@ def record(session: Session, answer: Answer, annotator: str) -> None:
     """Record an answer, or find it recorded. Raises Refused where somebody else has decided meanwhile."""
     if is_recorded(session, answer.request_id):
         return
-    ids = row_ids(answer.request_id)
+    ids = idempotency_keys(answer.request_id)
     if answer.undoes is not None:
-        take_back(session, rows_of(session, answer.undoes), annotator, ids)
+        undo_request(session, rows_of_request(session, answer.undoes), annotator, ids)
         return
     lock = select(Clip).where(Clip.id.in_(answer.clips)).order_by(Clip.id).with_for_update()
     clips = {clip.id: clip for clip in session.scalars(lock)}
@@ -143,7 +149,7 @@ def record(session: Session, answer: Answer, annotator: str) -> None:
 
 
 def recent(session: Session, annotator: str) -> list[str]:
-    """The annotator's newest answers that stand, newest first: what "undo" takes back, also after a reload."""
+    """The annotator's newest answers that stand, newest first: what "undo" undoes next, also after a reload."""
     made = live_decisions().where(Decision.annotator == annotator, Decision.how == How.CONTRADICTIONS)
     rows = session.scalars(made.where(Decision.request_id.is_not(None)).order_by(Decision.id.desc()).limit(RECENT))
     return list(dict.fromkeys(request_of(row.request_id or "") for row in rows))

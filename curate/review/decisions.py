@@ -43,7 +43,7 @@ def decide(
     """Add one decision. The newest of a clip counts (db.queries.verdicts).
 
     action_id: needed for keep and mistagged, dropped for duplicate and unusable. seconds: the time it took. request_id:
-    of whoever asks, who may ask again without it being recorded again (labeler_ui.recording).
+    idempotency key: a request that is sent again is recorded once (review.idempotency).
     Raises BadInput for a verdict, annotator or seconds that are none, Missing where clip or action is not there.
     """
     verdict = _verdict(verdict)
@@ -91,12 +91,6 @@ def undo(session: Session, decision_id: int, annotator: str, request_id: str | N
     except IntegrityError as error:
         raise Refused(f"decision {decision_id} is undone already") from error
     return row
-
-
-def last_decision(session: Session, annotator: str) -> Decision | None:
-    """The annotator's newest standing decision: what "undo" takes back next, however often it is asked for."""
-    newest_first = live_decisions().where(Decision.annotator == annotator).order_by(Decision.id.desc())
-    return session.scalar(newest_first.limit(1))
 
 
 @dataclass(frozen=True)
@@ -188,13 +182,14 @@ def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise BadInput(f"cannot read the decisions in {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is no UTF-8 CSV: {error}") from error
+        raise BadInput(f"{path} is not a UTF-8 CSV: {error}") from error
 
 
 def _checked(session: Session, path: Path, lines: Iterable[tuple[int, dict[str, str]]]) -> list[Ruling]:
     """Every line as a ruling, or BadInput with the first lines at fault."""
     actions = {name.casefold(): name for name in (*session.scalars(select(Action.name)), *(a.name for a in THUMOS14))}
-    clips, rulings, faults = {}, [], []
+    clips: dict[str, int] = {}
+    rulings, faults = [], []
     for number, cells in lines:
         try:
             rulings.append(_ruling(session, number, cells, actions, clips))

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.review import decisions
-from plusmv.curate.review.idempotency import is_recorded, row_ids, rows_beside, rows_of
-from plusmv.curate.review.queue import ClipAction, is_judged_twice, lease_again, release
-from plusmv.curate.review.undo import take_back
+from plusmv.curate.review.idempotency import Row, idempotency_keys, is_recorded, rows_beside, rows_of_request
+from plusmv.curate.review.leases import ClipAction, release
+from plusmv.curate.review.queue import is_judged_twice, lease_again
+from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Action, Clip, Decision, How, Verdict
 from plusmv.db.queries import live_decisions
 
@@ -25,8 +26,8 @@ AWAY_S = 120.0  # of active time: whoever takes longer went away, and that time 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that a person did. `revises`: the standing decision that this one takes the place of, or the
-    request of the undo after which it was made."""
+    """One verdict or undo. `revises`: the standing decision that this one supersedes, or the request of the undo
+    after which it was made."""
 
     request_id: str
     pair: ClipAction | None = None  # of a verdict
@@ -40,10 +41,10 @@ class Entry:
 
 
 def read_entry(sent: Mapping[str, Any]) -> Entry:
-    """An entry from JSON. Raises BadInput for what is none."""
+    """An entry from JSON. Raises BadInput for an invalid one."""
     try:
-        clip_id, action_id = sent.get("clip"), sent.get("action")
-        pair = None if clip_id is None else ClipAction(int(clip_id), int(action_id))
+        clip_id = sent.get("clip")
+        pair = None if clip_id is None else ClipAction(int(clip_id), int(sent["action"]))
         revises, other = sent.get("revises"), sent.get("other")
         undoes = sent.get("undo")
         return Entry(
@@ -58,7 +59,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
             undoes=_read_row(undoes),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"not an entry of the labeler: {error}") from error
+        raise BadInput(f"invalid entry of the labeler: {error}") from error
 
 
 def _read_row(sent: Any) -> int | str | None:
@@ -67,17 +68,17 @@ def _read_row(sent: Any) -> int | str | None:
 
 
 def read_seconds(sent: Any) -> float | None:
-    """Active seconds; None where nobody knows, or where somebody went away."""
+    """Active seconds; None where they are unknown, or so many that the person was away."""
     return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
 
 
 def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> None:
-    """Record an entry, or find it recorded. Raises Refused where it cannot hold any more: somebody else was faster."""
+    """Record an entry, or find it recorded. Raises Refused where somebody else was faster."""
     if is_recorded(session, entry.request_id):
         return
     try:
         if entry.undoes is not None:
-            undone = take_back(session, _named(session, entry.undoes), annotator, row_ids(entry.request_id))
+            undone = undo_request(session, _named(session, entry.undoes), annotator, idempotency_keys(entry.request_id))
             lease_again(session, undone, annotator)
         elif entry.pair is None:
             raise BadInput("an entry needs a clip, or what it undoes")
@@ -105,9 +106,9 @@ def _judge(session: Session, entry: Entry, pair: ClipAction, annotator: str, ove
     sha256 = session.scalar(lock)
     if sha256 is None:
         raise Refused("this clip is not in the catalog any more")
-    ids = row_ids(entry.request_id)
+    ids = idempotency_keys(entry.request_id)
     own_id = next(ids)
-    _make_way(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
+    _supersede_previous(session, entry, pair, annotator, is_judged_twice(sha256, overlap), ids)
     decisions.decide(
         session,
         pair.clip_id,
@@ -119,15 +120,16 @@ def _judge(session: Session, entry: Entry, pair: ClipAction, annotator: str, ove
         entry.how,
         own_id,
     )
-    if entry.verdict == Verdict.MISTAGGED and entry.other_action not in (None, pair.action_id):
-        _keep_there(session, entry, pair, annotator, next(ids))
+    if entry.verdict == Verdict.MISTAGGED and entry.other_action is not None and entry.other_action != pair.action_id:
+        corrected = ClipAction(pair.clip_id, entry.other_action)
+        _record_corrected_label(session, corrected, entry.how, annotator, next(ids))
     release(session, pair)
 
 
-def _make_way(
+def _supersede_previous(
     session: Session, entry: Entry, pair: ClipAction, annotator: str, judged_twice: bool, ids: Iterator[str]
 ) -> None:
-    """Take back what the entry revises, and what was said of the clip with it.
+    """Undo what the entry revises, and what was decided of the clip with it.
 
     Raises Refused where a decision stands that the entry does not know of.
     """
@@ -154,34 +156,34 @@ def _revised(session: Session, entry: Entry, rows: Sequence[Decision], annotator
     """
     own = [row for row in rows if row.annotator == annotator]
     if isinstance(entry.revises, str):
-        undo = [row.id for row in rows_of(session, entry.revises, Decision) if row.annotator == annotator]
+        made = rows_of_request(session, entry.revises)
+        undo = [row.id for row in made if isinstance(row, Decision) and row.annotator == annotator]
         return own if undo and own and own[0].id <= max(undo) else []
     if own and own[0].id == entry.revises:
         return own
     return [row for row in rows if row.annotator == rows[0].annotator] if rows[0].id == entry.revises else []
 
 
-def _keep_there(session: Session, entry: Entry, pair: ClipAction, annotator: str, row_id: str) -> None:
+def _record_corrected_label(session: Session, pair: ClipAction, how: How, annotator: str, row_id: str) -> None:
     """The clip shows another action: a keep under that one, unless somebody has judged it there already."""
-    if session.get(Action, entry.other_action) is None:
+    if session.get(Action, pair.action_id) is None:
         raise Refused("the action that was named is not in the catalog any more")
-    there = ClipAction(pair.clip_id, entry.other_action)
-    if standing(session, there) is None:
+    if standing(session, pair) is None:
         decisions.decide(
             session,
             pair.clip_id,
             Verdict.KEEP,
             annotator,
-            there.action_id,
-            how=entry.how,
+            pair.action_id,
+            how=how,
             request_id=row_id,
         )
-        release(session, there)
+        release(session, pair)
 
 
-def _named(session: Session, undone: str | int) -> list[Any]:
+def _named(session: Session, undone: str | int) -> list[Row]:
     """The rows of a request, or of that which a decision came of."""
     if isinstance(undone, str):
-        return rows_of(session, undone)
+        return rows_of_request(session, undone)
     decision = session.get(Decision, undone)
     return rows_beside(session, decision) if decision else []

@@ -1,4 +1,4 @@
-"""What a person does to a group of copies: keep this one, remove those, these are no copies, undo. Each recorded once.
+"""Actions on a group of copies: keep this one, remove those, not duplicates, undo. Each is recorded once.
 
 Removing is a decision `duplicate` on each clip, anything else a ruling (curate.duplicates.groups).
 """
@@ -17,9 +17,16 @@ from plusmv.curate.duplicates.rulings import ClipPair, live_rulings, ordered, ru
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
 from plusmv.curate.review.group_queue import settled_clips
-from plusmv.curate.review.idempotency import is_recorded, read_ids, read_request_id, request_of, row_ids, rows_of
-from plusmv.curate.review.queue import release_clips
-from plusmv.curate.review.undo import take_back
+from plusmv.curate.review.idempotency import (
+    idempotency_keys,
+    is_recorded,
+    read_ids,
+    read_request_id,
+    request_of,
+    rows_of_request,
+)
+from plusmv.curate.review.leases import release_clips
+from plusmv.curate.review.undo import undo_request
 from plusmv.db.models import Clip, Decision, DuplicateEdge, DuplicateRuling, How, RulingKind, Verdict
 from plusmv.db.queries import live_decisions
 
@@ -27,83 +34,87 @@ RECENT = 50
 
 
 @dataclass(frozen=True)
-class Act:
-    """One thing that a person did.
+class DuplicateReview:
+    """One action on a group of copies.
 
-    keep: the clip that stays. stands: it is to stand for its group from now on. remove: clips that go, as copies of it.
-    apart: clips none of which is a copy of another. same: two clips that are copies. undoes: an earlier request's id.
+    keep: the clip that stays. representative: it represents its group from now on. remove: its copies, which go.
+    not_duplicates: clips none of which is a copy of another. duplicates: two clips that are copies. undoes: an earlier
+    request's id.
     """
 
     request_id: str
     keep: int | None = None
-    stands: bool = False
+    representative: bool = False
     remove: tuple[int, ...] = ()
-    apart: tuple[int, ...] = ()
-    same: tuple[int, ...] = ()
+    not_duplicates: tuple[int, ...] = ()
+    duplicates: tuple[int, ...] = ()
     seconds: float | None = None
     undoes: str | None = None
 
 
-def read_act(sent: Mapping[str, Any]) -> Act:
-    """An act from JSON. Raises BadInput for what is none."""
+def read_review(sent: Mapping[str, Any]) -> DuplicateReview:
+    """A review from JSON. Raises BadInput where it is invalid."""
     try:
         keep, id_ = sent.get("keep"), read_request_id(sent)
-        act = Act(
+        review = DuplicateReview(
             request_id=id_ or "",
             keep=None if keep is None else read_ids([keep])[0],
-            stands=bool(sent.get("stands")),
+            representative=bool(sent.get("stands")),
             remove=read_ids(sent.get("remove")),
-            apart=read_ids(sent.get("apart")),
-            same=read_ids(sent.get("same")),
+            not_duplicates=read_ids(sent.get("apart")),
+            duplicates=read_ids(sent.get("same")),
             seconds=read_seconds(sent.get("seconds")),
             undoes=read_request_id(sent, "undo"),
         )
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadInput(f"not an act on a group of copies: {error}") from error
-    if not id_ or len(act.same) not in (0, 2):
-        raise BadInput("an act has an id, and copies of each other are two clips")
-    if (act.remove or act.stands) and (act.keep is None or act.keep in act.remove):
-        raise BadInput("an act that removes copies must name another clip that stays")
-    return act
+        raise BadInput(f"invalid review of a group of copies: {error}") from error
+    if not id_ or len(review.duplicates) not in (0, 2):
+        raise BadInput("a review needs an id, and `same` names two clips or none")
+    if (review.remove or review.representative) and (review.keep is None or review.keep in review.remove):
+        raise BadInput("a review that removes copies must name another clip to keep")
+    return review
 
 
-def record(session: Session, act: Act, annotator: str) -> None:
-    """Record an act, or find it recorded. Raises Refused where somebody else has removed the clip that was to stay."""
-    if is_recorded(session, act.request_id):
+def record(session: Session, review: DuplicateReview, annotator: str) -> None:
+    """Record a review once, however often it is sent. Raises Refused where the clip to keep was removed meanwhile."""
+    if is_recorded(session, review.request_id):
         return
-    ids = row_ids(act.request_id)
-    if act.undoes is not None:
-        take_back(session, rows_of(session, act.undoes), annotator, ids)
+    ids = idempotency_keys(review.request_id)
+    if review.undoes is not None:
+        undo_request(session, rows_of_request(session, review.undoes), annotator, ids)
         return
-    _lock(session, {*act.remove, *act.apart, *act.same} | ({act.keep} if act.keep else set()))
-    if act.same:
-        rule_on(session, RulingKind.DUPLICATE, ordered(*act.same), annotator, request_id=next(ids))
-    if act.stands:
-        rule_on(session, RulingKind.KEEP_THIS, (act.keep, None), annotator, request_id=next(ids))
-    for pair in _edges_among(session, act.apart):
+    kept = {review.keep} if review.keep else set()
+    _lock(session, {*review.remove, *review.not_duplicates, *review.duplicates, *kept})
+    if review.duplicates:
+        rule_on(session, RulingKind.DUPLICATE, ordered(*review.duplicates), annotator, request_id=next(ids))
+    if review.representative and review.keep is not None:
+        rule_on(session, RulingKind.KEEP_THIS, (review.keep, None), annotator, request_id=next(ids))
+    for pair in _edges_among(session, review.not_duplicates):
         rule_on(session, RulingKind.NOT_DUPLICATE, pair, annotator, request_id=next(ids))
-    _remove(session, act, annotator, ids)
+    _remove(session, review, annotator, ids)
 
 
 def recent(session: Session, annotator: str) -> list[str]:
-    """The annotator's newest requests that stand, newest first: what "undo" takes back, also after a reload."""
+    """The annotator's newest requests that stand, newest first: what "undo" undoes next, also after a reload."""
     made = live_decisions().where(Decision.annotator == annotator, Decision.how == How.DUPLICATES)
-    rows = [(row.decided_at, row.id, row.request_id) for row in _newest(session, made, Decision)]
-    mine = (DuplicateRuling.annotator == annotator) & (DuplicateRuling.kind != RulingKind.WITHDRAWN)
-    ruled = live_rulings().order_by(None).where(mine)
-    rows += [(row.ruled_at, row.id, row.request_id) for row in _newest(session, ruled, DuplicateRuling)]
-    found = [request_of(request_id) for *_, request_id in sorted(rows, reverse=True) if request_id]
+    made = made.where(Decision.request_id.is_not(None)).order_by(Decision.id.desc()).limit(RECENT)
+    ruled = live_rulings().order_by(None).where(DuplicateRuling.annotator == annotator)
+    ruled = ruled.where(DuplicateRuling.kind != RulingKind.WITHDRAWN, DuplicateRuling.request_id.is_not(None))
+    ruled = ruled.order_by(DuplicateRuling.id.desc()).limit(RECENT)
+    rows = [(row.decided_at, row.id, row.request_id) for row in session.scalars(made)]
+    rows += [(row.ruled_at, row.id, row.request_id) for row in session.scalars(ruled)]
+    found = [request_of(request_id) for _, _, request_id in sorted(rows, reverse=True) if request_id]
     return list(dict.fromkeys(found))[:RECENT]
 
 
-def _remove(session: Session, act: Act, annotator: str, ids: Iterator[str]) -> None:
-    out = settled_clips(session, {*act.remove, *({act.keep} if act.keep else set())})
-    if act.remove and act.keep in out:
+def _remove(session: Session, review: DuplicateReview, annotator: str, ids: Iterator[str]) -> None:
+    out = settled_clips(session, {*review.remove, *({review.keep} if review.keep else set())})
+    if review.remove and review.keep in out:
         raise Refused("the clip that was to stay has been removed meanwhile")
-    going = [clip_id for clip_id in act.remove if clip_id not in out]
-    if act.remove and not going:
+    going = [clip_id for clip_id in review.remove if clip_id not in out]
+    if review.remove and not going:
         raise Refused("these clips have been removed meanwhile")
-    seconds = None if act.seconds is None else round(act.seconds / max(len(going), 1), 3)
+    seconds = None if review.seconds is None else round(review.seconds / max(len(going), 1), 3)
     for clip_id in going:
         decisions.decide(
             session,
@@ -130,7 +141,3 @@ def _lock(session: Session, clip_ids: set[int]) -> None:
     there = session.scalars(select(Clip.id).where(Clip.id.in_(clip_ids)).order_by(Clip.id).with_for_update())
     if len(clip_ids) != len(there.all()):
         raise Refused("a clip of this group is not in the catalog any more")
-
-
-def _newest(session: Session, rows, table: type) -> list:
-    return list(session.scalars(rows.where(table.request_id.is_not(None)).order_by(table.id.desc()).limit(RECENT)))

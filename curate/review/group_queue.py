@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.curate.duplicates.fingerprint import VERSION
 from plusmv.curate.duplicates.groups import duplicate_groups, edges, is_grouped
-from plusmv.curate.duplicates.rulings import ordered, rulings
+from plusmv.curate.duplicates.rulings import ClipPair, ordered, rulings
 from plusmv.curate.review.idempotency import MOST_CLIPS
 from plusmv.db.models import Action, Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, Sighting
 from plusmv.db.queries import live_decisions
@@ -105,7 +105,8 @@ def _proposed(session: Session, first_of: dict[int, int]) -> Iterable[Star]:
 
     first_of: {clip of a group: the one that stands for it}
     """
-    ruled, best = rulings(session), {}
+    ruled = rulings(session)
+    best: dict[ClipPair, tuple[tuple[int, float], Star]] = {}
     for edge in edges(session):
         ends = edge.b_id, edge.a_id  # a part lies in b, which is kept
         of = ordered(*(first_of.get(clip_id, clip_id) for clip_id in ends))
@@ -172,13 +173,13 @@ def _member(clip: Clip, tagged: list[tuple[int, str, str]], out: str | None, edi
     )
 
 
-def _decisions(clip_ids: set[int]) -> Select[tuple[Decision]]:
+def _decisions(clip_ids: set[int]) -> Select[Decision]:
     return live_decisions().where(Decision.clip_id.in_(clip_ids)).order_by(Decision.id)
 
 
 def _tagged(session: Session, clip_ids: set[int]) -> defaultdict[int, list[tuple[int, str, str]]]:
     """{clip: (post, tag, action)}"""
-    found = defaultdict(list)
+    found: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
     rows = (
         select(Post.clip_id, Post.id, Sighting.tag, Action.name)
         .join(Sighting, Sighting.post_id == Post.id)
@@ -186,8 +187,9 @@ def _tagged(session: Session, clip_ids: set[int]) -> defaultdict[int, list[tuple
         .where(Post.clip_id.in_(clip_ids))
         .order_by(Post.id, Sighting.id)
     )
-    for clip_id, *tag in session.execute(rows):
-        found[clip_id].append(tuple(tag))
+    for clip_id, post_id, tag, action in session.execute(rows):
+        if clip_id is not None:
+            found[clip_id].append((post_id, tag, action))
     return found
 
 

@@ -1,6 +1,6 @@
-"""Requests of the labeler that may make several rows: the first carries the request's id, the others that and a number.
+"""Idempotency keys: the first row of a labeler request carries the request's id, the others that and a number.
 
-So a request that is sent twice is recorded once, and an undo finds all that it made.
+So a request that is sent twice is recorded once, and an undo finds all rows that it made.
 """
 
 import itertools
@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 from plusmv.core.errors import BadInput
 from plusmv.db.models import Decision, DuplicateRuling
 
+Row = Decision | DuplicateRuling
 MOST = 999  # rows of one request: such as a ruling on each pair of the clips of a group, and a decision on each clip
 MOST_CLIPS = 24  # of a group that are shown, and ruled on, at a time
 
 
-def row_ids(request_id: str) -> Iterator[str]:
-    """What the rows of a request are called, in order. Raises BadInput where they would be too many."""
+def idempotency_keys(request_id: str) -> Iterator[str]:
+    """Keys of a request's rows, in order. Raises BadInput where they would be too many."""
     yield request_id
     yield from (f"{request_id}.{number}" for number in range(2, MOST + 1))
     raise BadInput(f"one request makes at most {MOST} rows")
@@ -36,26 +37,27 @@ def is_recorded(session: Session, request_id: str) -> bool:
     return any(session.scalar(select(table.id).where(table.request_id == request_id)) for table in tables)
 
 
-def rows_of(session: Session, request_id: str, *tables: type) -> list[Any]:
-    """The rows that a request made, in order; of Decision and DuplicateRuling where no table is named."""
-    ids = list(itertools.islice(row_ids(request_id), MOST))
-    return [row for table in tables or (DuplicateRuling, Decision)
-            for row in session.scalars(select(table).where(table.request_id.in_(ids)).order_by(table.id))]  # fmt: skip
+def rows_of_request(session: Session, request_id: str) -> list[Row]:
+    """The rows that a request made: rulings, then decisions, each in order."""
+    ids = list(itertools.islice(idempotency_keys(request_id), MOST))
+    rulings = select(DuplicateRuling).where(DuplicateRuling.request_id.in_(ids)).order_by(DuplicateRuling.id)
+    decisions = select(Decision).where(Decision.request_id.in_(ids)).order_by(Decision.id)
+    return [*session.scalars(rulings), *session.scalars(decisions)]
 
 
-def rows_beside(session: Session, row: Any) -> list[Any]:
+def rows_beside(session: Session, row: Row) -> list[Row]:
     """The rows of the request that a row came of; itself alone where it came of none."""
-    return rows_of(session, request_of(row.request_id)) if row.request_id else [row]
+    return rows_of_request(session, request_of(row.request_id)) if row.request_id else [row]
 
 
 def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
-    """Raises ValueError or TypeError for what is no id; None where there is none."""
+    """None where it is absent. Raises ValueError or TypeError for an invalid id."""
     return None if sent.get(name) is None else str(uuid.UUID(sent[name]))
 
 
 def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
-    """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for what are none."""
+    """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for invalid ones."""
     found = tuple(dict.fromkeys(int(id_) for id_ in sent or ()))
     if len(found) > most or not all(0 <= id_ < 2**63 for id_ in found):
-        raise ValueError(f"it names more than {most} of a kind, or what is none")
+        raise ValueError(f"more than {most} ids, or an invalid one")
     return found

@@ -1,8 +1,9 @@
 """Previews: for every clip a file that browsers play, the media itself or a small H.264 copy made once, and a still."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import av
 import cv2
@@ -48,13 +49,39 @@ def still(workspace: Workspace, clip: Clip) -> bytes:
     return cv2.imencode(".jpg", middle)[1].tobytes()
 
 
-def make_previews(catalog: Catalog, workspace: Workspace, workers: int | None) -> tuple[int, int, Iterator[Outcome]]:
+def make_previews(
+    catalog: Catalog, workspace: Workspace, workers: int | None
+) -> tuple[int, int, Iterator[Outcome[tuple[str, str], Path]]]:
     """Make all that are lacking, ahead of the grid: (how many clips, how many have one, outcomes of the rest)."""
     remove_stale_parts(workspace.home / "previews")
     with catalog.reading() as session:
         clips = session.execute(select(Clip.sha256, Clip.suffix).where(Clip.state == FileState.DONE)).all()
-    tasks = [tuple(clip) for clip in clips if not workspace.preview(clip.sha256).is_file()]
+    tasks = [(clip.sha256, clip.suffix) for clip in clips if not workspace.preview(clip.sha256).is_file()]
     return len(clips), len(clips) - len(tasks), map_unordered(PreviewStage(workspace), tasks, workers=workers)
+
+
+class FailedPreview(TypedDict):
+    clip: str  # sha256
+    reason: str
+
+
+class PreviewsResult(TypedDict):
+    """The JSON of `plusmv previews`; clips = done + skipped + failed."""
+
+    clips: int
+    done: int
+    skipped: int
+    failed: int
+    failures: list[FailedPreview]
+
+
+def previews_result(clips: int, skipped: int, outcomes: Iterable[Outcome[tuple[str, str], Path]]) -> PreviewsResult:
+    """What became of the clips. outcomes: of those that had no preview."""
+    failures: list[FailedPreview] = [
+        {"clip": outcome.task[0], "reason": outcome.error} for outcome in outcomes if outcome.error is not None
+    ]
+    done = clips - skipped - len(failures)
+    return {"clips": clips, "done": done, "skipped": skipped, "failed": len(failures), "failures": failures}
 
 
 class PreviewStage:
@@ -103,13 +130,13 @@ def _encode(media: Path, target: Path) -> None:
     short_side = max(2, min(SHORT_SIDE, facts.width, facts.height))
     pictures = itertools.islice(sample_frames(media, FPS, short_side), int(SECONDS * FPS))
     with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = None
-        for picture in map(_even, pictures):
-            if stream is None:
-                stream = container.add_stream("libx264", rate=FPS, options=SMALL_H264)
-                stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuv420p"
-                stream.codec_context.thread_count = 1
+        even = map(_even, pictures)
+        first = next(even)  # a video without a picture fails in `probe`
+        stream = container.add_stream("libx264", rate=FPS, options=SMALL_H264)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for picture in itertools.chain([first], even):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 

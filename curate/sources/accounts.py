@@ -6,10 +6,11 @@ process lives is asked of the system, not of the clock, so a clock that jumps fr
 
 import os
 import socket
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -101,7 +102,7 @@ class Quota:
             return bool(session.scalar(found))
 
 
-def _room(rows: list, cost: int, limit: int, window: timedelta) -> str:
+def _room(rows: Sequence[Row[datetime, int]], cost: int, limit: int, window: timedelta) -> str:
     used = sum(row.cost for row in rows)
     for row in rows:
         used -= row.cost

@@ -59,7 +59,7 @@ def cookies_of_browser(browser: str, domain: str) -> dict[str, str]:
     from yt_dlp.cookies import SUPPORTED_BROWSERS, extract_cookies_from_browser
 
     if browser not in SUPPORTED_BROWSERS:
-        raise BadInput(f"no browser {browser[:40]!r} is known; known are {', '.join(sorted(SUPPORTED_BROWSERS))}")
+        raise BadInput(f"unknown browser {browser[:40]!r}; known are {', '.join(sorted(SUPPORTED_BROWSERS))}")
     try:
         jar = extract_cookies_from_browser(browser)
     except Exception as error:  # yt-dlp raises what the browser's own files made it raise
@@ -74,7 +74,7 @@ class _Plain(pickle.Unpickler):
     """Admits what a dict of strings needs: nothing that has to be imported."""
 
     def find_class(self, module: str, name: str):
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a session")
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of a session")
 
 
 def _from_session(content: bytes, domain: str) -> dict[str, str]:
@@ -95,7 +95,9 @@ def _from_json(content: bytes, domain: str) -> dict[str, str]:
 def _from_cookies_txt(content: bytes, domain: str) -> dict[str, str]:
     jar = http.cookiejar.MozillaCookieJar()
     try:
-        jar._really_load(io.StringIO(content.decode("utf-8", "replace")), "cookies", True, True)
+        jar._really_load(  # type: ignore[attr-defined]  # the only way that needs no file on disk
+            io.StringIO(content.decode("utf-8", "replace")), "cookies", True, True
+        )
     except (OSError, ValueError):
         return {}
     return _of_domain(jar, domain)

@@ -12,52 +12,76 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.text import bounded, bounded_line, printable
-from plusmv.curate.sources.base import FoundPost, Page, PostGone
-from plusmv.curate.sources.manifest import NAMES, Manifest
+from plusmv.curate.sources.base import (
+    Cursor,
+    FoundPost,
+    MediaFile,
+    Page,
+    PostFailed,
+    PostGone,
+    Reason,
+    Source,
+    SourceContext,
+    SourceOptions,
+    TooLarge,
+)
+from plusmv.curate.sources.manifest import NAMES, Manifest, ManifestRow
 from plusmv.curate.sources.sidecars import sidecar
-from plusmv.db.models import PostState
+from plusmv.db.models import PostState, ReasonCode
 from plusmv.features.decode import VIDEO_SUFFIXES
 
 PAGE, METADATA_PAGE = 100, 10_000  # posts, saved in one transaction, with and without media
 ODD_PATH = re.compile(r"//|(^|/)\.(/|$)|/$")
 
 
-class FolderSource:
+class FolderSource(Source):
     """Clips of one folder. Raises Missing or BadInput for a folder or manifest that cannot be used."""
 
     name = platform = "folder"
-    tool = account = ""
+    platforms = rechecks = (platform,)
+    any_tag, takes_manifest = False, True
 
     def __init__(
         self,
         folder: Path,
         manifest: Path | None = None,
         max_bytes: int | None = None,
-        apart_from: Path | None = None,
+        skipped: Path | None = None,
         metadata_only: bool = False,
     ):
-        """apart_from: a folder below that is not searched: the workspace, whose media are no posts.
+        """skipped: a folder below that is not searched: the workspace, whose media are not posts.
 
         metadata_only: no file is opened; a manifest's rows are posts whether or not their files are there.
         """
         if not folder.is_dir():
             raise Missing(f"there is no folder {folder}; name one with --path")
         self.folder = folder.resolve()
-        self._of_folder = hashlib.sha256(os.fsencode(str(self.folder)) + b"\0")
+        self._folder_hash = hashlib.sha256(os.fsencode(str(self.folder)) + b"\0")
         self.max_bytes, self._metadata_only = max_bytes, metadata_only
         path = manifest or self._own_manifest()
         self.manifest = Manifest(path) if path else None
-        self._folders = {} if self.manifest else self._folders_by_tag(apart_from and apart_from.resolve())
+        self._folders = {} if self.manifest else self._folders_by_tag(skipped and skipped.resolve())
+
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "FolderSource":
+        if options.path is None:
+            raise BadInput("--source folder needs the directory of clips: --path DIR")
+        return cls(options.path, options.manifest, options.max_bytes, context.workspace.home, options.metadata_only)
+
+    @classmethod
+    def open_for_recheck(cls, options: SourceOptions, context: SourceContext) -> "FolderSource | None":
+        return cls.open(options, context) if options.path is not None else None
 
     def tags(self) -> tuple[str, ...]:
         """Every tag that has a post here."""
@@ -69,41 +93,41 @@ class FolderSource:
         state = hashlib.sha256(repr([(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in watched]).encode())
         return {"path": printable(str(self.folder), 1000), "state": state.hexdigest()[:16], "max_bytes": self.max_bytes}
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages in the manifest's order, or by folder and name."""
         done = cursor["posts"] if cursor else 0
-        posts = self._manifest_posts(tag, done) if self.manifest else self._folder_posts(tag, done)
+        posts = self._manifest_posts(self.manifest, tag, done) if self.manifest else self._folder_posts(tag, done)
         for page in _pages(posts, METADATA_PAGE if self._metadata_only else PAGE):
             done += len(page)
             yield Page(page, {"posts": done})
 
-    def has(self, post: FoundPost, sha256: str) -> bool:
+    def can_look_up(self, post: FoundPost, sha256: str | None) -> bool:
         """Whether a post of this content was found in this very folder."""
-        return self._identity(post.platform_id, sha256) == post.identity
+        return sha256 is not None and self._identity(post.platform_id, sha256) == post.identity
 
     def look(self, post: FoundPost) -> FoundPost:
         """The post, if its file is there and has the same content. Raises PostGone."""
         try:
             with self._open(post.locator or post.platform_id) as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        except BadInput as error:
-            raise PostGone(f"{error}") from error
+        except PostFailed as error:
+            raise PostGone(str(error), error.code) from error
         if self._identity(post.locator or post.platform_id, sha256) != post.identity:
-            raise PostGone("the file has another content now, or the folder is another")
+            raise PostGone("the file has another content now, or the folder is another", ReasonCode.CHANGED)
         return post
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
-        """Copy the file. Raises BadInput where it is not the content that was found any more."""
+    def download(self, post: FoundPost, file: MediaFile) -> None:
+        """Copy the file. Raises PostFailed where it is not the content that was found any more."""
         digest = hashlib.sha256()
         with self._open(post.locator) as original:
             while block := original.read(1 << 20):
                 digest.update(block)
                 file.write(block)
         if self._identity(post.locator, digest.hexdigest()) != post.identity:
-            raise BadInput(f"{post.platform_id} changed while it was read; crawl again")
+            raise PostFailed(f"{post.platform_id} changed while it was read; crawl again", ReasonCode.CHANGED)
 
-    def _manifest_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
-        for row in self.manifest.rows(tag, start):
+    def _manifest_posts(self, manifest: Manifest, tag: str, start: int) -> Iterator[FoundPost]:
+        for row in manifest.rows(tag, start):
             file = row["file"]
             plain = not ODD_PATH.search(file)  # most are, and a PurePosixPath costs as much as all the rest of a row
             yield self._post(file if plain else str(PurePosixPath(file)), row)
@@ -113,50 +137,54 @@ class FolderSource:
         for path in islice(files, start, None):
             named = _is_named(path)
             relative = path.relative_to(self.folder).as_posix()
-            row, raw = sidecar(relative, self._open) if named else ({}, None)
+            row, raw = sidecar(relative, self._open) if named else (ManifestRow(), None)
             yield replace(self._post(relative, row, named), raw=raw)
 
-    def _post(self, relative: str, row: Mapping[str, str], named: bool = True) -> FoundPost:
+    def _post(self, relative: str, row: ManifestRow, named: bool = True) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
         unread, shown = self._identity(relative, ""), printable(relative, 500)
         if self._metadata_only and named:
-            with contextlib.suppress(BadInput):
+            with contextlib.suppress(PostFailed):
                 return FoundPost(self.platform, shown, unread, locator=relative, **_facts(row))
         post = FoundPost(self.platform, shown, unread, locator=relative)
         if not named:
-            return post.ended(PostState.FILTERED, "its name has no video's suffix; name it in a manifest to take it")
+            text = "its name has no video's suffix; name it in a manifest to take it"
+            return post.ended(PostState.FILTERED, Reason(ReasonCode.NOT_VIDEO, text))
         try:
             post = replace(post, **_facts(row))
             with self._open(relative) as file:
                 size = os.fstat(file.fileno()).st_size
                 if self.max_bytes is not None and size > self.max_bytes:
-                    reason = f"has {size / 1e6:.1f} MB, over the limit of {self.max_bytes / 1e6:g} MB"
-                    return post.ended(PostState.FILTERED, reason, retryable=True)
+                    raise TooLarge(size, self.max_bytes)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except BadInput as error:
-            return post.ended(PostState.FAILED, str(error), retryable=True)
+        except TooLarge as error:
+            return post.ended(PostState.FILTERED, error.reason, retryable=True)
+        except PostFailed as error:
+            return post.ended(PostState.FAILED, error.reason, retryable=True)
         return replace(post, identity=self._identity(relative, digest), former=unread)
 
-    def _open(self, relative: str) -> BinaryIO:
-        """A plain file inside the folder, whatever its path pretends; pipes are not waited for."""
+    def _open(self, relative: str) -> BufferedReader:
+        """A plain file inside the folder, whatever its path pretends; pipes are not waited for. Raises PostFailed."""
         path = PurePosixPath(relative)
         if path.is_absolute() or ".." in path.parts or "\0" in relative:
-            raise BadInput("the path climbs out of the folder; give one below it")
+            raise PostFailed("the path climbs out of the folder; give one below it", ReasonCode.OUTSIDE_FOLDER)
         try:
             real = (self.folder / relative).resolve()
             if not real.is_relative_to(self.folder):
-                raise BadInput("a link leads out of the folder; copy the file into it")
+                raise PostFailed("a link leads out of the folder; copy the file into it", ReasonCode.OUTSIDE_FOLDER)
             handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
-            raise BadInput(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+            text = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            raise PostFailed(text, ReasonCode.UNREADABLE) from error
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            raise BadInput("it is no plain file but a " + ("folder" if real.is_dir() else "pipe, socket or device"))
+            kind = "folder" if real.is_dir() else "pipe, socket or device"
+            raise PostFailed(f"not a plain file but a {kind}", ReasonCode.UNREADABLE)
         return open(handle, "rb")
 
     def _identity(self, relative: str, sha256: str) -> str:
         """What a post is known by: folder, path and content ("" where it has none)."""
-        digest = self._of_folder.copy()
+        digest = self._folder_hash.copy()
         digest.update(_bytes_of(f"{relative}\0{sha256}"))
         return digest.hexdigest()
 
@@ -166,11 +194,11 @@ class FolderSource:
             raise BadInput(f"{self.folder} has a {' and a '.join(NAMES)}; name one with --manifest")
         return found[0] if found else None
 
-    def _folders_by_tag(self, apart_from: Path | None) -> dict[str, list[Path]]:
+    def _folders_by_tag(self, skipped: Path | None) -> dict[str, list[Path]]:
         """{tag: folders that hold files}: folders are listed once, their files only as they are searched."""
         folders: dict[str, list[Path]] = {}
         for here, below, files in os.walk(self.folder, onerror=_unreadable):
-            below[:] = sorted(n for n in below if not n.startswith(".") and Path(here, n) != apart_from)
+            below[:] = sorted(n for n in below if not n.startswith(".") and Path(here, n) != skipped)
             links = [name for name in below if os.path.islink(os.path.join(here, name))]
             if links or any(not name.startswith(".") for name in files):
                 tag = normalise_tag(printable(os.path.basename(here), 300))
@@ -209,9 +237,9 @@ def _unreadable(error: OSError) -> None:
     raise BadInput(f"cannot list the folder {error.filename}: {error.strerror}") from error
 
 
-def _facts(row: Mapping[str, str]) -> dict:
+def _facts(row: ManifestRow) -> dict[str, Any]:
     """The fields of a FoundPost that a manifest's row fills."""
-    cells = {name: text for name, text in row.items() if text}
+    cells = {name: str(text) for name, text in row.items() if text}
     platform, platform_id = (bounded_line(cells.get(name, ""), 200) for name in ("platform", "platform_id"))
     return {
         "origin": f"{platform or 'unknown'}:{platform_id}" if platform_id else None,
@@ -224,12 +252,13 @@ def _facts(row: Mapping[str, str]) -> dict:
 
 
 def _moment(text: str) -> datetime:
-    """An ISO 8601 date or time (UTC where it names no zone), or seconds since 1970."""
+    """An ISO 8601 date or time (UTC where it names no zone), or seconds since 1970. Raises PostFailed."""
     try:
         moment = datetime.fromtimestamp(float(text), UTC) if _is_number(text) else datetime.fromisoformat(text.strip())
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise BadInput(f"taken_at {text[:40]!r} is no date; write it as 2019-10-27 or 2019-10-27T09:00:00Z") from error
+        message = f"taken_at {text[:40]!r} is not a date; write it as 2019-10-27 or 2019-10-27T09:00:00Z"
+        raise PostFailed(message, ReasonCode.BAD_METADATA) from error
 
 
 def _is_number(text: str) -> bool:

@@ -7,24 +7,31 @@ or id of the uploader. The link to a file stands in the listing, so a post is do
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any
 
 from plusmv.core.errors import BadInput
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.accounts import Quota
 from plusmv.curate.sources.base import (
     ChangedFormat,
+    Cursor,
     EmptyPage,
     FoundPost,
     LoginWall,
+    MediaFile,
     Page,
     PostFailed,
     QuotaSpent,
     RateLimited,
+    Reason,
+    Source,
+    SourceContext,
+    SourceOptions,
 )
+from plusmv.curate.sources.credentials import key
 from plusmv.curate.sources.http import Web
 from plusmv.curate.sources.redact import redact_personal_data
-from plusmv.db.models import PostState
+from plusmv.db.models import PostState, ReasonCode
 
 API = "https://graph.facebook.com/v21.0"
 TAGS, WINDOW = 30, timedelta(days=7)  # Meta's limit for one account
@@ -34,10 +41,11 @@ SHORTCODE = re.compile(r"instagram\.com/(?:p|reel|tv)/([A-Za-z0-9_-]{5,40})")
 LIMITED, DENIED, NO_TAG, TAGS_SPENT = (4, 17, 32, 613), (10, 102, 190, 200), 24, 18  # Meta's error codes
 
 
-class GraphSource:
+class GraphSource(Source):
     """Recent posts under a hashtag. quota: of this account, over WINDOW."""
 
     name, platform, tool = "graph", "instagram", "graph v21.0"
+    platforms = (platform,)
 
     def __init__(self, web: Web, token: str, user: str, quota: Quota, max_bytes: int | None = None):
         if not user.isdecimal():
@@ -46,10 +54,16 @@ class GraphSource:
         self._headers = {"Authorization": f"Bearer {token}"}
         self.account = f"graph:{user}"
 
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "GraphSource":
+        token, user = key("PLUSMV_GRAPH_TOKEN", "--source graph"), key("PLUSMV_GRAPH_USER", "--source graph")
+        quota = Quota(context.catalog, context.workspace, f"graph:{user}", WINDOW)
+        return cls(Web(context.rate_limiter), token, user, quota, options.max_bytes)
+
     def query(self, tag: str) -> dict:
         return {"tag": tag, "order": "recent"}
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages of 50, newest first."""
         if cursor is not None and cursor.get("after") is None:
             return
@@ -68,9 +82,9 @@ class GraphSource:
                 return
 
     def look(self, post: FoundPost) -> FoundPost:
-        raise PostFailed("its link has expired; the next crawl of the tag gives a new one")
+        raise PostFailed("its link has expired; the next crawl of the tag gives a new one", ReasonCode.LINK_EXPIRED)
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         self._web.download(post.locator, file, self._max_bytes)
 
     def _hashtag(self, tag: str) -> str:
@@ -105,11 +119,11 @@ class GraphSource:
             is_video=found.get("media_type") == "VIDEO",
         )
         if not post.is_video:
-            return post.ended(PostState.FILTERED, f"is {str(found.get('media_type')).casefold()[:20]}, no single video")
+            kind = str(found.get("media_type")).casefold()[:20]
+            return post.ended(PostState.FILTERED, Reason(ReasonCode.NOT_VIDEO, f"is {kind}, not a single video"))
         if not link:
-            return post.ended(
-                PostState.FILTERED, "the API gives no link to its file (licensed sound, or downloads off)"
-            )
+            text = "the API gives no link to its file (licensed sound, or downloads off)"
+            return post.ended(PostState.FILTERED, Reason(ReasonCode.NO_LINK, text))
         return post
 
 

@@ -6,13 +6,13 @@ name that changes its address in between gains nothing. Where the environment na
 
 import contextlib
 import ipaddress
-import itertools
+import json
 import socket
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -21,6 +21,7 @@ from plusmv.core.errors import Refused
 from plusmv.curate.sources.base import (
     ChangedFormat,
     LinkExpired,
+    MediaFile,
     NotVideo,
     PostFailed,
     RateLimited,
@@ -48,14 +49,14 @@ def allowed_url(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise Refused(f"{url[:100]!r} is no URL: {error}") from error
+        raise Refused(f"{url[:100]!r} is not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
         raise Refused(f"{url[:100]!r} is refused: only http and https links are followed")
     plain = host.rstrip(".").casefold()
     if plain == "localhost" or plain.endswith(LOCAL_NAMES) or (_address(host) and not public(host)):
         raise Refused(f"{url[:100]!r} is refused: it leads to a private address")
     try:
-        addresses = [] if _address(host) or _proxied(url) else _looked_up(host, port)
+        addresses = [] if _address(host) or _proxied(url) else _resolved(host, port)
     except OSError as error:
         raise TransientError(f"cannot find the host {host[:100]}: {error.strerror or error}") from error
     if not all(map(public, addresses)):
@@ -89,10 +90,10 @@ class Web:
             with self._send(url, parameters, headers) as response:
                 body = b"".join(self._blocks(response, JSON_BYTES))
                 try:
-                    return response.status_code, requests.models.complexjson.loads(body)
+                    return response.status_code, json.loads(body)
                 except ValueError as error:
                     raise ChangedFormat(
-                        f"{host} answered {response.status_code} with something that is no JSON"
+                        f"{host} answered {response.status_code} with something that is not JSON"
                     ) from error
 
         try:
@@ -101,7 +102,7 @@ class Web:
             kind = RateLimited if error.limited else Unreachable
             raise kind(f"{error}; try again later, the same command goes on from here") from error
 
-    def download(self, url: str, file: BinaryIO, max_bytes: int | None = None) -> None:
+    def download(self, url: str, file: MediaFile, max_bytes: int | None = None) -> None:
         """Write a media file. Raises TransientError, LinkExpired, NotVideo, TooLarge, or Refused for where it leads."""
         with self._send(url, None, {"Accept-Encoding": "identity"}) as response:
             if response.status_code in EXPIRED:
@@ -110,10 +111,10 @@ class Web:
                 raise PostFailed(f"the link to the media answers {response.status_code}")
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind in ("text/html", "application/xhtml+xml", "application/json"):
-                raise NotVideo(f"what came is no video but {kind}")
-            told = response.headers.get("Content-Length", "")
-            if max_bytes is not None and told.isdecimal() and int(told) > max_bytes:
-                raise TooLarge(over(int(told), max_bytes))
+                raise NotVideo(f"not a video but {kind}")
+            size = response.headers.get("Content-Length", "")
+            if max_bytes is not None and size.isdecimal() and int(size) > max_bytes:
+                raise TooLarge(int(size), max_bytes)
             for block in self._blocks(response, max_bytes):
                 file.write(block)
 
@@ -141,14 +142,14 @@ class Web:
             url, parameters = urljoin(url, target), None
         raise PostFailed(f"more than {REDIRECTS} redirects")
 
-    def _blocks(self, response: requests.Response, limit: int | None):
+    def _blocks(self, response: requests.Response, limit: int | None) -> Iterator[bytes]:
         started, done = time.monotonic(), 0
         try:
             for block in response.iter_content(BLOCK):
                 self.rate_limiter.check()
                 done += len(block)
                 if limit is not None and done > limit:
-                    raise TooLarge(over(done, limit, "more than "))
+                    raise TooLarge(done, limit, at_least=True)
                 elapsed = time.monotonic() - started
                 if elapsed > SLOW_AFTER and done < SLOWEST * elapsed:
                     raise TransientError(f"slower than {SLOWEST} bytes a second")
@@ -168,23 +169,20 @@ def persistent(rate_limiter: RateLimiter, host: str, call: Callable[[], T], atte
     A 429 is no fault of what was asked for: there are always ATTEMPTS of those. Raises RateLimited where the platform
     asks for more than MAX_RETRY_AFTER.
     """
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return call()
         except TransientError as error:
             wait = error.retry_after
             if error.limited:
                 wait = rate_limiter.after_429(host, error.retry_after, attempt)
-            if (wait or 0) > MAX_RETRY_AFTER:
+            if wait is not None and wait > MAX_RETRY_AFTER:
                 raise RateLimited(f"{error}; it asks to be left alone for {wait / 60:.0f} minutes") from error
             if attempt >= (ATTEMPTS if error.limited else attempts):
                 raise
             rate_limiter.sleep(wait if wait is not None else rate_limiter.pause(host) * 2 ** (attempt - 1))
-
-
-def over(size: int, limit: int, told: str = "") -> str:
-    """Why a file of this size is filtered."""
-    return f"has {told}{size / 1e6:.1f} MB, over the limit of {limit / 1e6:g} MB"
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -199,7 +197,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _looked_up(host: str, port: int | None) -> list[str]:
+def _resolved(host: str, port: int | None) -> list[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port or 443, proto=socket.IPPROTO_TCP)]
 
 
@@ -218,6 +216,6 @@ def _refuse_private_peer(response: requests.Response, url: str) -> None:
 
 def _why(error: Exception) -> str:
     """The innermost reason, without the URL, whose query may hold a key."""
-    while isinstance(error.__cause__ or error.__context__, Exception):
-        error = error.__cause__ or error.__context__
+    while isinstance(cause := error.__cause__ or error.__context__, Exception):
+        error = cause
     return type(error).__name__ + (f": {error.strerror}" if isinstance(error, OSError) and error.strerror else "")

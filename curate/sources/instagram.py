@@ -6,13 +6,15 @@ answer is checked before it is believed: a login wall, a checkpoint, another for
 that name.
 """
 
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import instaloader
@@ -23,19 +25,26 @@ from plusmv.core.text import bounded
 from plusmv.curate.sources.base import (
     ChangedFormat,
     Checkpoint,
+    Cursor,
     EmptyPage,
     FoundPost,
     LoginWall,
+    MediaFile,
     Page,
     PostFailed,
     PostGone,
     RateLimited,
+    Reason,
+    Source,
+    SourceContext,
+    SourceOptions,
     Unreachable,
 )
+from plusmv.curate.sources.credentials import cookies_of_browser, cookies_of_file
 from plusmv.curate.sources.http import ATTEMPTS, Web
 from plusmv.curate.sources.rate_limit import MAX_RETRY_AFTER, RateLimiter, retry_after
 from plusmv.curate.sources.redact import redact_personal_data
-from plusmv.db.models import PostState
+from plusmv.db.models import PostState, ReasonCode
 
 HOST = "www.instagram.com"
 TAG_QUERY = "9b498c08113f1e09617a1703c22b2f32"  # Hashtag.get_posts_resumable's; a test holds the two together
@@ -44,13 +53,14 @@ SHORTCODE = re.compile(r"[A-Za-z0-9_-]{5,40}")
 LOG_IN = "log in to instagram.com in a browser and give its cookies (--cookies-from-browser, PLUSMV_INSTAGRAM_SESSION)"
 CONFIRM = "open instagram.com in a browser, do what it asks for, then run the same command again"
 HELD_BACK = "it is blocked, misspelt or held back; look at it in a browser, and run the same command again later"
-TELL = "instaloader or plusmv may need an update"
+UPDATE = "instaloader or plusmv may need an update"
 
 
-class InstagramSource:
+class InstagramSource(Source):
     """Posts of Instagram. cookies: of a session that is logged in ({} asks as a stranger, whom tag pages refuse)."""
 
     name = platform = "instagram"
+    platforms = rechecks = (platform,)
     tool = f"instaloader {instaloader.__version__}"
 
     def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str] | None = None, max_bytes: int | None = None):
@@ -58,10 +68,14 @@ class InstagramSource:
         self._web, self._max_bytes = Web(rate_limiter), max_bytes
         self.account = f"instagram:{(cookies or {}).get('ds_user_id') or 'session'}" if cookies else ""
 
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "InstagramSource":
+        return cls(context.rate_limiter, _cookies(options), options.max_bytes)
+
     def query(self, tag: str) -> dict:
         return {"tag": tag, "order": "recent"}
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages of 12, newest first as Instagram orders them."""
         after, first = (cursor or {}).get("after"), cursor is None
         if cursor is not None and after is None:
@@ -75,7 +89,7 @@ class InstagramSource:
                 raise EmptyPage(f"#{tag} {where}: {HELD_BACK}")
             after, first = info.get("end_cursor"), False
             if more and (not isinstance(after, str) or not after or after in followed):
-                raise ChangedFormat(f"a page of #{tag} names no next page though it says there is one; {TELL}")
+                raise ChangedFormat(f"a page of #{tag} names no next page though it says there is one; {UPDATE}")
             followed.add(after)
             yield Page(tuple(map(self._post, nodes)), {"after": after if more else None})
             if not more:
@@ -83,7 +97,7 @@ class InstagramSource:
 
     def look(self, post: FoundPost) -> FoundPost:
         """The post's own page: duration, uploader and a fresh link to the file."""
-        with self._context.named(), self._context.lock:
+        with _TranslatedErrors(), self._context.lock:
             try:
                 found = instaloader.Post.from_shortcode(self._context, post.platform_id)
                 return self._filled(post, found, found._asdict())
@@ -92,33 +106,34 @@ class InstagramSource:
             except errors.BadResponseException as error:
                 raise PostGone("the post is not there any more, or not public") from error
             except errors.PostChangedException as error:
-                raise PostGone("another post answers in its place") from error
+                raise PostGone("another post answers in its place", ReasonCode.CHANGED) from error
             except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
                 raise PostFailed(
                     f"its page is not of the known form ({type(error).__name__}: {error})"[:200]
                 ) from error
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         self._web.download(post.locator, file, self._max_bytes)
 
     def _page(self, tag: str, after: str | None) -> tuple[list[dict], dict]:
         """(nodes, page_info) of one page; one request."""
         variables = {"tag_name": tag} | ({"after": after} if after else {})
-        with self._context.named(), self._context.lock:
+        with _TranslatedErrors(), self._context.lock:
             try:
                 frozen = instaloader.NodeIterator(
                     self._context, TAG_QUERY, _edges, _Node, variables, f"https://{HOST}/explore/tags/{quote(tag)}/"
                 ).freeze()
-                edges, info = frozen.remaining_data["edges"], frozen.remaining_data["page_info"]
+                listed: dict[str, Any] = frozen.remaining_data or {}
+                edges, info = listed["edges"], listed["page_info"]
                 nodes = [edge["node"] for edge in edges]
                 if not isinstance(info, dict) or "has_next_page" not in info or not all(map(_is_post, nodes)):
                     raise TypeError("posts or page_info")
                 return nodes, info
             except errors.QueryReturnedNotFoundException as error:
-                raise ChangedFormat(f"the tag query is not there any more (404); {TELL}") from error
+                raise ChangedFormat(f"the tag query is not there any more (404); {UPDATE}") from error
             except (KeyError, TypeError) as error:
                 what = f"{error}".strip("'\"")[:80]
-                raise ChangedFormat(f"a page of #{tag} is not of the known form (lacks {what}); {TELL}") from error
+                raise ChangedFormat(f"a page of #{tag} is not of the known form (lacks {what}); {UPDATE}") from error
 
     def _post(self, node: dict) -> FoundPost:
         shortcode = str(node["shortcode"])
@@ -129,15 +144,15 @@ class InstagramSource:
         )
         if not node["is_video"]:
             album = node.get("__typename") == "GraphSidecar"
-            why = "is an album, only single videos are taken" if album else "is a picture, no video"
-            post = replace(post.ended(PostState.FILTERED, why), is_video=False)
+            text = "is an album, only single videos are taken" if album else "is a picture, not a video"
+            post = replace(post.ended(PostState.FILTERED, Reason(ReasonCode.NOT_VIDEO, text)), is_video=False)
         return post
 
     def _filled(self, post: FoundPost, found: instaloader.Post, node: dict) -> FoundPost:
-        """The post with what a node tells; a node of a tag's page has no link to the file, or one that expires."""
-        owner = node.get("owner") if isinstance(node.get("owner"), dict) else {}
+        """The post with what a node has of it; a node of a tag's page has no link to the file, or one that expires."""
+        owner = node["owner"] if isinstance(node.get("owner"), dict) else {}
         seconds, link = node.get("video_duration"), node.get("video_url")
-        told = isinstance(link, str) and bool(link)
+        linked = isinstance(link, str) and bool(link)
         return replace(
             post,
             uploader=f"instagram:{owner['id']}" if owner.get("id") else post.uploader,
@@ -145,13 +160,13 @@ class InstagramSource:
             taken_at=_moment(node) or post.taken_at,
             seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
             raw=redact_personal_data(node) or post.raw,
-            locator=link if told else post.locator,
-            complete=told or post.complete,
+            locator=str(link) if linked else post.locator,
+            complete=linked or post.complete,
         )
 
 
 class _Context(instaloader.InstaloaderContext):
-    """Instaloader's own, told to be quiet and to wait as the whole crawl does; it watches each answer it is given."""
+    """Instaloader's own, made quiet, that waits as the whole crawl does and checks each answer."""
 
     def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str]):
         self.rate_limiter, self.lock = rate_limiter, threading.RLock()  # one account: one request at a time
@@ -167,14 +182,11 @@ class _Context(instaloader.InstaloaderContext):
         if "skipped by user" in str(msg):
             raise KeyboardInterrupt
 
-    def named(self) -> "_Named":
-        return _Named(self)
-
     def doc_id_graphql_query(self, doc_id, variables, referer=None, web_api=False) -> dict[str, Any]:
         """A missing post is an empty list; a missing list is another format."""
         answer = super().doc_id_graphql_query(doc_id, variables, referer, web_api)
         if "shortcode" in variables and POST_ANSWER not in (answer.get("data") or {}):
-            raise ChangedFormat(f"the answer for a post lacks {POST_ANSWER}; {TELL}")
+            raise ChangedFormat(f"the answer for a post lacks {POST_ANSWER}; {UPDATE}")
         return answer
 
     def _raise_if_login_redirect(self, resp: requests.Response) -> None:
@@ -186,7 +198,7 @@ class _Context(instaloader.InstaloaderContext):
         """Called for each answer. Notes what Retry-After asks for; walls and other formats are not retried."""
         self.asked_to_wait = retry_after(resp.headers.get("Retry-After")) if resp.status_code == 429 else None
         if resp.is_redirect:
-            raise ChangedFormat(f"instagram.com sends the query elsewhere ({resp.status_code}); {TELL}")
+            raise ChangedFormat(f"instagram.com sends the query elsewhere ({resp.status_code}); {UPDATE}")
         try:
             answer = resp.json()
         except ValueError:
@@ -197,12 +209,14 @@ class _Context(instaloader.InstaloaderContext):
         if resp.status_code in (401, 403) or message == "login_required" or _says_login(answer):
             raise LoginWall(f"instagram.com answers {resp.status_code} {message or resp.reason}; {LOG_IN}")
         if resp.status_code == 200 and not isinstance(answer, dict):
-            raise ChangedFormat(f"instagram.com answers with something that is no JSON; {TELL}")
+            raise ChangedFormat(f"instagram.com answers with something that is not JSON; {UPDATE}")
         super()._raise_for_status(resp)
 
 
 class _Rates(instaloader.RateController):
     """Instaloader's sliding windows, and the crawl's pause between requests; 429 as the platform asks."""
+
+    _context: _Context
 
     def sleep(self, secs: float):
         self._context.rate_limiter.sleep(secs)
@@ -224,16 +238,13 @@ class _Rates(instaloader.RateController):
         self._context.rate_limiter.after_429(HOST, asked, 1)
 
 
-class _Named:
+class _TranslatedErrors:
     """A block in which Instaloader's exceptions become ours."""
-
-    def __init__(self, context: _Context):
-        self._context = context
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, errors.LoginRequiredException | errors.LoginException):
             raise LoginWall(f"instagram.com asks for a login; {LOG_IN}") from error
         if isinstance(error, errors.AbortDownloadException):
@@ -244,7 +255,7 @@ class _Named:
         ):
             raise RateLimited("instagram.com still answers 429 after waiting; wait some hours, then go on") from error
         if isinstance(error, errors.QueryReturnedBadRequestException):
-            raise ChangedFormat(f"instagram.com refuses the query (400); {TELL}") from error
+            raise ChangedFormat(f"instagram.com refuses the query (400); {UPDATE}") from error
         if isinstance(error, errors.ConnectionException) and not isinstance(
             error, errors.QueryReturnedNotFoundException
         ):
@@ -279,12 +290,20 @@ def _check_wall(location: str) -> None:
         raise Checkpoint(f"instagram.com sends to a page that a person must answer; {CONFIRM}")
 
 
+def _cookies(options: SourceOptions) -> dict[str, str] | None:
+    """Of the browser that is named, or of the file PLUSMV_INSTAGRAM_SESSION."""
+    if options.browser:
+        return cookies_of_browser(options.browser, "instagram.com")
+    file = os.environ.get("PLUSMV_INSTAGRAM_SESSION")
+    return cookies_of_file(Path(file), "instagram.com") if file else None
+
+
 def _says_login(answer: object) -> bool:
     return isinstance(answer, dict) and answer.get("require_login") is True
 
 
 def _moment(node: dict) -> datetime | None:
-    seconds = node.get("taken_at_timestamp", node.get("date"))
+    seconds: Any = node.get("taken_at_timestamp", node.get("date"))
     try:
         return datetime.fromtimestamp(float(seconds), UTC)
     except (TypeError, ValueError, OverflowError, OSError):

@@ -9,15 +9,30 @@ import array
 import csv
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypedDict, cast
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput
 
+
+class ManifestRow(TypedDict, total=False):
+    """A row of a manifest: `file` (relative to the folder) and `tag` must be there, the rest where known."""
+
+    file: str
+    tag: str
+    platform: str  # such as "instagram"
+    platform_id: str  # the post's id there
+    uploader: str  # a person's id or name: stored only as a keyed hash
+    caption: str
+    taken_at: str  # ISO 8601, or seconds since 1970
+    url: str
+    licence: str
+
+
 REQUIRED = ("file", "tag")
-COLUMNS = (*REQUIRED, "platform", "platform_id", "uploader", "caption", "taken_at", "url", "licence")
+COLUMNS = tuple(ManifestRow.__annotations__)
 NAMES = ("manifest.csv", "manifest.jsonl")
 LINE_BYTES = 1 << 20  # longest line that is read
 
@@ -31,7 +46,7 @@ class Manifest:
         self.path = path
         self._json = path.suffix.lower() in (".jsonl", ".ndjson")
         self._checked: set[tuple[str, ...]] = set()  # columns of JSON rows that are known to be right
-        self._starts: dict[str, array.array] = {}
+        self._starts: dict[str, array.array[int]] = {}
         try:
             with open(path, "rb") as file:
                 self._header = () if self._json else self._read_header(file)
@@ -45,7 +60,7 @@ class Manifest:
         """Every tag that has rows, in order of appearance."""
         return tuple(self._starts)
 
-    def rows(self, tag: str, start: int = 0) -> Iterator[Mapping[str, str]]:
+    def rows(self, tag: str, start: int = 0) -> Iterator[ManifestRow]:
         """The rows of a tag, in the file's order, from the start-th on."""
         starts = self._starts.get(tag, ())
         with open(self.path, "rb") as file:
@@ -72,11 +87,11 @@ class Manifest:
                 raise BadInput(f"{self.path} line {lines.line}: {error}") from error
             self._starts.setdefault(tag, array.array("Q")).append(start)
 
-    def _rows(self, lines: "_Lines") -> Iterator[tuple[int, dict[str, str]]]:
+    def _rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
         """(where the row starts in the file, its cells)."""
         yield from self._json_rows(lines) if self._json else self._csv_rows(lines)
 
-    def _csv_rows(self, lines: "_Lines") -> Iterator[tuple[int, dict[str, str]]]:
+    def _csv_rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
         start = lines.end
         try:
             for cells in csv.reader(lines, strict=True):
@@ -85,35 +100,35 @@ class Manifest:
                         f"{self.path} line {lines.line}: {len(cells)} cells under {len(self._header)} columns"
                     )
                 if cells:
-                    yield start, dict(zip(self._header, cells, strict=False))
+                    yield start, cast(ManifestRow, dict(zip(self._header, cells, strict=False)))
                 start = lines.end
         except csv.Error as error:
             raise BadInput(f"{self.path} line {lines.line}: {error}") from error
 
-    def _json_rows(self, lines: "_Lines") -> Iterator[tuple[int, dict[str, str]]]:
+    def _json_rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
         start = lines.end
         for line in lines:
             if line.strip():
                 yield start, self._json_row(line, lines.line)
             start = lines.end
 
-    def _json_row(self, line: str | bytes, number: int) -> dict[str, str]:
+    def _json_row(self, line: str | bytes, number: int) -> ManifestRow:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:  # number 0: the file has changed since it was checked
             raise BadInput(f"{self.path} line {number} is not JSON: {error}") from error
         if not isinstance(row, dict):
-            raise BadInput(f"{self.path} line {number} is no flat JSON object")
+            raise BadInput(f"{self.path} line {number} is not a flat JSON object")
         for name, value in row.items():
             if type(value) is not str:
                 if isinstance(value, dict | list):
-                    raise BadInput(f"{self.path} line {number} is no flat JSON object")
+                    raise BadInput(f"{self.path} line {number} is not a flat JSON object")
                 row[name] = "" if value is None else str(value)
         names = tuple(row)
         if names not in self._checked:
             self._check_columns(names, number)
             self._checked.add(names)
-        return row
+        return cast(ManifestRow, row)
 
     def _check_columns(self, names: tuple[str, ...], line: int) -> None:
         for name in names:
@@ -123,7 +138,7 @@ class Manifest:
             if name not in names:
                 raise BadInput(f"{self.path} line {line}: the column {name!r} is missing")
         if len(set(names)) < len(names):
-            raise BadInput(f"{self.path} line {line}: a column stands twice")
+            raise BadInput(f"{self.path} line {line}: a column is named twice")
 
 
 class _Lines:

@@ -1,114 +1,60 @@
-"""Which source a crawl takes its posts from: made from the command's options, with the credentials that it needs."""
+"""The sources that there are: a new one is its file and its line here.
 
-import os
+Modules are loaded only when a source is opened, so that `--help` stays quick.
+"""
+
+import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plusmv.core.errors import BadInput
-from plusmv.core.workspace import Workspace
-from plusmv.curate.sources.base import Source
-from plusmv.curate.sources.credentials import cookies_of_browser, cookies_of_file, key, private_bytes
-from plusmv.curate.sources.rate_limit import RateLimiter
-from plusmv.db.session import Catalog
 
-NAMES = ("folder", "instagram", "ytdlp", "urls", "graph", "youtube")
+if TYPE_CHECKING:
+    from plusmv.curate.sources.base import Source, SourceContext, SourceOptions
 
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """What the command line says of a source; each reads what concerns it."""
-
-    path: Path | None = None
-    manifest: Path | None = None
-    query: str | None = None
-    licence: str | None = None
-    browser: str | None = None  # whose cookies to take
-    limit: int | None = None
-    max_bytes: int | None = None
-    metadata_only: bool = False
-    actions: tuple[tuple[str, str], ...] = ()  # (tag, action)
+SOURCES = {  # what `--source` takes: module:class
+    "folder": "plusmv.curate.sources.folder:FolderSource",
+    "instagram": "plusmv.curate.sources.instagram:InstagramSource",
+    "ytdlp": "plusmv.curate.sources.ytdlp_search:YtDlpSource",
+    "urls": "plusmv.curate.sources.urls:UrlsSource",
+    "graph": "plusmv.curate.sources.graph:GraphSource",
+    "youtube": "plusmv.curate.sources.youtube:YouTubeSource",
+}
 
 
-def open_source(
-    name: str, options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
-) -> Source:
+def source_class(name: str) -> "type[Source]":
+    """The class of a source. Raises BadInput where there is no such source."""
+    if name not in SOURCES:
+        raise BadInput(f"unknown source {name[:60]!r}; known are {', '.join(SOURCES)}")
+    module, _, member = SOURCES[name].partition(":")
+    return getattr(importlib.import_module(module), member)
+
+
+def open_source(name: str, options: "SourceOptions", context: "SourceContext") -> "Source":
     """The source of that name. Raises BadInput or Missing where an option or a credential is missing."""
-    if name == "folder":
-        return _folder(options, workspace)
-    if options.manifest is not None:
-        raise BadInput("--manifest goes with --source folder")
-    if name == "instagram":
-        from plusmv.curate.sources.instagram import InstagramSource
-
-        return InstagramSource(rate_limiter, _instagram_cookies(options), options.max_bytes)
-    if name == "graph":
-        from plusmv.curate.sources.accounts import Quota
-        from plusmv.curate.sources.graph import WINDOW, GraphSource
-        from plusmv.curate.sources.http import Web
-
-        token, user = key("PLUSMV_GRAPH_TOKEN", "--source graph"), key("PLUSMV_GRAPH_USER", "--source graph")
-        quota = Quota(catalog, workspace, f"graph:{user}", WINDOW)
-        return GraphSource(Web(rate_limiter), token, user, quota, options.max_bytes)
-    return _by_ytdlp(name, options, rate_limiter, catalog, workspace)
+    kind = source_class(name)
+    if options.manifest is not None and not kind.takes_manifest:
+        takers = [other for other in SOURCES if source_class(other).takes_manifest]
+        raise BadInput(f"--manifest goes with --source {' or '.join(takers)}")
+    return kind.open(options, context)
 
 
-def _folder(options: SourceOptions, workspace: Workspace) -> Source:
-    from plusmv.curate.sources.folder import FolderSource
+def recheck_sources(options: "SourceOptions", context: "SourceContext") -> "Callable[[str], Source | None]":
+    """Platform -> the source that looks its posts up again, None where nothing can; opened when first asked for."""
+    from plusmv.curate.sources.base import ANY_PLATFORM
 
-    if options.path is None:
-        raise BadInput("--source folder needs the directory of clips: --path DIR")
-    return FolderSource(
-        options.path, options.manifest, options.max_bytes, workspace.home, metadata_only=options.metadata_only
-    )
+    names = {platform: name for name in SOURCES for platform in source_class(name).rechecks}
+    opened: dict[str, Source | None] = {}
 
+    def source_of(platform: str) -> "Source | None":
+        name = names.get(platform) or names[ANY_PLATFORM]
+        if name not in opened:
+            opened[name] = source_class(name).open_for_recheck(options, context)
+        return opened[name]
 
-def _by_ytdlp(
-    name: str, options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
-) -> Source:
-    from plusmv.curate.sources.ytdlp_client import YtDlp
-
-    file = os.environ.get("PLUSMV_COOKIES")
-    cookies = private_bytes(Path(file)).decode("utf-8", "replace") if file else None
-    ytdlp = YtDlp(rate_limiter, cookies, options.browser, options.max_bytes)
-    account = f"ytdlp:{options.browser or file}" if options.browser or file else ""
-    if name == "urls":
-        from plusmv.curate.sources.urls import UrlsSource
-
-        if options.path is None:
-            raise BadInput("--source urls needs the list of links: --path FILE")
-        return UrlsSource(options.path, ytdlp, account)
-    if name == "youtube":
-        from plusmv.curate.sources.accounts import Quota
-        from plusmv.curate.sources.http import Web
-        from plusmv.curate.sources.youtube import WINDOW, YouTubeSource
-
-        secret = key("PLUSMV_YOUTUBE_KEY", "--source youtube")
-        quota = Quota(catalog, workspace, f"youtube:{secret}", WINDOW)
-        return YouTubeSource(Web(rate_limiter), secret, quota, ytdlp, options.licence)
-    from plusmv.curate.sources.ytdlp_search import YtDlpSource
-
-    return YtDlpSource(ytdlp, options.query or "youtube-shorts", options.limit, options.actions, account)
+    return source_of
 
 
-def _instagram_cookies(options: SourceOptions) -> dict[str, str] | None:
-    if options.browser:
-        return cookies_of_browser(options.browser, "instagram.com")
-    file = os.environ.get("PLUSMV_INSTAGRAM_SESSION")
-    return cookies_of_file(Path(file), "instagram.com") if file else None
-
-
-def lookers(
-    options: SourceOptions, rate_limiter: RateLimiter, catalog: Catalog, workspace: Workspace
-) -> Callable[[str], Source | None]:
-    """Who can look at posts of a platform: made when it is first asked for."""
-    made: dict[str, Source | None] = {}
-
-    def find(platform: str) -> Source | None:
-        name = platform if platform in ("folder", "instagram") else "ytdlp"
-        if name not in made:
-            possible = name != "folder" or options.path is not None
-            made[name] = open_source(name, options, rate_limiter, catalog, workspace) if possible else None
-        return made[name]
-
-    return find
+def known_platforms() -> set[str]:
+    """The platforms whose posts some source lists."""
+    return {platform for name in SOURCES for platform in source_class(name).platforms}

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from plusmv.core.errors import BadInput
+from plusmv.curate.sources.base import PostFailed
+from plusmv.curate.sources.manifest import ManifestRow
 from plusmv.curate.sources.redact import redact_personal_data
 
 LARGEST = 16 << 20  # bytes, unpacked
 UNREADABLE = (
-    BadInput,
+    PostFailed,
     OSError,
     ValueError,
     RecursionError,
@@ -29,10 +30,10 @@ UNREADABLE = (
 HEAVY = ("formats", "requested_formats", "requested_downloads", "thumbnails", "subtitles", "automatic_captions")
 
 
-def sidecar(relative: str, open_file: Callable[[str], BinaryIO]) -> tuple[dict[str, str], dict | None]:
+def sidecar(relative: str, open_file: Callable[[str], BinaryIO]) -> tuple[ManifestRow, dict[str, Any] | None]:
     """(a manifest's row, raw metadata) of the clip at a path; ({}, None) where nothing readable lies beside it.
 
-    open_file: opens a path of the folder, or raises BadInput.
+    open_file: opens a path of the folder, or raises PostFailed.
     """
     stem = str(PurePosixPath(relative).with_suffix(""))
     for suffix, read, row_of in ((".info.json", _plain, _of_ytdlp), (".json.xz", _unpacked, _of_instaloader)):
@@ -42,7 +43,7 @@ def sidecar(relative: str, open_file: Callable[[str], BinaryIO]) -> tuple[dict[s
             return row_of(content)
         except UNREADABLE:
             continue
-    return {}, None
+    return ManifestRow(), None
 
 
 def _plain(file: BinaryIO) -> bytes:
@@ -60,10 +61,10 @@ def _unpacked(file: BinaryIO) -> bytes:
     return content
 
 
-def _of_ytdlp(info: dict[str, Any]) -> tuple[dict[str, str], dict | None]:
+def _of_ytdlp(info: dict[str, Any]) -> tuple[ManifestRow, dict[str, Any] | None]:
     texts = dict.fromkeys(str(info[name]) for name in ("title", "description") if info.get(name))
     uploader = next((info[n] for n in ("channel_id", "uploader_id", "channel", "uploader") if info.get(n)), "")
-    row = {
+    row: ManifestRow = {
         "platform": str(info.get("extractor_key") or info.get("extractor") or "").casefold(),
         "platform_id": str(info["id"]),
         "url": str(info.get("webpage_url") or ""),
@@ -76,12 +77,12 @@ def _of_ytdlp(info: dict[str, Any]) -> tuple[dict[str, str], dict | None]:
     return row, redact_personal_data(kept) or None
 
 
-def _of_instaloader(content: dict[str, Any]) -> tuple[dict[str, str], dict | None]:
+def _of_instaloader(content: dict[str, Any]) -> tuple[ManifestRow, dict[str, Any] | None]:
     node = content["node"]
     caption = node.get("edge_media_to_caption") or {}
     texts = [edge["node"]["text"] for edge in caption.get("edges", ())]
     code = str(node.get("shortcode") or node["code"])
-    row = {
+    row: ManifestRow = {
         "platform": "instagram",
         "platform_id": code,
         "url": f"https://www.instagram.com/p/{code}/",

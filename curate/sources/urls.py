@@ -8,12 +8,20 @@ post found by a search is the same post.
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.text import bounded_line, printable
-from plusmv.curate.sources.base import FoundPost, Page
+from plusmv.curate.sources.base import (
+    Cursor,
+    FoundPost,
+    MediaFile,
+    Page,
+    Source,
+    SourceContext,
+    SourceOptions,
+    reason_of,
+)
 from plusmv.curate.sources.http import allowed_url
 from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
 from plusmv.db.models import PostState
@@ -22,15 +30,21 @@ PAGE = 20
 LARGEST = 256 << 20  # bytes of a list
 
 
-class UrlsSource:
+class UrlsSource(Source):
     """Posts that somebody listed. Raises BadInput with the line at fault."""
 
-    name = "urls"
-    tool = VERSION
+    name, tool = "urls", VERSION
+    platforms = ("web",)
 
-    def __init__(self, path: Path, ytdlp: YtDlp, account: str = ""):
-        self._path, self._ytdlp, self.account = path, ytdlp, account
+    def __init__(self, path: Path, ytdlp: YtDlp):
+        self._path, self._ytdlp, self.account = path, ytdlp, ytdlp.account
         self._lines, self._state = _read(path)
+
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "UrlsSource":
+        if options.path is None:
+            raise BadInput("--source urls needs the list of links: --path FILE")
+        return cls(options.path, YtDlp.open(options, context))
 
     def tags(self) -> tuple[str, ...]:
         """Every tag that the list itself names."""
@@ -39,7 +53,7 @@ class UrlsSource:
     def query(self, tag: str) -> dict:
         return {"list": printable(str(self._path.name), 200), "state": self._state}
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages in the list's order."""
         links = [link for link, own in self._lines if own in (None, tag)]
         for start in range((cursor or {}).get("posts", 0), len(links), PAGE):
@@ -49,7 +63,7 @@ class UrlsSource:
     def look(self, post: FoundPost) -> FoundPost:
         return self._ytdlp.look(post)
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         self._ytdlp.download(post, file)
 
     def _post(self, link: str) -> FoundPost:
@@ -57,7 +71,7 @@ class UrlsSource:
             allowed_url(link)
         except PlusmvError as error:
             shown = FoundPost("web", bounded_line(link, 500), url=bounded_line(link, 2000))
-            return shown.ended(PostState.FAILED, str(error))
+            return shown.ended(PostState.FAILED, reason_of(error))
         platform, name, identity = self._ytdlp.identify(link)
         return FoundPost(platform, name, identity, url=bounded_line(link, 2000), complete=False)
 

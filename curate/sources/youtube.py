@@ -8,11 +8,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any
 
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.accounts import Quota
-from plusmv.curate.sources.base import ChangedFormat, EmptyPage, FoundPost, LoginWall, Page, QuotaSpent, RateLimited
+from plusmv.curate.sources.base import (
+    ChangedFormat,
+    Cursor,
+    EmptyPage,
+    FoundPost,
+    LoginWall,
+    MediaFile,
+    Page,
+    QuotaSpent,
+    RateLimited,
+    Source,
+    SourceContext,
+    SourceOptions,
+)
+from plusmv.curate.sources.credentials import key
 from plusmv.curate.sources.http import Web
 from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
@@ -25,23 +39,30 @@ LENGTH = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 LICENCES = {"creativeCommon": "CC BY", "youtube": "YouTube standard licence"}
 
 
-class YouTubeSource:
+class YouTubeSource(Source):
     """Videos under a hashtag. licence: "creativeCommon" lists those alone. quota: of this key, over WINDOW."""
 
     name = platform = "youtube"
+    platforms = (platform,)
     tool = VERSION
 
-    def __init__(self, web: Web, key: str, quota: Quota, ytdlp: YtDlp, licence: str | None = None):
+    def __init__(self, web: Web, secret: str, quota: Quota, ytdlp: YtDlp, licence: str | None = None):
         self._web, self._quota, self._ytdlp, self._licence = web, quota, ytdlp, licence
-        self._headers = {"X-Goog-Api-Key": key}  # in no URL, so in no log
-        self.account = f"youtube:{key}"
+        self._headers = {"X-Goog-Api-Key": secret}  # in no URL, so in no log
+        self.account = f"youtube:{secret}"
+
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "YouTubeSource":
+        secret = key("PLUSMV_YOUTUBE_KEY", "--source youtube")
+        quota = Quota(context.catalog, context.workspace, f"youtube:{secret}", WINDOW)
+        return cls(Web(context.rate_limiter), secret, quota, YtDlp.open(options, context), options.licence)
 
     def query(self, tag: str) -> dict:
         return {"q": f"#{tag}", "order": "date", "videoDuration": "short"} | (
             {"videoLicense": self._licence} if self._licence else {}
         )
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages of 50, newest first."""
         if cursor is not None and cursor.get("page") is None:
             return
@@ -60,7 +81,7 @@ class YouTubeSource:
     def look(self, post: FoundPost) -> FoundPost:
         return replace(self._ytdlp.look(post), licence=post.licence, taken_at=post.taken_at)
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         self._ytdlp.download(post, file)
 
     def _posts(self, answer: dict) -> list[FoundPost]:
@@ -126,7 +147,7 @@ def _filled(post: FoundPost, item: dict) -> FoundPost:
     return replace(
         post,
         seconds=float(seconds) or None,
-        licence=LICENCES.get(licence, bounded_line(str(licence or "unknown"), 200)),
+        licence=LICENCES.get(str(licence), bounded_line(str(licence or "unknown"), 200)),
         raw=redact_personal_data({"details": details, "status": status}),
     )
 

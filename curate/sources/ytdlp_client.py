@@ -28,12 +28,25 @@ from yt_dlp.utils import PagedList
 
 from plusmv.core.errors import PlusmvError
 from plusmv.core.text import bounded, bounded_line
-from plusmv.curate.sources.base import ChangedFormat, Checkpoint, FoundPost, LoginWall, PostFailed, TooLarge
-from plusmv.curate.sources.http import allowed_url, over
+from plusmv.curate.sources.base import (
+    ChangedFormat,
+    Checkpoint,
+    FoundPost,
+    LoginWall,
+    MediaFile,
+    PostFailed,
+    PostKey,
+    Reason,
+    SourceContext,
+    SourceOptions,
+    TooLarge,
+)
+from plusmv.curate.sources.credentials import private_bytes
+from plusmv.curate.sources.http import allowed_url
 from plusmv.curate.sources.rate_limit import RateLimiter, retry_after
 from plusmv.curate.sources.redact import redact_personal_data
-from plusmv.curate.sources.ytdlp_errors import ADVICE, CONFIRM, named, post_error, search_error
-from plusmv.db.models import PostState
+from plusmv.curate.sources.ytdlp_errors import ADVICE, CONFIRM, post_error, search_error, translated
+from plusmv.db.models import PostState, ReasonCode
 
 VERSION = f"yt-dlp {yt_dlp.version.__version__}"
 LONGEST_ERROR = 1 << 20  # bytes of an error's page
@@ -44,7 +57,10 @@ HEAVY = {"formats", "requested_formats", "requested_downloads", "thumbnails", "s
 
 
 class YtDlp:
-    """One for all threads of a crawl. cookies: the content of a cookies.txt; browser: whose cookies to take."""
+    """One for all threads of a crawl. cookies: the content of a cookies.txt; browser: whose cookies to take.
+
+    account: whose credentials it uses; "" where none.
+    """
 
     def __init__(
         self,
@@ -52,10 +68,20 @@ class YtDlp:
         cookies: str | None = None,
         browser: str | None = None,
         max_bytes: int | None = None,
+        account: str = "",
     ):
+        self.account = account
         self.rate_limiter, self._cookies, self._browser, self._max_bytes = rate_limiter, cookies, browser, max_bytes
         self._own = threading.local()
-        self._infos: dict[tuple, dict] = {}  # between look and download
+        self._infos: dict[PostKey, dict] = {}  # between look and download
+
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "YtDlp":
+        """With the cookies of the browser that is named, or of the file PLUSMV_COOKIES."""
+        file = os.environ.get("PLUSMV_COOKIES")
+        cookies = private_bytes(Path(file)).decode("utf-8", "replace") if file else None
+        account = f"ytdlp:{options.browser or file}" if options.browser or file else ""
+        return cls(context.rate_limiter, cookies, options.browser, options.max_bytes, account)
 
     def identify(self, url: str) -> tuple[str, str, str]:
         """(platform, id, identity) that a link's post is known by, asked of nobody.
@@ -75,7 +101,7 @@ class YtDlp:
 
         Raises SearchAborted, TransientError, BadInput for a query that no site answers, or Refused.
         """
-        with named(search_error):
+        with translated(search_error):
             listed = self._listed(query)
             for entry in _from(listed, start):
                 self.rate_limiter.check()
@@ -84,20 +110,20 @@ class YtDlp:
 
     def look(self, post: FoundPost) -> FoundPost:
         """The post as its own page has it. Raises PostGone, PostFailed, TransientError, SearchAborted or Refused."""
-        with named(post_error):
+        with translated(post_error):
             info = self._ydl().extract_info(post.url, download=False)
         for _ in range(HOPS):  # a page that is a list of one
             if info and info.get("_type") == "playlist":
                 first = next(iter(info.get("entries") or ()), None)
                 info = first if isinstance(first, dict) else None
         if not info or not (info.get("url") or info.get("formats") or info.get("requested_formats")):
-            raise PostFailed("its page shows no video")
+            raise PostFailed("its page shows no video", ReasonCode.NOT_VIDEO)
         if info.get("is_live"):
-            return post.ended(PostState.FILTERED, "is live", retryable=True)
+            return post.ended(PostState.FILTERED, Reason(ReasonCode.LIVE, "is live"), retryable=True)
         self._infos[post.key] = info
         return _filled(post, info)
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         """The file of a post that was looked at, written by yt-dlp beside `file` under a name of ours."""
         info = self._infos.get(post.key)
         if info is None:
@@ -106,7 +132,7 @@ class YtDlp:
         ydl, beside = self._ydl(), Path(f"{file.name}.download")
         ydl.params["outtmpl"]["default"] = str(beside).replace("%", "%%")
         try:
-            with named(post_error):
+            with translated(post_error):
                 ydl.process_ie_result(ydl.sanitize_info(info), download=True)
             with _written(beside) as made:
                 shutil.copyfileobj(made, file, 1 << 20)
@@ -149,7 +175,7 @@ class YtDlp:
             self.rate_limiter.check()
             size = max(progress.get("total_bytes") or 0, progress.get("downloaded_bytes") or 0)
             if self._max_bytes is not None and size > self._max_bytes:
-                raise TooLarge(over(size, self._max_bytes))
+                raise TooLarge(int(size), self._max_bytes)
 
         return {
             "quiet": True, "no_warnings": True, "noprogress": True, "logger": _Silent(), "cachedir": False,

@@ -22,6 +22,7 @@ from plusmv.curate.sources.base import (
 )
 from plusmv.curate.sources.http import EXPIRED
 from plusmv.curate.sources.rate_limit import retry_after
+from plusmv.db.models import ReasonCode
 
 COOKIES = "then give its cookies (--cookies-from-browser, PLUSMV_COOKIES)"
 ADVICE = f"log in there in a browser, {COOKIES}"
@@ -31,17 +32,17 @@ GONE = re.compile(
 CONFIRM = re.compile(r"(?i)not a bot|captcha|checkpoint|challenge|confirm you|verify (that )?you")
 LOG_IN = re.compile(r"(?i)log[ -]?in|sign[ -]?in|account is required|cookies|login_required|members only")
 BODY = 4096  # bytes of an error's page that are looked at
-TRIPPED = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # extractors, over another format
+PARSE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # of extractors, over another format
 
 
 @contextlib.contextmanager
-def named(meaning: Callable[[Exception], Exception]) -> Iterator[None]:
-    """Errors of yt-dlp, and what its extractors trip over, by what they mean."""
+def translated(meaning: Callable[[Exception], Exception]) -> Iterator[None]:
+    """Raise errors of yt-dlp and of its extractors as ours."""
     try:
         yield
     except PlusmvError:
         raise
-    except (YoutubeDLError, RequestError, *TRIPPED) as error:
+    except (YoutubeDLError, RequestError, *PARSE_ERRORS) as error:
         raise meaning(error) from error
 
 
@@ -87,7 +88,7 @@ def post_error(error: Exception) -> Exception:
     if (status or 0) >= 500 or any(isinstance(cause, TransportError) for cause in causes):
         return TransientError(text)
     if LOG_IN.search(text):
-        return PostFailed(f"needs a login: {text}")
+        return PostFailed(f"needs a login: {text}", ReasonCode.LOGIN_REQUIRED)
     return PostGone(text) if GONE.search(text) else PostFailed(text)
 
 
@@ -100,8 +101,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        told = getattr(one, "exc_info", None)
-        waiting += [getattr(one, "cause", None), told[1] if told else None, one.__cause__, one.__context__]
+        raised = getattr(one, "exc_info", None)
+        waiting += [getattr(one, "cause", None), raised[1] if raised else None, one.__cause__, one.__context__]
 
 
 def _status(causes: list[BaseException]) -> tuple[int | None, str]:

@@ -4,13 +4,25 @@ A search lists ids only; the look at each new video tells the rest. yt-dlp has n
 any more, so "newest" is what the site's own tag page or search puts first.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 from urllib.parse import quote
 
 from plusmv.core.errors import BadInput
-from plusmv.curate.sources.base import EmptyPage, FoundPost, Page, RateLimited, TransientError, Unreachable
+from plusmv.curate.sources.base import (
+    ANY_PLATFORM,
+    Cursor,
+    EmptyPage,
+    FoundPost,
+    MediaFile,
+    Page,
+    RateLimited,
+    Source,
+    SourceContext,
+    SourceOptions,
+    TransientError,
+    Unreachable,
+)
 from plusmv.curate.sources.http import persistent
 from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
 
@@ -24,28 +36,35 @@ QUERIES = {  # what --query may be called by
     "niconico": "nicosearchdate{limit}:{tag}",
 }
 UNLIMITED = 100  # {limit} where no --limit is given
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class YtDlpSource:
-    """Posts of the sites that yt-dlp knows. template: a name of QUERIES, or one of one's own."""
+class YtDlpSource(Source):
+    """Posts of the sites that yt-dlp knows. template: a name of QUERIES, or one of one's own.
 
-    ytdlp: YtDlp
-    template: str
-    limit: int | None = None
-    actions: tuple[tuple[str, str], ...] = ()  # (tag, action) for {action}
-    account: str = ""
+    actions: (tag, action) for {action}. Raises BadInput for a template that cannot be filled.
+    """
 
-    name = "ytdlp"
-    tool = VERSION
+    name, tool = "ytdlp", VERSION
+    platforms = ("youtube", "tiktok", "dailymotion", "vimeo", "bilibili", "niconico", "facebook", "x")
+    rechecks = (ANY_PLATFORM,)
 
-    def __post_init__(self):
+    def __init__(
+        self, ytdlp: YtDlp, template: str, limit: int | None = None, actions: tuple[tuple[str, str], ...] = ()
+    ):
+        self.ytdlp, self.template, self.limit = ytdlp, template, limit
+        self.actions, self.account = dict(actions), ytdlp.account
         self._text("tag")
+
+    @classmethod
+    def open(cls, options: SourceOptions, context: SourceContext) -> "YtDlpSource":
+        ytdlp = YtDlp.open(options, context)
+        return cls(ytdlp, options.query or "youtube-shorts", options.limit, options.actions)
 
     def query(self, tag: str) -> dict:
         return {"query": self._text(tag)}
 
-    def search(self, tag: str, cursor: dict | None = None) -> Iterator[Page]:
+    def search(self, tag: str, cursor: Cursor | None = None) -> Iterator[Page]:
         """Pages in the site's order. A cursor counts; what is new meanwhile makes some posts come twice, as known."""
         query, done = self._text(tag), (cursor or {}).get("posts", 0)
         rest: Iterator[FoundPost] | None = None
@@ -69,10 +88,10 @@ class YtDlpSource:
     def look(self, post: FoundPost) -> FoundPost:
         return self.ytdlp.look(post)
 
-    def download(self, post: FoundPost, file: BinaryIO) -> None:
+    def download(self, post: FoundPost, file: MediaFile) -> None:
         self.ytdlp.download(post, file)
 
-    def _persist(self, call):
+    def _persist(self, call: Callable[[], T]) -> T:
         try:
             return persistent(self.ytdlp.rate_limiter, self.name, call)
         except TransientError as error:
@@ -82,7 +101,7 @@ class YtDlpSource:
     def _text(self, tag: str) -> str:
         template = QUERIES.get(self.template, self.template)
         linked = "://" in template
-        action = dict(self.actions).get(tag, tag)
+        action = self.actions.get(tag, tag)
         values = {"tag": tag, "action": action, "limit": str(self.limit or UNLIMITED)}
         values = {name: quote(value, safe="") if linked else value for name, value in values.items()}
         try:

@@ -36,13 +36,13 @@ def takedown(
     ((kind, value),) = given.items()
     workspace = Workspace(home)
     result = take_down(open_catalog(workspace, db), workspace, kind, value, reason, say)
-    told = (
+    summary = (
         f"{result['posts']} posts and {result['clips']} clips are gone, {result['clips_kept']} clips stay with others"
     )
-    emit(result, as_json, [told, f"{len(result['removed'])} files removed, {len(result['rewritten'])} rewritten"])
+    emit(result, as_json, [summary, f"{len(result['removed'])} files removed, {len(result['rewritten'])} rewritten"])
     if not result["posts"] and not result["clips"]:
         say("nothing of it was there; it is remembered, and a crawl will not take it in")
     for run in result["checkpoints"]:
         say(f"run {run} was, or may have been, trained on it: train again without it, or remove the run")
     if any(removed.startswith("exports/") for removed in result["removed"]):
-        say("exports that held it were removed: run plusmv export for one without it, and tell who has the old one")
+        say("exports that held it were removed: run plusmv export for one without it, and warn who has the old one")

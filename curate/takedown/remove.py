@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypedDict
 
 from safetensors import SafetensorError, safe_open
-from sqlalchemy import String, Text, cast, delete, or_, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, String, Text, cast, delete, or_, select, text, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.text import bounded_line
 from plusmv.core.workspace import SHA256, Workspace
-from plusmv.curate.crawl.tombstones import Named, add_tombstones, canonical_url, keyed
+from plusmv.curate.crawl.tombstones import TombstoneKey, add_tombstones, canonical_url, keyed
+from plusmv.curate.sources.registry import known_platforms
 from plusmv.curate.takedown.scrub import Word, cut_from, scrub, without, words_of
 from plusmv.db.models import (
     TAKEN_DOWN,
@@ -38,19 +40,6 @@ from plusmv.db.session import Catalog
 from plusmv.features import shards
 
 KINDS = ("url", "post", "uploader", "sha256")
-PLATFORMS = (
-    "instagram",
-    "youtube",
-    "tiktok",
-    "dailymotion",
-    "vimeo",
-    "bilibili",
-    "niconico",
-    "facebook",
-    "x",
-    "web",
-    "",
-)
 SQL_IN_LIMIT = 500
 HASH_FILES = ("hashes.bin", "hashes.tables")  # curate.duplicates.hash_store
 FREE_TEXT = (  # columns in which people and programs write what they like
@@ -67,14 +56,26 @@ FREE_TEXT = (  # columns in which people and programs write what they like
 
 
 @dataclass
-class _Found:
+class _Concerned:
     """What a request concerns."""
 
     posts: list[int] = field(default_factory=list)
     clips: dict[int, tuple[str, str]] = field(default_factory=dict)  # those that go: id -> sha256, suffix
     kept: list[int] = field(default_factory=list)  # clips that other posts hold
-    names: list[Named] = field(default_factory=list)  # what is tombstoned
+    names: list[TombstoneKey] = field(default_factory=list)  # what is tombstoned
     words: set[str] = field(default_factory=set)  # what must be found nowhere
+
+
+class TakedownResult(TypedDict):
+    """What `plusmv takedown --json` prints."""
+
+    posts: int
+    clips: int
+    clips_kept: int  # that other posts hold
+    tombstones: int  # new ones
+    removed: list[str]  # files, relative to the workspace
+    rewritten: list[str]
+    checkpoints: list[str]  # runs that were, or may have been, trained on it
 
 
 def take_down(
@@ -83,13 +84,11 @@ def take_down(
     kind: str,
     value: str,
     reason: str = "",
-    tell: Callable[[str], None] = lambda text: None,
-) -> dict:
+    warn: Callable[[str], None] = lambda text: None,
+) -> TakedownResult:
     """Remove everything of a url, post, uploader or sha256.
 
-    value: a post or an uploader is an id, or platform:id. Returns {"posts", "clips", "clips_kept", "tombstones",
-    "removed", "rewritten", "checkpoints": [run, ...]}; checkpoints were or may have been trained on it, and are left.
-    Raises BadInput for a value that is none.
+    value: a post or an uploader is an id, or platform:id. Checkpoints are left. Raises BadInput for an invalid value.
     """
     value = _checked(kind, value)
     with catalog.writing() as session:
@@ -105,7 +104,7 @@ def take_down(
         _remove_rows(session, workspace, found)
         _remove_words(session, words)
     if not overwrite_freed(catalog):
-        tell("the catalog is in use: freed pages are not overwritten yet; run the same command when nothing else runs")
+        warn("the catalog is in use: freed pages are not overwritten yet; run the same command when nothing else runs")
     return {
         "posts": len(found.posts),
         "clips": len(found.clips),
@@ -125,11 +124,12 @@ def overwrite_freed(catalog: Catalog, seconds: float = 10.0) -> bool:
             connection.execute(text(f"VACUUM (FULL) {tables}"))
         return True
     deadline = time.monotonic() + seconds
-    connection = catalog.engine.raw_connection()
+    pooled = catalog.engine.raw_connection()
+    sqlite: Any = pooled.driver_connection
     try:
-        connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.driver_connection.execute("VACUUM")
-        while connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        sqlite.execute("VACUUM")
+        while sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.2)
@@ -139,7 +139,7 @@ def overwrite_freed(catalog: Catalog, seconds: float = 10.0) -> bool:
             f"cannot overwrite the catalog's freed pages ({error}); run the same command again"
         ) from error
     finally:
-        connection.close()
+        pooled.close()
 
 
 def _checked(kind: str, value: str) -> str:
@@ -153,30 +153,31 @@ def _checked(kind: str, value: str) -> str:
     return value
 
 
-def _find(session: Session, workspace: Workspace, kind: str, value: str) -> _Found:
-    found = _Found(names=[(kind, canonical_url(value) if kind == "url" else value)], words={value})
+def _find(session: Session, workspace: Workspace, kind: str, value: str) -> _Concerned:
+    found = _Concerned(names=[(kind, canonical_url(value) if kind == "url" else value)], words={value})
     columns = (Post.id, Post.platform, Post.platform_id, Post.identity, Post.origin, Post.url, Post.clip_id)
-    rows = session.execute(select(*columns).where(_concerned(session, workspace, kind, value))).all()
+    rows = session.execute(select(*columns).where(_is_concerned(session, workspace, kind, value))).all()
     if kind == "url":
         rows = [row for row in rows if canonical_url(row.url) == canonical_url(value)]
         found.words |= {canonical_url(value)}
+    platforms = known_platforms()
     for row in rows:
         found.posts.append(row.id)
         found.names += _names_of_row(row)
         found.words |= {row.platform_id, *filter(None, (row.origin, row.url))}
-        found.words |= {part for part in (row.origin or "").split(":", 1) if part and part not in PLATFORMS}
+        found.words |= {part for part in (row.origin or "").split(":", 1) if part and part not in platforms}
     if kind in ("post", "uploader") and ":" in value:
         found.words.add(value.partition(":")[2])
     _find_clips(session, found, {row.clip_id for row in rows if row.clip_id})
     if kind == "sha256":
-        for row in session.execute(select(Clip.id, Clip.sha256, Clip.suffix).where(Clip.sha256 == value)):
-            found.clips[row.id] = (row.sha256, row.suffix)
+        for clip in session.scalars(select(Clip).where(Clip.sha256 == value)):
+            found.clips[clip.id] = (clip.sha256, clip.suffix)
     found.names += [("sha256", sha256) for sha256, _ in found.clips.values()]
     found.words |= {sha256 for sha256, _ in found.clips.values()}
     return found
 
 
-def _concerned(session: Session, workspace: Workspace, kind: str, value: str):
+def _is_concerned(session: Session, workspace: Workspace, kind: str, value: str) -> ColumnElement[bool]:
     """Which posts a request is about, as a condition."""
     if kind == "url":
         tail = canonical_url(value).rpartition("/")[2] or canonical_url(value)
@@ -189,8 +190,8 @@ def _concerned(session: Session, workspace: Workspace, kind: str, value: str):
         return or_(Post.platform_id == value, Post.origin == value, named,
                    Post.origin.endswith(f":{value}", autoescape=True))  # fmt: skip
     origins = session.scalars(select(Post.origin).where(Post.origin.is_not(None)).distinct())
-    platforms = {origin.partition(":")[0] for origin in origins}
-    platforms |= {*PLATFORMS, *session.scalars(select(Post.platform).distinct())}
+    platforms = {origin.partition(":")[0] for origin in origins if origin}
+    platforms |= {*known_platforms(), "", *session.scalars(select(Post.platform).distinct())}
     forms = {
         value,
         *(f"{platform}:{value.lstrip('@')}" for platform in platforms),
@@ -199,7 +200,7 @@ def _concerned(session: Session, workspace: Workspace, kind: str, value: str):
     return Post.uploader_hash.in_({workspace.keyed_hash(form) for form in forms})
 
 
-def _names_of_row(row) -> Iterator[Named]:
+def _names_of_row(row: Row[*tuple[Any, ...]]) -> Iterator[TombstoneKey]:
     """What a post is tombstoned under besides what was asked for. A path in a folder may be others' id too."""
     if not row.identity:
         yield "post", f"{row.platform}:{row.platform_id}"
@@ -209,7 +210,7 @@ def _names_of_row(row) -> Iterator[Named]:
         yield "url", canonical_url(row.url)
 
 
-def _find_clips(session: Session, found: _Found, clips: set[int]) -> None:
+def _find_clips(session: Session, found: _Concerned, clips: set[int]) -> None:
     """Of the posts' clips those that no other post holds go."""
     gone = set(found.posts)
     for clip_id in sorted(clips):
@@ -240,7 +241,7 @@ def _remove_files(workspace: Workspace, clips: Iterable[tuple[str, str]]) -> Ite
                 yield path.relative_to(workspace.home).as_posix().replace(sha256, "...").replace(f"/{sha256[:2]}/", "/")
 
 
-def _remove_rows(session: Session, workspace: Workspace, found: _Found) -> None:
+def _remove_rows(session: Session, workspace: Workspace, found: _Concerned) -> None:
     for some in _parts(found.posts):
         session.execute(delete(Sighting).where(Sighting.post_id.in_(some)))
         session.execute(delete(Post).where(Post.id.in_(some)))
@@ -268,7 +269,7 @@ def _remove_words(session: Session, words: Sequence[Word]) -> None:
             _remove_from(session, column, word, around)
 
 
-def _remove_from(session: Session, column, word: Word, around: Sequence[Word]) -> None:
+def _remove_from(session: Session, column: InstrumentedAttribute[Any], word: Word, around: Sequence[Word]) -> None:
     """A cursor that names a word goes as a whole: its search begins anew."""
     model, is_text = column.class_, isinstance(column.type, String | Text)
     named = (column if is_text else cast(column, Text)).icontains(word.text, autoescape=True)

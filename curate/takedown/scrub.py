@@ -68,10 +68,10 @@ def scrub(workspace: Workspace, words: Sequence[Word]) -> dict[str, list[str]]:
     done: dict[str, list[str]] = {"removed": [], "rewritten": []}
     for path in list(_files(workspace)):
         relative = path.relative_to(workspace.home)
-        there = _named(path, words)
-        if not there:
+        named = _named(path, words)
+        if not named:
             continue
-        rewritten = relative.parts[0] != "exports" and _rewritten(path, there)
+        rewritten = relative.parts[0] != "exports" and _rewritten(path, named)
         if not rewritten:
             path.unlink(missing_ok=True)
         done["rewritten" if rewritten else "removed"].append(_unnamed(relative.as_posix(), words))
@@ -88,23 +88,23 @@ def _files(workspace: Workspace) -> Iterator[Path]:
 def _named(path: Path, words: Sequence[Word]) -> list[Word]:
     """The words that a file's name or content has; of a safetensors file the header is read."""
     name = path.name.encode(errors="surrogateescape").decode(errors="replace")
-    there = [word for word in words if word.stands_in(name)]
+    in_name = [word for word in words if word.stands_in(name)]
     with open(path, "rb") as file:
         if path.suffix == ".safetensors":
             head = file.read(8)
-            content = file.read(min(struct.unpack("<Q", head)[0], HEADER_BYTES)) if len(head) == 8 else b""
-            return there or [word for word in words if word.stands_in_file(content, binary=False, numbers=True)]
+            header = file.read(min(struct.unpack("<Q", head)[0], HEADER_BYTES)) if len(head) == 8 else b""
+            return in_name or [word for word in words if word.stands_in_file(header, binary=False, numbers=True)]
         if not path.stat().st_size:
-            return there
+            return in_name
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             binary, numbers = b"\0" in content[:HEAD], path.suffix != ".json"
             inside = [word for word in words if word.stands_in_file(content, binary, numbers)]
-    if path.suffix == ".json" and inside and not there and not _says(path, inside):
+    if path.suffix == ".json" and inside and not in_name and not _json_names(path, inside):
         return []
-    return there + inside
+    return in_name + inside
 
 
-def _says(path: Path, words: Sequence[Word]) -> bool:
+def _json_names(path: Path, words: Sequence[Word]) -> bool:
     """Whether a JSON file has a word in a key or entry of it, not in digits of a measurement."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

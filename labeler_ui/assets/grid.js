@@ -1,89 +1,103 @@
+// @ts-check
 // Grid: many clips of one action play together; only the wrong ones are touched, Enter accepts the page.
+/** @import { Card, GridProps, Props } from "./types" */
 
+import { keyButton, make, makeDiv, once } from "./dom.js";
+import { Feed, keyOf } from "./feed.js";
+import { mount } from "./mount.js";
+import { DONE, NumberKeys, QueuePage } from "./queue_page.js";
+import { ask } from "./server.js";
+import { VideoPlayer } from "./video_player.js";
+
+/** @type {Record<string, string>} */
 const MARKS = { m: "mistagged", d: "duplicate", u: "unusable", s: "later" };
-const LOOK_MS = 700; // a page is not accepted sooner after it appeared: that is a second press of the last Enter
-const TYPING_MS = 700; // between the two digits of a number
+const LOOK_MS = 700;
+
+/** @typedef {string | null} Mark */
 
 // Marks of pages that are not accepted: they outlive a reload, an undo and another choice of clips.
 class Marks {
-  constructor(page) {
-    this.name = `plusmv marks ${page.workspace} ${page.annotator}`;
+  constructor(/** @type {Props} */ props) {
+    this.name = `plusmv marks ${props.workspace} ${props.annotator}`;
   }
 
+  /** @returns {Record<string, string>} */
   get kept() {
     return JSON.parse(sessionStorage.getItem(this.name) ?? "{}");
   }
 
-  keep(marks) {
+  keep(/** @type {[string, Mark][]} */ marks) {
     const changed = Object.entries({ ...this.kept, ...Object.fromEntries(marks) });
     sessionStorage.setItem(this.name, JSON.stringify(Object.fromEntries(changed.filter(([, mark]) => mark))));
   }
 }
 
 class Tile {
-  constructor(card, number, changed) {
-    Object.assign(this, { card, number, mark: null, seen: false });
+  /** @type {Mark} */
+  mark = null;
+  seen = false;
+
+  /**
+   * @param {Card} card
+   * @param {() => void} changed
+   */
+  constructor(card, changed) {
+    this.card = card;
+    this.number = make("kbd");
     this.note = make("span", { className: "note", textContent: "making a preview ..." });
-    this.film = new Film("previews", () => { this.note.textContent = this.film.note; changed(); });
+    this.player = new VideoPlayer("previews", () => { this.note.textContent = this.player.note; changed(); });
     this.label = make("span", { className: "label" });
-    this.element = make("figure", { tabIndex: -1 }, this.film.video, this.note,
-      make("kbd", { textContent: number }), this.label);
-    this.film.load(card);
+    this.element = make("figure", { tabIndex: -1 }, this.player.video, this.note, this.number, this.label);
+    this.player.load(card);
   }
 
-  set(mark) {
+  set(/** @type {Mark} */ mark) {
     this.mark = mark;
     this.element.dataset.mark = mark ?? "";
     this.label.textContent = mark ?? "";
   }
-
-  get ready() {
-    return this.film.failed || this.film.video.readyState >= 2;
-  }
 }
 
-class Grid {
-  constructor(root, page) {
-    Object.assign(this, { root, page, tiles: [], coming: [], accepted: [], marking: "mistagged", digits: "", from: null });
-    this.marks = new Marks(page);
-    this.draw();
-    this.watch = new IntersectionObserver((entries) => entries.forEach((entry) => this.look(entry)), { threshold: 0.5 });
-    this.clock = new Clock();
-    this.outbox = new Outbox(page, {
-      answered: (entry, answer) => answer.state === "refused" && this.toast.say(answer.reason),
-      changed: () => this.refresh(),
-    });
-    this.feed = new Feed(page, this.outbox, () => this.refresh());
-    const act = (event) => this.key(event);
-    act.keys = ["Enter", "z", "i", ...Object.keys(MARKS)];
-    this.unlisten = listen(act);
-    this.refresh();
-  }
+/** @typedef {{ card: Card, mark: Mark, id: string | null }} Accepted a tile as it was sent; without an id it was put off */
 
-  close() {
-    this.unlisten();
-    this.clock.close();
-    this.watch.disconnect();
-    this.feed.closed = this.outbox.closed = true;
-    [...this.tiles, ...this.coming].forEach((tile) => tile.film.clear());
-  }
+/** @extends {QueuePage<GridProps>} */
+class Grid extends QueuePage {
+  /** @type {Tile[]} */
+  tiles = [];
+  /** @type {Tile[]} */
+  coming = [];
+  /** @type {Accepted[][]} */
+  accepted = []; // page by page
+  marking = MARKS.m;
+  /** @type {number | null} */
+  from = null; // where a range of marks begins
+  numbers = new NumberKeys((index) => this.tiles[index] && this.touch(index, false), () => this.render());
 
-  draw() {
-    this.accept = keyButton("Accept the page", "Enter", "what is unmarked is kept", () => this.enter());
-    this.accept.className = "first";
+  constructor(/** @type {HTMLElement} */ root, /** @type {GridProps} */ props) {
+    super(root, props, ["Enter", "z", "i", ...Object.keys(MARKS)]);
+    this.marks = new Marks(props);
+    this.accept = keyButton("Accept the page", "Enter", "what is unmarked is kept", () => this.enter(), true);
     this.markers = Object.entries(MARKS).map(([key, mark]) =>
       keyButton(`mark ${mark}`, key, `a click or a number marks a clip ${mark}`, () => this.markWith(mark)));
     this.undoButton = keyButton("Undo", "z", "bring the last page back", () => this.undo());
     const invert = keyButton("Invert", "i", "mark the unmarked and the other way round", () => this.invert());
-    this.title = make("div", { className: "question" });
-    this.sheet = make("div", { className: "sheet" });
-    this.bar = make("div", { className: "bar" }, this.accept, ...this.markers, invert, this.undoButton);
-    this.pending = make("div", { className: "pending", role: "status" });
-    this.toast = makeToast();
-    this.root.append(this.title, this.bar, this.pending, this.sheet, this.toast);
+    this.title = makeDiv("question");
+    this.sheet = makeDiv("sheet");
+    root.append(this.title, makeDiv("bar", this.accept, ...this.markers, invert, this.undoButton), this.pending, this.sheet, this.toast);
+    this.watch = new IntersectionObserver((entries) => entries.forEach((entry) => this.look(entry)), { threshold: 0.5 });
+    this.feed = new Feed(props, this.outbox, () => this.refresh());
+    this.refresh();
   }
 
-  look({ target, isIntersecting }) {
+  close() {
+    super.close();
+    this.numbers.clear();
+    this.watch.disconnect();
+    this.feed.closed = true;
+    [...this.tiles, ...this.coming].forEach((tile) => tile.player.clear());
+  }
+
+  look(/** @type {IntersectionObserverEntry} */ { target, isIntersecting }) {
     const tile = this.tiles.find((each) => each.element === target);
     if (tile && isIntersecting) tile.seen = true;
   }
@@ -91,99 +105,83 @@ class Grid {
   // What is on screen
 
   refresh() {
+    const { size } = this.props;
     if (!this.tiles.length && this.feed.cards.length) this.turn();
-    else if (this.coming.length < this.page.size && this.tiles.length) this.prepare();
-    if (this.feed.cards.length < this.page.size) this.feed.fill(2 * this.page.size);
-    this.tell();
+    else if (this.coming.length < size && this.tiles.length) this.prepare();
+    if (this.feed.cards.length < size) this.feed.fill(2 * size);
+    this.render();
   }
 
+  /** Tiles of the next page: clips of one action. */
   prepare() {
-    const action = (this.coming[0] ?? this.feed.cards[0])?.card?.action ?? this.feed.cards[0]?.action;
-    while (this.coming.length < this.page.size && this.feed.cards.length && this.feed.cards[0].action === action) {
-      this.coming.push(new Tile(this.feed.cards.shift(), 0, () => this.tell()));
+    const { cards } = this.feed;
+    const action = this.coming[0]?.card.action ?? cards[0]?.action;
+    while (this.coming.length < this.props.size && cards[0] && cards[0].action === action) {
+      this.coming.push(new Tile(cards[0], () => this.render()));
+      cards.shift();
     }
   }
 
   turn() {
-    this.tiles.forEach((tile) => tile.film.clear());
+    this.tiles.forEach((tile) => tile.player.clear());
     this.watch.disconnect();
     if (!this.coming.length) this.prepare();
     this.tiles = this.coming;
     this.coming = [];
     this.lay();
     this.prepare();
-    this.feed.fill(2 * this.page.size);
+    this.feed.fill(2 * this.props.size);
   }
 
   lay() {
     const { kept } = this.marks;
     this.tiles.forEach((tile, index) => {
-      tile.number = index + 1;
-      tile.element.querySelector("kbd").textContent = index + 1;
+      tile.number.textContent = String(index + 1);
       tile.set(kept[keyOf(tile.card)] ?? tile.mark);
       tile.element.onclick = once((event) => this.touch(index, event.shiftKey));
       this.watch.observe(tile.element);
     });
     this.sheet.replaceChildren(...this.tiles.map((tile) => tile.element));
-    this.tiles.forEach((tile) => tile.film.play(1));
+    this.tiles.forEach((tile) => tile.player.play(1));
     this.root.dataset.page = this.tiles.map((tile) => tile.card.sha).join(" ");
     this.shownAt = performance.now();
     this.from = null;
     this.clock.lap();
     scrollTo({ top: 0 });
-    this.tell();
+    this.render();
   }
 
-  tell() {
-    if (!this.outbox || !this.feed) return;
+  render() {
     const [card] = this.tiles.map((tile) => tile.card);
-    const action = card && this.page.actions[card.action];
     const marked = this.tiles.filter((tile) => tile.mark).length;
-    const counted = this.feed.progress;
-    const heading = card ? `Which of these are not ${card.name}?` : this.feed.ended ? "Nothing is left here that is not decided or in somebody else's hands." : "Loading ...";
+    const progress = this.feed.progress;
+    const heading = card ? `Which of these are not ${card.name}?` : this.feed.ended ? DONE : "Loading ...";
+    const definition = card ? this.props.actions[card.action]?.definition ?? "" : "";
     const counts = card ? `${marked} of ${this.tiles.length} marked` : "";
-    const whole = card && counted ? ` · ${counted.decided} of ${counted.total} decided before this page` : "";
-    this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: `${action?.definition ?? ""} ${counts}${whole}` }));
+    const whole = card && progress ? ` · ${progress.decided} of ${progress.total} decided before this page` : "";
+    this.title.replaceChildren(make("h2", { textContent: heading }), make("p", { textContent: `${definition} ${counts}${whole}` }));
     this.markers.forEach((button, index) => button.classList.toggle("chosen", Object.values(MARKS)[index] === this.marking));
     this.accept.disabled = !card;
     this.undoButton.disabled = !this.accepted.length;
-    this.root.dataset.ready = this.tiles.length ? String(this.tiles.every((tile) => tile.ready)) : "";
-    const trouble = this.feed.trouble ? `Waiting: ${this.feed.trouble}` : "";
-    this.pending.textContent = this.digits ? `number ${this.digits}` : this.outbox.words() || trouble;
+    this.root.dataset.ready = this.tiles.length ? String(this.tiles.every((tile) => tile.player.ready)) : "";
+    this.showPending(this.feed.trouble, this.numbers.digits);
   }
 
   // What keys and clicks do
 
-  key(event) {
-    const { key } = event;
-    if (/^[0-9]$/.test(key)) this.digit(key);
+  key(/** @type {KeyboardEvent} */ { key }) {
+    if (/^[0-9]$/.test(key)) this.numbers.press(key, this.tiles.length);
     else if (key === "Enter") this.enter();
     else if (MARKS[key]) this.markWith(MARKS[key]);
     else if (key === "i") this.invert();
     else if (key === "z") this.undo();
-    else if (key === "Escape") this.digits = "";
+    else if (key === "Escape") this.numbers.clear();
     else return false;
+    this.render();
     return true;
   }
 
-  digit(key) {
-    clearTimeout(this.waiting);
-    this.digits += key;
-    const open = Number(this.digits) * 10 <= this.tiles.length && this.digits !== "0"; // another digit may follow
-    if (open) this.waiting = setTimeout(() => this.number(), TYPING_MS);
-    else this.number();
-    this.tell();
-  }
-
-  number() {
-    clearTimeout(this.waiting);
-    const index = Number(this.digits) - 1;
-    this.digits = "";
-    if (this.tiles[index]) this.touch(index, false);
-    this.tell();
-  }
-
-  touch(index, range) {
+  touch(/** @type {number} */ index, /** @type {boolean} */ range) {
     const mark = this.tiles[index].mark === this.marking ? null : this.marking;
     const from = range ? this.from ?? index : index;
     const [first, last] = [Math.min(index, from), Math.max(index, from)];
@@ -193,9 +191,9 @@ class Grid {
     this.remember();
   }
 
-  markWith(mark) {
+  markWith(/** @type {string} */ mark) {
     this.marking = mark;
-    this.tell();
+    this.render();
   }
 
   invert() {
@@ -205,50 +203,52 @@ class Grid {
 
   remember() {
     this.marks.keep(this.tiles.map((tile) => [keyOf(tile.card), tile.mark]));
-    this.tell();
+    this.render();
   }
 
   enter() {
     if (!this.tiles.length) return;
-    if (this.digits) return this.number();
+    if (this.numbers.digits) return this.numbers.commit();
     const unseen = this.tiles.find((tile) => !tile.seen);
     if (unseen) return unseen.element.scrollIntoView({ block: "start", behavior: "smooth" });
-    if (performance.now() - this.shownAt < LOOK_MS) return this.toast.say("that press came too quickly: look at this page first");
+    if (this.tooQuick(LOOK_MS, "page")) return;
     const seconds = Math.round((this.clock.lap() / this.tiles.length) * 1000) / 1000;
     this.accepted.push(this.tiles.map((tile) => ({ card: tile.card, mark: tile.mark, id: this.send(tile, seconds) })));
     this.marks.keep(this.tiles.map((tile) => [keyOf(tile.card), null]));
-    if (this.feed.progress) this.feed.progress.decided += this.tiles.filter((tile) => tile.mark !== "later").length;
+    if (this.feed.progress) this.feed.progress.decided += this.tiles.filter((tile) => tile.mark !== MARKS.s).length;
     this.turn();
   }
 
-  send(tile, seconds) {
-    const { clip, action } = tile.card;
-    if (tile.mark === "later") {
-      this.feed.giveBack(tile.card);
-      ask(this.page, "labeler/later", { clip, action }).catch(() => {});
+  /** The id of the request that decides a tile, null for one that is put off. */
+  send(/** @type {Tile} */ { card, mark }, /** @type {number} */ seconds) {
+    const { clip, action } = card;
+    if (mark === MARKS.s) {
+      this.feed.release(card);
+      ask(this.props, "labeler/later", { clip, action }).catch(() => {});
       return null;
     }
-    const how = tile.mark ? "marked in grid" : "accepted in grid";
-    const entry = { clip, action, verdict: tile.mark ?? "keep", how, seconds };
-    this.feed.pass(entry);
+    const how = mark ? "marked in grid" : "accepted in grid";
+    const entry = { clip, action, verdict: mark ?? "keep", how, seconds };
+    this.feed.drop(entry);
     return this.outbox.add(entry);
   }
 
   undo() {
     const page = this.accepted.pop();
     if (!page) return;
-    page.filter(({ id }) => id).forEach(({ id }) => this.outbox.add({ undo: id }));
+    const sent = page.filter(({ id }) => id);
+    sent.forEach(({ id }) => this.outbox.add({ undo: id }));
     const waiting = [...this.tiles, ...this.coming];
     this.feed.cards.unshift(...waiting.map((tile) => tile.card));
-    waiting.forEach((tile) => tile.film.clear());
+    waiting.forEach((tile) => tile.player.clear());
     this.coming = [];
-    this.tiles = page.map(({ card, mark }, index) => {
-      this.feed.hold(card);
-      const tile = new Tile(card, index + 1, () => this.tell());
+    this.tiles = page.map(({ card, mark }) => {
+      this.feed.restore(card);
+      const tile = new Tile(card, () => this.render());
       tile.set(mark);
       return tile;
     });
-    if (this.feed.progress) this.feed.progress.decided -= page.filter(({ id }) => id).length;
+    if (this.feed.progress) this.feed.progress.decided -= sent.length;
     this.watch.disconnect();
     this.remember();
     this.lay();

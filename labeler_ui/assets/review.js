@@ -1,74 +1,84 @@
+// @ts-check
 // Review: one clip loops, one key decides, and the next clip is there already.
+/** @import { Card, Counts, RecentDecision, ReviewProps } from "./types" */
+
+import { Dialog, plain } from "./dialog.js";
+import { address, keyButton, make, makeDiv, once } from "./dom.js";
+import { Feed, keyOf } from "./feed.js";
+import { mount } from "./mount.js";
+import { DONE, QueuePage } from "./queue_page.js";
+import { ask } from "./server.js";
+import { loadAhead, VideoPlayer } from "./video_player.js";
 
 const AHEAD = 24; // cards asked for, that nobody else gets meanwhile
 const FEW = 16;
-const FILMS = 8; // of them fetched and decoded
+const PLAYERS = 8; // clips fetched and decoded
 const VERDICTS = [
-  ["keep", "Keep", "k", "the clip shows the action"],
-  ["mistagged", "Mis-tagged", "m", "the action is not in it, whatever the tag says (Shift-m: and name the right one)"],
-  ["duplicate", "Duplicate", "d", "another clip shows the same recording"],
-  ["unusable", "Unusable", "u", "broken, a still picture, nothing can be made out (Shift-u: and say why)"],
+  { verdict: "keep", label: "Keep", key: "k", meaning: "the clip shows the action" },
+  { verdict: "mistagged", label: "Mis-tagged", key: "m",
+    meaning: "the action is not in it, whatever the tag says (Shift-m: and name the right one)" },
+  { verdict: "duplicate", label: "Duplicate", key: "d", meaning: "another clip shows the same recording" },
+  { verdict: "unusable", label: "Unusable", key: "u",
+    meaning: "broken, a still picture, nothing can be made out (Shift-u: and say why)" },
 ];
 const REASONS = ["broken", "a still picture", "nothing can be made out", "people who should not be in a data set"];
 const SPEEDS = [1, 1.5, 2];
-const OFFERED = 8; // choices shown while somebody types
+const SPEED = "plusmv speed"; // where the browser keeps it
+const NEXT = " Choose another action, or go on with plusmv report and plusmv export.";
+const NO_CLIPS = "No clips yet. Next: plusmv crawl --source folder --path DIR, then reload this page.";
 
-const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+/** @typedef {RecentDecision & { other?: number }} Made a decision; `other`: the action that was named as the right one */
 
-class Review {
-  constructor(root, page) {
-    Object.assign(this, { root, page, made: [], shown: null, speed: Number(localStorage.getItem("plusmv speed")) || 1 });
-    this.draw();
-    this.films = Array.from({ length: FILMS }, () => new Film("clips", () => this.refresh()));
-    this.stage.prepend(...this.films.map((film) => film.video));
-    this.clock = new Clock();
-    this.undone = new Set(); // requests, that the catalog may still call the last ones
-    this.outbox = new Outbox(page, {
-      answered: (entry, answer) => this.answered(entry, answer),
-      changed: () => this.refresh(),
-    });
-    this.feed = new Feed(page, this.outbox, () => this.refresh());
-    const act = (event) => this.key(event);
-    act.keys = "kmduszx ";
-    this.unlisten = listen(act);
+/** @extends {QueuePage<ReviewProps>} */
+class Review extends QueuePage {
+  /** @type {Made[]} */
+  made = [];
+  /** @type {Set<number | string>} */
+  undone = new Set(); // requests, that the catalog may still call the last ones
+  /** @type {Card | null | undefined} */
+  shown = null;
+  /** @type {Card | undefined} */
+  described = undefined;
+  /** @type {VideoPlayer | undefined} */
+  player = undefined;
+  /** @type {number | null} */
+  soon = null; // the timer of settle()
+  speed = Number(localStorage.getItem(SPEED)) || 1;
+  dialog = new Dialog();
+
+  constructor(/** @type {HTMLElement} */ root, /** @type {ReviewProps} */ props) {
+    super(root, props, [..."kmduszx "]);
+    this.buttons = VERDICTS.map(({ verdict, label, key, meaning }) =>
+      keyButton(label, key, meaning, () => this.decide(verdict), verdict === "keep"));
+    this.buttons.push(keyButton("Later", "s", "move it to the end of the queue", () => this.later()));
+    this.undoButton = keyButton("Undo", "z", "take back the last decision; again for the one before", () => this.undo());
+    this.faster = keyButton("", "x", "how fast the clip plays", () => this.nextSpeed());
+    const help = keyButton("Help", "?", "what the keys do", () => this.help());
+    this.why = makeDiv("why");
+    this.question = makeDiv("question");
+    this.facts = makeDiv("facts");
+    this.progress = makeDiv("progress");
+    this.last = makeDiv("last");
+    this.players = Array.from({ length: PLAYERS }, () => new VideoPlayer("clips", () => this.refresh()));
+    const stage = makeDiv("stage", ...this.players.map((player) => player.video), this.why);
+    const bar = makeDiv("bar", ...this.buttons, this.undoButton, this.faster, help);
+    const side = makeDiv("side", this.question, this.facts, this.progress, this.last);
+    root.append(makeDiv("main", stage, bar, this.pending), side, this.toast, this.dialog.element);
+    this.feed = new Feed(props, this.outbox, () => this.refresh());
     this.settle();
   }
 
   close() {
-    clearTimeout(this.soon);
-    this.unlisten();
-    this.clock.close();
-    this.feed.closed = this.outbox.closed = true;
-    this.films.forEach((film) => film.clear());
-  }
-
-  draw() {
-    const part = (name, ...inside) => (this[name] = make("div", { className: name }, ...inside));
-    this.buttons = VERDICTS.map(([verdict, label, key, meaning]) =>
-      keyButton(label, key, meaning, () => this.decide(verdict), verdict === "keep"));
-    this.buttons.push(keyButton("Later", "s", "put it off to the end", () => this.later()));
-    this.undoButton = keyButton("Undo", "z", "take back the last decision; again for the one before", () => this.undo());
-    this.faster = keyButton("", "x", "how fast the clip plays", () => this.nextSpeed());
-    const help = keyButton("Help", "?", "what the keys do", () => this.help());
-    part("why");
-    part("stage", this.why);
-    part("question");
-    part("bar", ...this.buttons, this.undoButton, this.faster, help);
-    part("pending").role = "status";
-    part("facts");
-    part("progress");
-    part("last");
-    this.toast = makeToast();
-    this.box = make("dialog", { className: "box" });
-    const side = make("div", { className: "side" }, this.question, this.facts, this.progress, this.last);
-    const main = make("div", { className: "main" }, this.stage, this.bar, this.pending);
-    this.root.append(main, side, this.toast, this.box);
+    super.close();
+    clearTimeout(this.soon ?? undefined);
+    this.feed.closed = true;
+    this.players.forEach((player) => player.clear());
   }
 
   // What is on screen
 
   get card() {
-    return this.feed.cards[0];
+    return /** @type {Card | undefined} */ (this.feed.cards[0]);
   }
 
   refresh() {
@@ -76,49 +86,44 @@ class Review {
     this.soon ??= setTimeout(() => this.settle());
   }
 
-  show(card) {
-    this.film?.pause();
+  show(/** @type {Card | undefined} */ card) {
+    this.player?.pause();
     this.shown = card;
-    this.film = card && (this.films.find((film) => film.card?.sha === card.sha) ?? this.fetchNow(card));
-    for (const film of this.films) film.video.classList.toggle("on", film === this.film);
+    this.player = card && (this.players.find((player) => player.card?.sha === card.sha) ?? this.fetchNow(card));
+    for (const player of this.players) player.video.classList.toggle("on", player === this.player);
     this.root.dataset.shown = card?.sha ?? "";
     this.clock.lap();
-    this.film?.play(this.speed);
+    this.player?.play(this.speed);
   }
 
-  fetchNow(card) {
-    const film = this.films.find((each) => each !== this.film) ?? this.films[0];
-    film.load(card);
-    return film;
+  fetchNow(/** @type {Card} */ card) {
+    const player = this.players.find((each) => each !== this.player) ?? this.players[0];
+    player.load(card);
+    return player;
   }
 
-  // What a key need not wait for: films of the clips after the next one, words, counts.
+  /** What a key need not wait for: clips after the next one, words, counts. */
   settle() {
     this.soon = null;
-    const cards = this.feed.cards;
-    const wanted = cards.slice(0, FILMS);
-    const free = this.films.filter((film) => !wanted.some((card) => card.sha === film.card?.sha));
-    for (const card of wanted) {
-      if (!this.films.some((film) => film.card?.sha === card.sha)) free.shift()?.load(card);
-    }
-    const film = this.film;
-    this.why.textContent = !this.card ? "" : film?.note || (film?.video.readyState >= 2 ? "" : "Loading ...");
-    this.why.classList.toggle("over", Boolean(film?.note) && !film.failed);
-    this.buttons.forEach((button) => (button.disabled = !this.card));
-    if (this.card && this.card !== this.described) this.describe(this.card);
-    this.described = this.card;
-    if (cards.length < FEW) this.feed.fill(AHEAD);
-    this.tell();
+    const { card, player } = this;
+    loadAhead(this.players, this.feed.cards.slice(0, PLAYERS));
+    const loading = player && player.video.readyState >= 2 ? "" : "Loading ...";
+    this.why.textContent = card ? player?.note || loading : "";
+    this.why.classList.toggle("over", Boolean(player?.note) && !player?.failed);
+    this.buttons.forEach((button) => (button.disabled = !card));
+    if (card && card !== this.described) this.describe(card);
+    this.described = card;
+    if (this.feed.cards.length < FEW) this.feed.fill(AHEAD);
+    this.render();
   }
 
-  describe(card) {
-    const action = this.page.actions[card.action] ?? {};
+  describe(/** @type {Card} */ card) {
     const pictures = (this.feed.references[card.action] ?? []).map((path) =>
       make("img", { src: address(path), alt: `what ${card.name} looks like`, loading: "lazy" }));
     this.question.replaceChildren(
       make("h2", { textContent: `Is this ${card.name}?` }),
-      make("p", { textContent: action.definition ?? "" }),
-      make("div", { className: "references" }, ...pictures));
+      make("p", { textContent: this.props.actions[card.action]?.definition ?? "" }),
+      makeDiv("references", ...pictures));
     const rows = {
       Verdict: card.verdict && `${card.verdict} so far; a key decides anew`,
       Tag: card.tags.map((tag) => `#${tag}`).join(" "),
@@ -134,61 +139,61 @@ class Review {
     this.facts.replaceChildren(list);
   }
 
-  tell() {
-    this.pending.textContent = this.outbox?.words() || (this.feed?.trouble ? `Waiting: ${this.feed.trouble}` : "");
-    this.faster.firstChild.textContent = `${this.speed}x`;
-    if (!this.feed) return;
-    const counted = this.feed.progress;
-    if (counted?.total) {
-      const decided = Math.min(counted.decided + (counted.since ?? 0), counted.total);
-      const left = counted.pace && decided < counted.total ? `, about ${Math.ceil(((counted.total - decided) * counted.pace) / 60)} min left` : "";
-      const timing = counted.pace ? ` · ${counted.pace.toFixed(1)} s a clip${left}` : "";
-      this.progress.replaceChildren(
-        make("progress", { max: Math.max(counted.total, 1), value: decided }),
-        make("span", { textContent: `${decided} of ${counted.total} decided${timing}` }));
-    } else this.progress.textContent = counted ? "" : "counting ...";
-    const rows = [...this.made].reverse().map(({ card, verdict }) => ({ card, verdict }))
-      .concat(this.before()).slice(0, 6)
-      .map(({ card, verdict }, index) => {
-        const again = make("button", { className: "link", title: "show it again and take this back" });
-        again.textContent = `${verdict} · ${card.name}`;
-        again.addEventListener("click", once(() => this.undo(index)));
-        return again;
-      });
+  render() {
+    this.showPending(this.feed.trouble);
+    this.faster.firstElementChild?.replaceChildren(`${this.speed}x`);
+    if (this.feed.progress?.total) this.showProgress(this.feed.progress);
+    else this.progress.textContent = this.feed.progress ? "" : "counting ...";
+    const rows = this.decisions.slice(0, 6).map(({ card, verdict }, index) => {
+      const again = make("button", { className: "link", title: "show it again and take this back", textContent: `${verdict} · ${card.name}` });
+      again.addEventListener("click", once(() => this.undo(index)));
+      return again;
+    });
     this.last.replaceChildren(...(rows.length ? [make("h3", { textContent: "Last decisions" }), ...rows] : []));
     this.undoButton.disabled = !rows.length;
-    if (!this.card && !this.feed.loading) this.end();
+    if (!this.card && !this.feed.loading && this.feed.ended) this.showEnd();
   }
 
-  before() {
-    const mine = new Set(this.made.map(({ card }) => keyOf(card)));
-    return (this.feed.recent ?? []).filter((each) => !this.undone.has(each.request) && !mine.has(keyOf(each.card)));
+  showProgress(/** @type {Counts} */ { decided, since = 0, total, pace }) {
+    const now = Math.min(decided + since, total);
+    const left = pace && now < total ? `, about ${Math.ceil(((total - now) * pace) / 60)} min left` : "";
+    const timing = pace ? ` · ${pace.toFixed(1)} s a clip${left}` : "";
+    this.progress.replaceChildren(
+      make("progress", { max: Math.max(total, 1), value: now }), make("span", { textContent: `${now} of ${total} decided${timing}` }));
   }
 
-  end() {
-    if (!this.feed.ended) return;
-    const whole = this.feed.progress?.total
-      ? "Nothing is left here that is not decided or in somebody else's hands. Choose another action, or go on with plusmv report and plusmv export."
-      : "No clips yet. Next: plusmv crawl --source folder --path DIR, then reload this page.";
-    this.question.replaceChildren(make("h2", { textContent: whole }));
+  showEnd() {
+    const heading = this.feed.progress?.total ? DONE + NEXT : NO_CLIPS;
+    this.question.replaceChildren(make("h2", { textContent: heading }));
     this.facts.replaceChildren();
+  }
+
+  /** What can be taken back, newest first: decisions of this page, then those of before it was opened. */
+  get decisions() {
+    const mine = new Set(this.made.map(({ card }) => keyOf(card)));
+    const before = this.feed.recent.filter((each) => !this.undone.has(each.request) && !mine.has(keyOf(each.card)));
+    return /** @type {Made[]} */ ([...this.made].reverse().concat(before));
   }
 
   // What the keys do
 
-  key(event) {
-    const key = event.key;
-    if (this.box.open) return false;
-    if (key === "M") return this.name(), true;
-    if (key === "U") return this.say(), true;
-    const verdict = VERDICTS.find(([, , letter]) => letter === key);
-    const acts = { s: () => this.later(), z: () => this.undo(), x: () => this.nextSpeed(), " ": () => this.hold(),
-      "?": () => this.help(), h: () => this.help() };
-    if (verdict) this.decide(verdict[0]);
+  key(/** @type {KeyboardEvent} */ { key }) {
+    if (this.dialog.isOpen) return false;
+    /** @type {Record<string, () => void>} */
+    const acts = { M: () => this.nameAction(), U: () => this.giveReason(), s: () => this.later(), z: () => this.undo(),
+      x: () => this.nextSpeed(), " ": () => this.pauseOrPlay(), "?": () => this.help(), h: () => this.help() };
+    const verdict = VERDICTS.find((each) => each.key === key);
+    if (verdict) this.decide(verdict.verdict);
     else if (acts[key]) acts[key]();
-    return Boolean(verdict || acts[key]);
+    else return false;
+    return true;
   }
 
+  /**
+   * @param {string} verdict
+   * @param {{ other?: number, reason?: string }} [more]
+   * @param {Card} [card] the one that a dialog asked about
+   */
   decide(verdict, more = {}, card = this.card) {
     if (!card || card !== this.card) return;
     const { clip, action, revises, mode } = card;
@@ -196,17 +201,17 @@ class Review {
     const entry = { clip, action, verdict, revises, how, seconds: this.clock.lap(), ...more };
     this.made.push({ card, verdict, other: entry.other, request: this.outbox.add(entry) });
     this.count(1);
-    this.feed.pass(entry);
+    this.feed.drop(entry);
     this.refresh();
   }
 
   undo(index = 0) {
-    const row = [...this.made].reverse()[index] ?? this.before()[index - this.made.length];
+    const row = this.decisions[index];
     if (!row) return;
     const revises = this.outbox.add({ undo: row.request }); // whatever stands then
     this.made = this.made.filter((each) => each !== row);
     this.undone.add(row.request);
-    this.feed.hold(row.card, row.other);
+    this.feed.restore(row.card, row.other);
     this.feed.cards.unshift({ ...row.card, revises, verdict: undefined });
     this.count(-1);
     this.refresh();
@@ -215,97 +220,66 @@ class Review {
   later() {
     const card = this.feed.cards.shift();
     if (!card) return;
-    this.feed.giveBack(card);
-    ask(this.page, "labeler/later", { clip: card.clip, action: card.action }).catch(() => {});
+    this.feed.release(card);
+    ask(this.props, "labeler/later", { clip: card.clip, action: card.action }).catch(() => {});
     this.refresh();
   }
 
-  count(more) {
-    if (this.feed.progress) this.feed.progress.since = (this.feed.progress.since ?? 0) + more;
+  count(/** @type {number} */ more) {
+    const { progress } = this.feed;
+    if (progress) progress.since = (progress.since ?? 0) + more;
   }
 
-  hold() {
-    const video = this.film?.video;
-    if (video) video.paused ? this.film.play(this.speed) : this.film.pause();
+  pauseOrPlay() {
+    if (this.player?.video.paused) this.player.play(this.speed);
+    else this.player?.pause();
   }
 
   nextSpeed() {
     this.speed = SPEEDS[(SPEEDS.indexOf(this.speed) + 1) % SPEEDS.length];
-    localStorage.setItem("plusmv speed", this.speed);
-    this.films.forEach((film) => (film.video.defaultPlaybackRate = film.video.playbackRate = this.speed));
-    this.tell();
+    localStorage.setItem(SPEED, String(this.speed));
+    this.players.forEach(({ video }) => (video.defaultPlaybackRate = video.playbackRate = this.speed));
+    this.render();
   }
 
-  answered(entry, answer) {
-    if (answer.state === "refused") this.toast.say(answer.reason);
-  }
+  // Dialogs: naming the right action, giving a reason, help
 
-  // Boxes: naming the right action, saying why, help
-
-  name() {
-    const names = Object.values(this.page.actions).map((action) => action.name);
-    this.type("Which action is it? Enter alone: none of these", names, (card, typed) => {
-      const found = this.named(typed);
-      if (typed && !found) return this.toast.say(`no action is called ${typed}`), false;
-      this.decide("mistagged", found ? { other: Number(found) } : {}, card);
-      return true;
+  nameAction() {
+    const { card } = this;
+    const names = Object.values(this.props.actions).map((action) => action.name);
+    if (card) this.dialog.ask("Which action is it? Enter alone: none of these", names, (typed) => {
+      const found = this.actionCalled(typed);
+      if (typed && !found) this.toast.show(`no action is called ${typed}`);
+      else this.decide("mistagged", found ? { other: Number(found) } : {}, card);
+      return Boolean(!typed || found);
     });
   }
 
-  named(typed) {
-    const all = Object.entries(this.page.actions).filter(([, action]) => plain(typed) && plain(action.name).includes(plain(typed)));
-    const first = all.find(([, action]) => plain(action.name) === plain(typed))
-      ?? all.find(([, action]) => plain(action.name).startsWith(plain(typed))) ?? all[0];
+  /** The id of the action that a name means: by the whole, the beginning or any part of it. */
+  actionCalled(/** @type {string} */ typed) {
+    const wanted = plain(typed);
+    const all = Object.entries(this.props.actions).filter(([, { name }]) => wanted && plain(name).includes(wanted));
+    const first = all.find(([, { name }]) => plain(name) === wanted)
+      ?? all.find(([, { name }]) => plain(name).startsWith(wanted)) ?? all[0];
     return first?.[0];
   }
 
-  say() {
-    this.type("Why is it unusable?", REASONS, (card, typed) => {
-      this.decide("unusable", { reason: typed }, card);
+  giveReason() {
+    const { card } = this;
+    if (card) this.dialog.ask("Why is it unusable?", REASONS, (reason) => {
+      this.decide("unusable", { reason }, card);
       return true;
     });
   }
 
-  type(asked, choices, act) {
-    const card = this.card;
-    if (!card) return;
-    const input = make("input", { autocomplete: "off", maxLength: 2000 });
-    const matching = make("div", { className: "bar" });
-    const form = make("form", {}, make("label", { textContent: asked }, input), matching);
-    const leave = () => {
-      input.blur(); // a closed dialog keeps the focus for a moment, and with it the next key
-      this.box.close();
-    };
-    this.box.oncancel = () => input.blur();
-    const offer = () => matching.replaceChildren(...choices.filter((choice) => plain(choice).includes(plain(input.value)))
-      .slice(0, OFFERED).map((choice) => {
-        const button = make("button", { type: "button", textContent: choice });
-        button.addEventListener("click", () => { input.value = choice; form.requestSubmit(); });
-        return button;
-      }));
-    input.addEventListener("input", offer);
-    offer();
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (act(card, input.value.trim())) leave();
-    });
-    this.box.replaceChildren(form);
-    this.box.showModal();
-    input.focus();
-  }
-
   help() {
-    const rows = [...VERDICTS.map(([, label, key, meaning]) => [key, `${label}: ${meaning}`]),
-      ["s", "Later: the clip comes again at the end"], ["z", "Undo: as often as there are decisions"],
-      ["x", "faster: 1x, 1.5x, 2x"], ["space", "stop and play"], ["?", "this help"]];
-    const list = make("dl");
-    rows.forEach(([key, meaning]) => list.append(make("dt", {}, make("kbd", { textContent: key })), make("dd", { textContent: meaning })));
     const note = "Duplicate and unusable hold for the clip under every action, keep and mis-tagged for this one. What the "
-      + "catalog has not acknowledged shows as pending, stays in this browser and is sent again. You decide as ";
-    const close = make("button", { textContent: "Close" });
-    close.addEventListener("click", () => this.box.close());
-    this.box.replaceChildren(list, make("p", { textContent: `${note}${this.page.annotator}.` }), close);
-    this.box.showModal();
+      + "catalog has not acknowledged shows as pending, stays in this browser and is sent again. Signed in as ";
+    this.dialog.help([
+      ...VERDICTS.map(({ label, key, meaning }) => /** @type {[string, string]} */ ([key, `${label}: ${meaning}`])),
+      ["s", "Later: the clip comes again at the end"], ["z", "Undo: as often as there are decisions"],
+      ["x", "faster: 1x, 1.5x, 2x"], ["space", "stop and play"], ["?", "this help"],
+    ], `${note}${this.props.annotator}.`);
   }
 }
 

@@ -1,0 +1,53 @@
+"""What a crawl gives back: the JSON of `plusmv crawl --json`."""
+
+from typing import Literal, TypedDict, get_args
+
+Ending = Literal["downloaded", "known", "filtered", "failed", "gone", "tombstoned"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
+
+
+class Counts(TypedDict):
+    """How posts ended: `found` is the sum of the rest."""
+
+    found: int
+    downloaded: int
+    known: int
+    filtered: int
+    failed: int
+    gone: int
+    tombstoned: int
+
+
+class RunSummary(Counts):
+    """How the posts of one tag ended."""
+
+    source: str
+    tag: str
+    action: str
+
+
+class Failure(TypedDict):
+    """A post that failed."""
+
+    post: str
+    code: str  # a db.models.ReasonCode
+    reason: str
+
+
+class SearchError(TypedDict):
+    """A search that stopped: its cursor stays where it was."""
+
+    tag: str
+    error: str  # the name of a sources.base.SearchAborted, such as "login wall"
+    reason: str
+
+
+class CrawlResult(TypedDict):
+    """What `plusmv crawl --json` prints."""
+
+    runs: list[RunSummary]
+    totals: Counts
+    failures: list[Failure]
+    errors: list[SearchError]
+    failed_before: int  # of the known posts
+    dry_run: bool
