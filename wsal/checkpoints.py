@@ -63,20 +63,24 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoin
 
 
 def _from_former(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
-    """Format 2 kept all linear maps of a model in one matrix: hidden layer, C+1 classes, two clusters."""
+    """Format 2 kept a stream's linear maps as rows of one matrix: hidden layer, C+1 classes, two clusters."""
     found = {}
     for stream in settings.streams:
         old = {name.removeprefix(f"{stream}."): t for name, t in tensors.items() if name.startswith(f"{stream}.")}
-        count = len(old["hidden_bias"])
+        hidden, classifier, clusters = old["weight"].split(
+            [n := len(old["hidden_bias"]), len(old["weight"]) - n - 2, 2]
+        )
         new = {
-            "hidden.weight": old["weight"][:count],
+            "hidden.weight": hidden,
             "hidden.bias": old["hidden_bias"],
             "attention.weight": old["attention_weight"][None],
             "attention.bias": old["attention_bias"],
-            "classifier.weight": old["weight"][count:-2],
-            "clusters.weight": old["weight"][-2:],
+            "classifier.weight": classifier,
+            "clusters.weight": clusters,
         } | ({"classifier.bias": old["bias"]} if "bias" in old else {})
-        found |= {f"{stream}.method.{name}": tensor for name, tensor in new.items()}
+        wanted = StreamModel(hidden.shape[1], len(classifier) - 1, settings).method.state_dict()
+        for name, tensor in wanted.items():  # a method without a background class has one row less, the first
+            found[f"{stream}.method.{name}"] = new[name][len(new[name]) - len(tensor) :]
         found |= {f"{stream}.{name}": old[name] for name in ("mean", "scale")}
     return found
 

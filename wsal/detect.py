@@ -77,7 +77,8 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
         reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
-        readings[stream] = Reading(*(None if tensor is None else tensor.cpu() for tensor in reading))
+        score = None if reading.score is None else reading.score.cpu()
+        readings[stream] = Reading(reading.attention.cpu(), reading.activation.cpu(), reading.probability.cpu(), score)
     return VideoReadout(
         features.seconds(),
         np.mean([reading.probability.numpy() for reading in readings.values()], axis=0),
