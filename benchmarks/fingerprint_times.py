@@ -1,4 +1,4 @@
-"""How fast videos are fingerprinted, against real time and decoding alone (a part of benchmarks/bench_duplicates.py)."""
+"""How fast videos are fingerprinted, against real time and decoding alone, for benchmarks/bench_duplicates.py."""
 
 import time
 from collections.abc import Callable
