@@ -148,7 +148,7 @@ def test_label_listens_on_this_machine_alone_unless_there_are_passwords(tmp_path
     missing = plusmv(tmp_path, *label, "--passwords", file)
     assert "--set-password" in str(missing.exception)
     file.touch(0o600)
-    assert "nobody is in" in str(plusmv(tmp_path, *label, "--passwords", file).exception)
+    assert "is empty" in str(plusmv(tmp_path, *label, "--passwords", file).exception)
     file.chmod(0o644)
     assert "chmod 600" in str(plusmv(tmp_path, *label, "--passwords", file).exception)
     assert plusmv(tmp_path, "label", "--overlap", 1.5).exit_code == 2

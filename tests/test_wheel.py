@@ -44,7 +44,7 @@ def elsewhere(wheel, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     installed = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
-    path = os.pathsep.join((os.environ["PYTHONPATH"], str(installed)))
+    path = os.pathsep.join((str(installed), os.environ["PYTHONPATH"]))
     return folder, os.environ | {"PYTHONPATH": path, "PLUSMV_HOME": str(folder / "home")}
 
 
@@ -61,7 +61,7 @@ def test_a_wheel_has_one_top_level_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"plusmv"}
-    for needed in ("db/migrations/script.py.mako", "features/kinetics400.csv", "labeler_ui/assets/common.js"):
+    for needed in ("db/migrations/script.py.mako", "features/kinetics400.csv", "labeler_ui/assets/queue_page.js"):
         assert f"plusmv/{needed}" in names
 
 
