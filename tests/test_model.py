@@ -142,6 +142,15 @@ def test_centring_is_a_z_score_of_given_length_and_constant_features_become_zero
     assert torch.equal(raw.centred(FEATURES), FEATURES)
 
 
+def test_a_seed_draws_the_weights_of_the_published_figures():
+    """Summed layer by layer: the former code's, whose runs are in the tables (Settings() of 32 wide features)."""
+    torch.manual_seed(5)
+    bm = StreamModel(32, 7, Settings()).method
+    drawn = (bm.classifier.weight[0], bm.clusters.weight[1], bm.hidden.bias, bm.attention.weight, bm.attention.bias)
+    sums = [round(tensor.sum().item(), 5) for tensor in drawn]
+    assert sums == [0.22182, -0.05302, 0.87057, -0.48979, 0.03696]
+
+
 @pytest.mark.parametrize("detach", [True, False])
 def test_detached_targets_give_the_classifier_no_gradient_from_the_guide(detach):
     one = model(ALL.replaced(detach=detach))
