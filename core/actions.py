@@ -90,7 +90,7 @@ def read_actions(path: Path) -> tuple[Action, ...]:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"cannot read the actions in {path}: {error}") from error
-    actions = []
+    actions: list[Action] = []
     for line, row in enumerate(rows, start=2):
         unknown = set(row) - {"action", "tags", "definition", "kinetics"}
         if unknown or not (row.get("action") or "").strip():

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import write_json
@@ -125,15 +126,17 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return made
 
 
-def _instances(entries: object, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
+def _instances(entries: Any, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
     if not isinstance(entries, list):
         raise BadInput(f"{path}: the instances of video {video_id!r} are not a list")
     return tuple(_instance(entry, path, video_id, scored) for entry in entries)
 
 
-def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instance:
+def _instance(entry: Any, path: Path, video_id: str, scored: bool) -> Instance:
     try:
-        start, end = entry["segment"] if isinstance(entry["segment"], list) else ()  # "12" would be 1 to 2
+        if not isinstance(entry["segment"], list):  # the text "12" would unpack to 1 and 2
+            raise TypeError("segment")
+        start, end = entry["segment"]
         label = entry["label"]
         score = entry["score"] if scored else None
     except (TypeError, KeyError, ValueError) as error:
@@ -150,7 +153,7 @@ def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instanc
     )
 
 
-def _number(value: object, path: Path, video_id: str, what: str) -> float:
+def _number(value: Any, path: Path, video_id: str, what: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

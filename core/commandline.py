@@ -45,9 +45,15 @@ HOME = Path("plusmv-data")
 SECONDS_A_LINE = 30.0  # between lines of progress where stderr is no terminal
 SHOWN = 20  # failures listed for a person; --json lists all
 
-AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # names from the outside are no markup
-stderr = Console(stderr=True, soft_wrap=True, **AS_IT_IS)
 T = TypeVar("T")
+
+
+def _console(on_stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints names from outside literally: no markup, no emoji codes, no highlighting."""
+    return Console(stderr=on_stderr, width=width, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+stderr = _console(on_stderr=True)
 
 
 def say(text: str) -> None:
@@ -60,7 +66,7 @@ def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] =
     if as_json:
         sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
         return
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, **AS_IT_IS)
+    console = _console(width=None if sys.stdout.isatty() else 200)
     for part in [text] if isinstance(text, str | Table) else text:
         console.print(part)
 

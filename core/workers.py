@@ -28,15 +28,18 @@ from plusmv.core.errors import PlusmvError
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
+TaskIn = TypeVar("TaskIn", contravariant=True)
+ValueOut = TypeVar("ValueOut", covariant=True)
+Answer = tuple[Any, str | None, bool]  # what a worker sends back: value, error, and whether more parts follow
 ATTEMPTS = 2  # the first, and one retry after a worker's death
 
 
-class Stage(Protocol[Task, Value]):
+class Stage(Protocol[TaskIn, ValueOut]):
     """What one worker does with one task."""
 
     def setup(self) -> None: ...
 
-    def process(self, task: Task) -> Value: ...
+    def process(self, task: TaskIn) -> ValueOut: ...
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ def map_unordered(
         raise ValueError(f"unknown engine {engine!r}")
 
 
-def _attempts(stage: Stage[Task, Value], task: Task) -> Iterator[tuple[Any, str | None, bool]]:
-    """(value, error, more) of each part, and of the whole."""
+def _answers(stage: Stage[Task, Value], task: Task) -> Iterator[Answer]:
+    """The answer for each part of a streaming task, then the one for the task."""
+    last: Answer
     try:
-        made = stage.process(task)
+        made: Any = stage.process(task)
         if isinstance(made, Generator):
             for part in made:
                 yield part, None, True
@@ -102,7 +106,7 @@ def _attempts(stage: Stage[Task, Value], task: Task) -> Iterator[tuple[Any, str 
 def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Outcome[Task, Value]]:
     stage.setup()
     for task in tasks:
-        for answer in _attempts(stage, task):
+        for answer in _answers(stage, task):
             yield Outcome(task, *answer)
 
 
@@ -113,18 +117,20 @@ def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
         try:
             stage.setup()
         except Exception as error:
-            told = error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())
-            pipe.send((None, told, False))
+            reason = error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())
+            pipe.send((None, reason, False))
             return
         pipe.send((None, None, False))
         while True:
-            for answer in _attempts(stage, pipe.recv()):
+            for answer in _answers(stage, pipe.recv()):
                 pipe.send(answer)
 
 
 def _end_with_parent() -> None:
     """A parent killed in the middle of a long task leaves no worker behind, to compete with the same command again."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only the main process has none
+    multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
 
 
@@ -173,6 +179,7 @@ class _Worker:
                 raise error
             self.ready = True
             return "ready"
+        assert self.holding is not None  # a worker answers only what it was given
         task, _ = self.holding
         if more:
             self.deadline = time.monotonic() + self.limit
@@ -210,16 +217,17 @@ def _map_processes(
                 workers.remove(worker)
                 worker.stop()
                 died = f"the worker process died (exit code {worker.process.exitcode})"
-                if answer == "overdue":
-                    yield Outcome(worker.holding[0], error=f"took longer than the limit of {time_limit:g} s")
-                elif not worker.holding:
+                held = worker.holding
+                if held is None:
                     deaths_in_setup += 1
                     if deaths_in_setup >= ATTEMPTS:
                         raise PlusmvError(f"{died} while starting; free some memory or use fewer workers")
-                elif worker.holding[1] < ATTEMPTS:
-                    retries.append(worker.holding)
+                elif answer == "overdue":
+                    yield Outcome(held[0], error=f"took longer than the limit of {time_limit:g} s")
+                elif held[1] < ATTEMPTS:
+                    retries.append(held)
                 else:
-                    yield Outcome(worker.holding[0], error=f"{died}, twice")
+                    yield Outcome(held[0], error=f"{died}, twice")
     finally:
         for worker in workers:
             worker.stop()
