@@ -1,7 +1,7 @@
 """The 20 THUMOS14 actions: hashtags to crawl them by, what counts as one, and the Kinetics-400 classes that show them.
 
-Actions of one's own come from a CSV with the columns action, tags and, where wanted, definition and kinetics; several
-tags or classes in one cell are separated by spaces (tags) or by "|" (classes, whose names hold spaces).
+Custom actions come from a CSV with the columns action, tags and, optionally, definition and kinetics; several tags or
+classes in one cell are separated by spaces (tags) or by "|" (classes, whose names contain spaces).
 """
 
 import csv
@@ -10,18 +10,28 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput
 
 
 @dataclass(frozen=True)
 class Action:
-    """An action class: its name in the benchmark, and how the outside world calls it."""
+    """An action class: its name in the benchmark, and what platforms and Kinetics-400 call it."""
 
     name: str
     tags: tuple[str, ...]
     definition: str = ""
     kinetics: tuple[str, ...] = ()
+
+
+class ActionRow(TypedDict):
+    """A row of an actions CSV."""
+
+    action: str
+    tags: NotRequired[str]  # separated by spaces; left out: the action's name
+    definition: NotRequired[str]
+    kinetics: NotRequired[str]  # Kinetics-400 classes, separated by "|"
 
 
 # Billiards has no Kinetics-400 class, and the two cricket actions share one.
@@ -73,7 +83,7 @@ def normalise_tag(tag: str) -> str:
     """A hashtag as platforms compare it: NFKC, no '#', no white space, lower case. Raises BadInput if none is left."""
     plain = re.sub(r"[\s#]+", "", unicodedata.normalize("NFKC", tag)).casefold()
     if not plain or len(plain) > 200 or not plain.isprintable():
-        raise BadInput(f"{tag[:60]!r} is no tag: give 1 to 200 visible characters, such as golfswing")
+        raise BadInput(f"invalid tag {tag[:60]!r}: use 1 to 200 visible characters, such as golfswing")
     return plain
 
 
@@ -84,28 +94,29 @@ def action_of_tag(tag: str, actions: Iterable[Action] = THUMOS14) -> Action | No
 
 
 def read_actions(path: Path) -> tuple[Action, ...]:
-    """Read actions from a CSV (action, tags[, definition, kinetics]). Raises BadInput with the line at fault."""
+    """Read actions from a CSV (action, tags[, definition, kinetics]). Raises BadInput naming the invalid line."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"cannot read the actions in {path}: {error}") from error
-    actions = []
+    actions: list[Action] = []
     for line, row in enumerate(rows, start=2):
-        unknown = set(row) - {"action", "tags", "definition", "kinetics"}
+        unknown = set(row) - ActionRow.__annotations__.keys()
         if unknown or not (row.get("action") or "").strip():
-            raise BadInput(f"{path} line {line}: needs an action, and no column but action, tags, definition, kinetics")
+            columns = ", ".join(ActionRow.__annotations__)
+            raise BadInput(f"{path} line {line}: an action is required, and only the columns {columns}")
         name = row["action"].strip()
         if any(name == action.name for action in actions):
-            raise BadInput(f"{path} line {line}: {name} stands there twice; put all its tags into one cell")
+            raise BadInput(f"{path} line {line}: {name} is listed twice; put all its tags into one cell")
         tags = tuple(normalise_tag(tag) for tag in (row.get("tags") or name).split())
         kinetics = tuple(part.strip() for part in (row.get("kinetics") or "").split("|") if part.strip())
         actions.append(Action(name, tags, (row.get("definition") or "").strip(), kinetics))
     if not actions:
-        raise BadInput(f"{path} holds no actions; it needs a header 'action,tags' and a line for each")
+        raise BadInput(f"{path} has no actions; it needs a header 'action,tags' and one line per action")
     return tuple(actions)
 
 
 def actions_named(text: str) -> tuple[Action, ...]:
-    """The value of `--actions`: "thumos14", or a CSV of one's own."""
+    """The actions that `--actions` names: "thumos14", or the path of a CSV file."""
     return THUMOS14 if text.casefold() == "thumos14" else read_actions(Path(text))

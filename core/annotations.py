@@ -1,9 +1,6 @@
-"""Annotations and detections in ActivityNet JSON, the field's own format: the line between curation and training.
+"""Annotations and detections in ActivityNet JSON: the interface between curation and training.
 
-Annotations: {"database": {id: {"subset", "duration", "fps", "annotations": [{"label", "segment": [start, end]}]}}}
-Detections:  {"version", "external_data", "results": {id: [{"label", "score", "segment"}]}}
-Segments are in seconds and may be strings. `duration` and `fps` may be missing (0.0 here). An annotation marked
-`"weak": true` says that the action is somewhere in its segment, not where.
+AnnotationFile and DetectionFile are the formats. In files of others, numbers may be strings.
 """
 
 import json
@@ -12,11 +9,51 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import write_json
 
 MICROVIDEO_SUBSET = "microvideo"
+
+
+class InstanceEntry(TypedDict):
+    """One annotated action instance."""
+
+    label: str
+    segment: list[float]  # [start, end], seconds
+    weak: NotRequired[Literal[True]]  # the action is somewhere in the segment, not necessarily throughout
+
+
+class VideoEntry(TypedDict):
+    """One annotated video."""
+
+    subset: str
+    duration: NotRequired[float]  # seconds
+    fps: NotRequired[float]
+    annotations: list[InstanceEntry]
+
+
+class AnnotationFile(TypedDict):
+    """An annotation file, such as exports/microvideos.json. Further keys are ignored."""
+
+    database: dict[str, VideoEntry]  # by video id
+
+
+class DetectionEntry(TypedDict):
+    """One detected action instance."""
+
+    label: str
+    score: float
+    segment: list[float]  # [start, end], seconds
+
+
+class DetectionFile(TypedDict):
+    """A detection file, as `plusmv detect` writes it."""
+
+    version: str
+    external_data: dict[str, Any]  # what the detections were made with
+    results: dict[str, list[DetectionEntry]]  # by video id
 
 
 @dataclass(frozen=True)
@@ -32,7 +69,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class AnnotatedVideo:
-    """One video of a data set. `duration` in seconds and `fps` are 0.0 where the file does not say."""
+    """One video of a data set. `duration` in seconds and `fps` are 0.0 where the file has none."""
 
     id: str
     subset: str
@@ -42,12 +79,12 @@ class AnnotatedVideo:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The video-level label set, sorted: all that weak supervision may look at."""
+        """The video-level label set, sorted: all that weak supervision may use."""
         return tuple(sorted({instance.label for instance in self.instances}))
 
 
 def read_annotations(path: Path, subset: str | None = None) -> dict[str, AnnotatedVideo]:
-    """Read {id: video}, of one subset if given. Raises BadInput naming the file and the entry at fault."""
+    """Read {id: video}, of one subset if given. Raises BadInput naming the file and the invalid entry."""
     database = _load(path).get("database")
     if not isinstance(database, dict):
         raise BadInput(f"{path} is not an ActivityNet annotation file: it has no 'database' object")
@@ -71,69 +108,81 @@ def read_annotations(path: Path, subset: str | None = None) -> dict[str, Annotat
 
 
 def read_detections(path: Path) -> dict[str, tuple[Instance, ...]]:
-    """Read {id: detections}. Raises BadInput naming the file and the entry at fault."""
+    """Read {id: detections}. Raises BadInput naming the file and the invalid entry."""
     results = _load(path).get("results")
     if not isinstance(results, dict):
         raise BadInput(f"{path} is not an ActivityNet detection file: it has no 'results' object")
     return {video_id: _instances(entries, path, video_id, scored=True) for video_id, entries in results.items()}
 
 
-def write_annotations(path: Path, videos: Iterable[AnnotatedVideo], **facts: object) -> None:
-    """Write an annotation file; `facts` (such as version) stand beside 'database'."""
-    database = {
+def write_annotations(path: Path, videos: Iterable[AnnotatedVideo], **further: object) -> None:
+    """Write an annotation file with further top-level keys (such as version)."""
+    database: dict[str, VideoEntry] = {
         video.id: {
             "subset": video.subset,
             "duration": video.duration,
             "fps": video.fps,
-            "annotations": [
-                {"label": i.label, "segment": [i.start, i.end]} | ({"weak": True} if i.weak else {})
-                for i in video.instances
-            ],
+            "annotations": [_entry(instance) for instance in video.instances],
         }
         for video in videos
     }
-    write_json(path, {**facts, "database": database})
+    content: AnnotationFile = {"database": database}
+    write_json(path, {**further, **content})
 
 
-def detections_json(detections: Mapping[str, Iterable[Instance]], **external_data: object) -> dict:
-    """The detection file's object; `external_data` names what the detections were made with."""
-    results = {
-        video_id: [{"label": i.label, "score": i.score, "segment": [i.start, i.end]} for i in instances]
-        for video_id, instances in detections.items()
+def _entry(instance: Instance) -> InstanceEntry:
+    entry: InstanceEntry = {"label": instance.label, "segment": [instance.start, instance.end]}
+    if instance.weak:
+        entry["weak"] = True
+    return entry
+
+
+def detections_json(detections: Mapping[str, Iterable[Instance]], **external_data: object) -> DetectionFile:
+    """A detection file's content; external_data: what the detections were made with."""
+    results: dict[str, list[DetectionEntry]] = {
+        video_id: [_detection(instance) for instance in instances] for video_id, instances in detections.items()
     }
     return {"version": "VERSION 1.3", "external_data": external_data, "results": results}
 
 
-def _load(path: Path) -> dict:
+def _detection(instance: Instance) -> DetectionEntry:
+    if instance.score is None:
+        raise ValueError(f"a detection needs a score: {instance}")
+    return {"label": instance.label, "score": instance.score, "segment": [instance.start, instance.end]}
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique_keys)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise BadInput(f"{path} is not an ActivityNet file: its top level is no object")
+        raise BadInput(f"{path} is not an ActivityNet file: its top level is not an object")
     return content
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON, whose names differ: of two that are the same Python would drop the first in silence."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object. Raises ValueError for a key that occurs twice: Python would silently keep the last value."""
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.60} stands twice in one object")
-    return made
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.60} occurs twice in one object")
+    return unique
 
 
-def _instances(entries: object, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
+def _instances(entries: Any, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
     if not isinstance(entries, list):
         raise BadInput(f"{path}: the instances of video {video_id!r} are not a list")
     return tuple(_instance(entry, path, video_id, scored) for entry in entries)
 
 
-def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instance:
+def _instance(entry: Any, path: Path, video_id: str, scored: bool) -> Instance:
     try:
-        start, end = entry["segment"] if isinstance(entry["segment"], list) else ()  # "12" would be 1 to 2
+        if not isinstance(entry["segment"], list):  # the text "12" would unpack to 1 and 2
+            raise TypeError("segment")
+        start, end = entry["segment"]
         label = entry["label"]
         score = entry["score"] if scored else None
     except (TypeError, KeyError, ValueError) as error:
@@ -150,7 +199,7 @@ def _instance(entry: object, path: Path, video_id: str, scored: bool) -> Instanc
     )
 
 
-def _number(value: object, path: Path, video_id: str, what: str) -> float:
+def _number(value: Any, path: Path, video_id: str, what: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the commands of all packages share: common options, results on stdout, progress and notes on stderr.
+"""What all commands share: common options, results on stdout, progress and messages on stderr.
 
 The only module of `core` that imports more than the standard library (typer and rich); only `commands.py` files and
 the entry point import it.
@@ -37,21 +37,27 @@ Database = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a core).")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per core).")]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try again what failed before; otherwise it is left.")
+    bool, typer.Option("--retry-failed", help="Retry what failed before; by default it is skipped.")
 ]
 HOME = Path("plusmv-data")
-SECONDS_A_LINE = 30.0  # between lines of progress where stderr is no terminal
+SECONDS_A_LINE = 30.0  # between lines of progress where stderr is not a terminal
 SHOWN = 20  # failures listed for a person; --json lists all
 
-AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # names from the outside are no markup
-stderr = Console(stderr=True, soft_wrap=True, **AS_IT_IS)
 T = TypeVar("T")
 
 
+def _console(on_stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints names from outside literally: no markup, no emoji codes, no highlighting."""
+    return Console(stderr=on_stderr, width=width, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+stderr = _console(on_stderr=True)
+
+
 def say(text: str) -> None:
-    """A note for the person, on stderr."""
+    """Print a message for the user, on stderr."""
     stderr.print(text)
 
 
@@ -60,7 +66,7 @@ def emit(result: Any, as_json: bool, text: str | Table | Sequence[str | Table] =
     if as_json:
         sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
         return
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, **AS_IT_IS)
+    console = _console(width=None if sys.stdout.isatty() else 200)
     for part in [text] if isinstance(text, str | Table) else text:
         console.print(part)
 
@@ -79,7 +85,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 def bar(total: int | None, description: str) -> Iterator[Callable[..., None]]:
     """Progress on stderr, with remaining time: a bar where that is a terminal, else a line every half minute.
 
-    Call what it yields with how many are done, and what else is to be said (`note`).
+    Call the yielded function with how many more are done and, optionally, a note to show.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
@@ -96,18 +102,18 @@ def bar(total: int | None, description: str) -> Iterator[Callable[..., None]]:
 
 
 class _Lines:
-    """Progress for a log: a line now and then."""
+    """Progress for a log: a line every SECONDS_A_LINE."""
 
     def __init__(self, total: int | None, description: str):
         self.total, self.description, self.done = total, description, 0
-        self.started = self.said = time.monotonic()
+        self.started = self.printed = time.monotonic()
 
     def advance(self, done: int, note: str) -> None:
         self.done += done
         now = time.monotonic()
-        if now - self.said < SECONDS_A_LINE or self.done == self.total:
+        if now - self.printed < SECONDS_A_LINE or self.done == self.total:
             return
-        self.said = now
+        self.printed = now
         left = "" if not self.total else f" of {self.total}"
         if self.total:
             seconds = (now - self.started) / max(self.done, 1) * (self.total - self.done)
@@ -117,9 +123,9 @@ class _Lines:
 
 @contextlib.contextmanager
 def bars(description: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for each name that comes up, with count and remaining time (only where stderr is a terminal).
+    """One bar per name, with count and remaining time (only where stderr is a terminal).
 
-    Call it with a name, how many more are done, and how many there will be at most (None where nobody knows).
+    Call the yielded function with a name, how many more are done, and the total (None if unknown).
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
@@ -134,11 +140,11 @@ def bars(description: str) -> Iterator[Callable[[str, int, int | None], None]]:
         yield advance
 
 
-def track(things: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    """Yield `things` while a bar runs."""
+def track(items: Iterable[T], total: int | None, description: str) -> Iterator[T]:
+    """Yield the items and show progress."""
     with bar(total, description) as advance:
-        for thing in things:
-            yield thing
+        for item in items:
+            yield item
             advance(1)
 
 
@@ -148,7 +154,7 @@ def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def say_failures(failures: Sequence[tuple[str, str]], again: str) -> None:
-    """Name what failed and why, and what tries it again."""
+    """List what failed and why, and how to retry it."""
     for name, reason in failures[:SHOWN]:
         say(f"failed: {name}: {reason}")
     if len(failures) > SHOWN:

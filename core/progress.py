@@ -1,4 +1,4 @@
-"""What a long loop reports to: whoever runs it passes a function that wraps the loop's items."""
+"""How a long loop reports its progress: the caller passes a function that wraps the loop's items."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
@@ -7,6 +7,6 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Yields the items as they are, drawing a bar, say (core.commandline.track is one)."""
+    """Yields the items unchanged and reports how many are done, as core.commandline.track does."""
 
     def __call__(self, items: Iterable[T], total: int, title: str, /) -> Iterable[T]: ...

@@ -1,4 +1,4 @@
-"""Text from the outside, made safe to store and show: no control characters, no endless lengths."""
+"""Untrusted text made safe to store and show: no control characters, bounded length."""
 
 import unicodedata
 

@@ -2,8 +2,8 @@
 
 A stage is a plain picklable object with `setup()`, called once in each worker (load a model, set thread counts), and
 `process(task)`, whose value comes back. Workers never write the catalog: the caller gets outcomes and writes idempotent
-rows. An error is a value with a reason; a worker that dies costs its task one retry; a task over the time limit is a
-failure. Outcomes come in the order in which they finish.
+rows. An error is a value with a reason; a task whose worker dies is retried once; a task over the time limit fails.
+Outcomes come in the order in which they finish.
 
 A `process` that is a generator streams: each part comes back as it is made, and a worker waits until its last one was
 taken, so that what is held stays bounded however much a task yields. The tasks of one call may be what another call
@@ -28,15 +28,18 @@ from plusmv.core.errors import PlusmvError
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
+TaskIn = TypeVar("TaskIn", contravariant=True)
+ValueOut = TypeVar("ValueOut", covariant=True)
+Answer = tuple[Any, str | None, bool]  # what a worker sends back: value, error, and whether more parts follow
 ATTEMPTS = 2  # the first, and one retry after a worker's death
 
 
-class Stage(Protocol[Task, Value]):
+class Stage(Protocol[TaskIn, ValueOut]):
     """What one worker does with one task."""
 
     def setup(self) -> None: ...
 
-    def process(self, task: Task) -> Value: ...
+    def process(self, task: TaskIn) -> ValueOut: ...
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ def map_unordered(
         raise ValueError(f"unknown engine {engine!r}")
 
 
-def _attempts(stage: Stage[Task, Value], task: Task) -> Iterator[tuple[Any, str | None, bool]]:
-    """(value, error, more) of each part, and of the whole."""
+def _answers(stage: Stage[Task, Value], task: Task) -> Iterator[Answer]:
+    """The answer for each part of a streaming task, then the one for the task."""
+    last: Answer
     try:
-        made = stage.process(task)
+        made: Any = stage.process(task)
         if isinstance(made, Generator):
             for part in made:
                 yield part, None, True
@@ -102,35 +106,37 @@ def _attempts(stage: Stage[Task, Value], task: Task) -> Iterator[tuple[Any, str 
 def _map_inline(stage: Stage[Task, Value], tasks: Iterable[Task]) -> Iterator[Outcome[Task, Value]]:
     stage.setup()
     for task in tasks:
-        for answer in _attempts(stage, task):
+        for answer in _answers(stage, task):
             yield Outcome(task, *answer)
 
 
 def _serve(stage: Stage, pipe: multiprocessing.connection.Connection) -> None:
-    """A worker's life: set up, then one answer for each task until the pipe closes."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Main loop of a worker process: set up, then answer each task until the pipe closes."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone: reset where it left something unread
         try:
             stage.setup()
         except Exception as error:
-            told = error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())
-            pipe.send((None, told, False))
+            reason = error if isinstance(error, PlusmvError) else RuntimeError(traceback.format_exc())
+            pipe.send((None, reason, False))
             return
         pipe.send((None, None, False))
         while True:
-            for answer in _attempts(stage, pipe.recv()):
+            for answer in _answers(stage, pipe.recv()):
                 pipe.send(answer)
 
 
-def _end_with_parent() -> None:
-    """A parent killed in the middle of a long task leaves no worker behind, to compete with the same command again."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+def _exit_with_parent() -> None:
+    """Exit once the parent has died, so that a killed command leaves no worker to compete with its next run."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only the main process has none
+    multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
 
 
 @contextlib.contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Ctrl-C is the parent's to handle: what is started here inherits from its first moment that it is held back."""
+def _sigint_blocked() -> Iterator[None]:
+    """Ctrl-C is the parent's to handle: a process that is started here inherits SIGINT blocked."""
     multiprocessing.resource_tracker.ensure_running()  # its own start would let Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -140,28 +146,28 @@ def _ctrl_c_held() -> Iterator[None]:
 
 
 class _Worker:
-    """One spawned process and the task it has in hand."""
+    """One spawned process and its current task."""
 
     def __init__(self, stage: Stage):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(stage, theirs), daemon=True)
-        with _ctrl_c_held():
+        with _sigint_blocked():
             self.process.start()
         theirs.close()
         self.ready = False
-        self.limit = self.deadline = float("inf")  # seconds, and the moment when they are over
-        self.holding: tuple[Any, int] | None = None  # (task, attempts so far)
+        self.limit = self.deadline = float("inf")  # seconds, and the time at which they are over
+        self.current: tuple[Any, int] | None = None  # (task, attempts so far)
 
-    def give(self, task: Any, attempts: int, time_limit: float | None) -> None:
-        self.holding = (task, attempts + 1)
+    def assign(self, task: Any, attempts: int, time_limit: float | None) -> None:
+        self.current = (task, attempts + 1)
         self.limit = time_limit or float("inf")
         self.deadline = time.monotonic() + self.limit
-        with contextlib.suppress(ConnectionError):  # it died: the next read of the pipe says so
+        with contextlib.suppress(ConnectionError):  # it died: the next read of the pipe will show that
             self.pipe.send(task)
 
     def answer(self) -> "Outcome | str":
-        """What woke us: an outcome, "ready", "overdue" or "dead". Raises what the stage's setup raised."""
+        """The worker's state: an outcome, "ready", "overdue" or "dead". Raises what the stage's setup raised."""
         if not self.pipe.poll():
             return "overdue"
         try:
@@ -173,11 +179,12 @@ class _Worker:
                 raise error
             self.ready = True
             return "ready"
-        task, _ = self.holding
+        assert self.current is not None  # a worker answers only what it was given
+        task, _ = self.current
         if more:
             self.deadline = time.monotonic() + self.limit
         else:
-            self.holding, self.deadline = None, float("inf")
+            self.current, self.deadline = None, float("inf")
         return Outcome(task, value, error, more)
 
     def stop(self) -> None:
@@ -191,15 +198,15 @@ def _map_processes(
 ) -> Iterator[Outcome[Task, Value]]:
     workers: list[_Worker] = []
     retries: collections.deque[tuple[Task, int]] = collections.deque()
-    drawn = _OneAhead(tasks)
+    pending = _PeekableTasks(tasks)
     deaths_in_setup = 0
     try:
-        while retries or drawn.peek() or any(worker.holding for worker in workers):
-            while len(workers) < count and (retries or drawn.peek()):
+        while retries or pending.peek() or any(worker.current for worker in workers):
+            while len(workers) < count and (retries or pending.peek()):
                 workers.append(_Worker(stage))
             for worker in workers:
-                if worker.ready and not worker.holding and (retries or drawn.peek()):
-                    worker.give(*(retries.popleft() if retries else (drawn.take(), 0)), time_limit)
+                if worker.ready and not worker.current and (retries or pending.peek()):
+                    worker.assign(*(retries.popleft() if retries else (pending.take(), 0)), time_limit)
             for worker in _due(workers):
                 answer = worker.answer()
                 if answer == "ready":
@@ -210,16 +217,17 @@ def _map_processes(
                 workers.remove(worker)
                 worker.stop()
                 died = f"the worker process died (exit code {worker.process.exitcode})"
-                if answer == "overdue":
-                    yield Outcome(worker.holding[0], error=f"took longer than the limit of {time_limit:g} s")
-                elif not worker.holding:
+                current = worker.current
+                if current is None:
                     deaths_in_setup += 1
                     if deaths_in_setup >= ATTEMPTS:
                         raise PlusmvError(f"{died} while starting; free some memory or use fewer workers")
-                elif worker.holding[1] < ATTEMPTS:
-                    retries.append(worker.holding)
+                elif answer == "overdue":
+                    yield Outcome(current[0], error=f"took longer than the limit of {time_limit:g} s")
+                elif current[1] < ATTEMPTS:
+                    retries.append(current)
                 else:
-                    yield Outcome(worker.holding[0], error=f"{died}, twice")
+                    yield Outcome(current[0], error=f"{died}, twice")
     finally:
         for worker in workers:
             worker.stop()
@@ -234,8 +242,8 @@ def _due(workers: list[_Worker]) -> list[_Worker]:
     return [worker for worker in workers if worker.pipe in answered or now >= worker.deadline]
 
 
-class _OneAhead(Generic[Task]):
-    """An iterator that can say whether there is another task without giving it out."""
+class _PeekableTasks(Generic[Task]):
+    """An iterator of tasks that can be asked whether there is another one."""
 
     def __init__(self, tasks: Iterator[Task]):
         self._tasks = tasks

@@ -1,6 +1,6 @@
-"""One workspace: where everything a user makes lies on disk, and how files come to be there.
+"""A workspace: where a user's files are on disk, and how they are written.
 
-Files appear by rename after fsync, so that a reader sees a whole file or none, whenever the writer is killed.
+Files are written by rename after fsync, so that a reader sees a whole file or none, even if the writer is killed.
 """
 
 import contextlib
@@ -44,15 +44,15 @@ class Workspace:
         return self.home / "exports"
 
     def media(self, sha256: str, suffix: str) -> Path:
-        """Where the bytes of this content lie: media/ab/<sha256><suffix>."""
+        """The path of this content: media/ab/<sha256><suffix>."""
         return self._by_content("media", sha256, suffix)
 
     def preview(self, sha256: str) -> Path:
-        """A small H.264 copy that every browser plays."""
+        """The path of a small H.264 copy that every browser plays."""
         return self._by_content("previews", sha256, ".mp4")
 
     def run(self, name: str) -> Path:
-        """The folder of one training run. Raises BadInput for a name that is no plain file name."""
+        """The folder of one training run. Raises BadInput for a name that is not a plain file name."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", name):
             raise BadInput(f"run name {name!r} must be letters, digits, '.', '_', '+' or '-', a letter or digit first")
         return self.home / "runs" / name
@@ -114,20 +114,20 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON by rename after fsync; floats keep full precision, NaN is a programmer's mistake."""
+    """Write JSON by rename after fsync; floats keep full precision, NaN raises ValueError."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time in a folder, which is made; Refused for the second. A killed process holds nothing."""
+def exclusive_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder, which is created, for this process; Refused for a second one. A killed process holds no lock."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise Refused(
-            f"another process is at work in {folder}; wait until it has ended, or choose another folder"
+            f"another process is using {folder}; wait until it has ended, or choose another folder"
         ) from error
     try:
         yield
@@ -160,7 +160,7 @@ def _bytes_of(path: str, inode: int, changed: int) -> bytes:
 
 
 def _alive(pid: int) -> bool:
-    if sys.platform == "win32":  # there is no signal that only asks
+    if sys.platform == "win32":  # signal 0 does not exist there
         return True
     try:
         os.kill(pid, 0)

@@ -93,7 +93,8 @@ def _converted(arrays: Mapping[str, np.ndarray], channels: int, names: "Names", 
         tensors[name] = _fitting(arrays, names(unit)[part], shape, axes)
     for unit in unit_shapes(channels):
         gamma = names(unit).get("gamma")
-        if gamma in arrays:  # the scale that PyTorch's batch norm has and DeepMind's has not: into weight and mean
+        if gamma is not None and gamma in arrays:
+            # The scale that PyTorch's batch norm has and DeepMind's has not goes into weight and mean.
             scale = _fitting(arrays, gamma, tensors[f"{unit}/mean"].shape, axes)
             tensors[f"{unit}/weight"] = tensors[f"{unit}/weight"] * scale.reshape(-1, 1, 1, 1, 1)
             tensors[f"{unit}/mean"] = tensors[f"{unit}/mean"] * scale

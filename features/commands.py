@@ -10,7 +10,7 @@ from plusmv.core.commandline import Json, counts, emit, say, say_failures, table
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from plusmv.features.conversion import Ended
+    from plusmv.features.conversion import VideoOutcome
 
 app = typer.Typer(rich_markup_mode=None)
 folders = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Folders of features: pack, check, convert.")
@@ -134,7 +134,7 @@ def export_features(
     _tell(conversion.export_features(features, to, layout, track), "exported", as_json)
 
 
-def _tell(outcomes: "Iterable[Ended]", what: str, as_json: bool) -> int:
+def _tell(outcomes: "Iterable[VideoOutcome]", what: str, as_json: bool) -> int:
     """Print how each video ended; returns how many failed."""
     ended = sorted(outcomes, key=lambda outcome: outcome.id)
     states = [outcome.state for outcome in ended]

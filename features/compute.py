@@ -52,7 +52,7 @@ class Computer:
 
     def _rows(self, network: I3D, stream: str, chunks: Sequence[Chunk], levels: Sequence[Tensor]) -> np.ndarray:
         """Features of all chunks' snippets, averaged over the recipe's views: (sum of n, 1024)."""
-        total, views = 0.0, list(_views(self.recipe))
+        total, views = torch.zeros((), device=self.device), list(_views(self.recipe))
         for place, mirrored in views:
             snippets = (
                 window

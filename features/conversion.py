@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.progress import Progress
@@ -20,21 +22,23 @@ from plusmv.features.feature_files import (
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How one video's features ended: "done", "skipped" or "failed", with a reason unless done."""
+class VideoOutcome:
+    """What became of one video's features, and why unless done."""
 
     id: str
-    state: str
-    reason: str | None = None
+    state: Literal["done", "skipped", "failed"]
+    reason: str = ""
 
 
-def compact(folder: Path, clips: int = shards.CLIPS, watch: Progress = lambda ids, total, text: ids) -> Iterator[Ended]:
+def compact(
+    folder: Path, clips: int = shards.CLIPS, watch: Progress = lambda ids, total, text: ids
+) -> Iterator[VideoOutcome]:
     """Pack a folder's loose files into shards of so many clips; a file goes once its shard is safe on disk.
 
     Damaged files stay where they are, as failed. Killed at any moment, nothing is lost and the same again goes on.
     """
     remove_stale_parts(folder)
-    failed: list[Ended] = []
+    failed: list[VideoOutcome] = []
 
     def entries() -> Iterator[tuple[str, shards.Entry]]:
         loose = sorted(loose_ids(folder))
@@ -42,7 +46,7 @@ def compact(folder: Path, clips: int = shards.CLIPS, watch: Progress = lambda id
             try:
                 entry = verified_entry(folder / f"{video_id}{SUFFIX}")
             except PlusmvError as error:
-                failed.append(Ended(video_id, "failed", str(error)))
+                failed.append(VideoOutcome(video_id, "failed", str(error)))
                 continue
             yield video_id, entry
 
@@ -50,15 +54,15 @@ def compact(folder: Path, clips: int = shards.CLIPS, watch: Progress = lambda id
         for video_id in packed:
             if (folder / f"{video_id}{SUFFIX}").is_file():
                 (folder / f"{video_id}{SUFFIX}").unlink()
-                yield Ended(video_id, "done")
+                yield VideoOutcome(video_id, "done")
     yield from failed
 
 
-def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[Ended]:
+def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[VideoOutcome]:
     """Read everything: shapes, numbers and checksums."""
     found = sorted(list_features([folder]))
     for video_id in watch(found, len(found), "verify"):
-        yield _ended(video_id, lambda video_id=video_id: read_features([folder], video_id))
+        yield _outcome(video_id, partial(read_features, [folder], video_id))
 
 
 def import_features(
@@ -68,38 +72,37 @@ def import_features(
     stride: int,
     number_format: NumberFormat = "float16",
     watch: Progress = lambda ids, total, text: ids,
-) -> Iterator[Ended]:
+) -> Iterator[VideoOutcome]:
     """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown."""
+
+    def imported(video_id: str) -> None:
+        features = read_features([source], video_id, fps, stride)
+        features.notes.setdefault("imported from", source.name)
+        write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
+
     remove_stale_parts(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "import"):
         if (folder / f"{video_id}{SUFFIX}").is_file():
-            yield Ended(video_id, "skipped", "its features are there")
+            yield VideoOutcome(video_id, "skipped", "its features are there")
             continue
-
-        def copied(video_id: str = video_id) -> None:
-            features = read_features([source], video_id, fps, stride)
-            features.notes.setdefault("imported from", source.name)
-            write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
-
-        yield _ended(video_id, copied)
+        yield _outcome(video_id, partial(imported, video_id))
 
 
 def export_features(
     source: Path, folder: Path, layout: published.Layout, watch: Progress = lambda ids, total, text: ids
-) -> Iterator[Ended]:
+) -> Iterator[VideoOutcome]:
     """Features in one of the field's layouts, float32, for tools that read nothing else."""
     if folder.resolve() == source.resolve():
         raise BadInput("write the export to another folder: --to")
+
+    def exported(video_id: str) -> None:
+        published.write(folder, video_id, read_features([source], video_id).streams, layout)
+
     remove_stale_parts(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "export"):
-        yield _ended(
-            video_id,
-            lambda video_id=video_id: published.write(
-                folder, video_id, read_features([source], video_id).streams, layout
-            ),
-        )
+        yield _outcome(video_id, partial(exported, video_id))
 
 
 def forget(folder: Path, video_ids: Iterable[str]) -> list[str]:
@@ -114,9 +117,9 @@ def forget(folder: Path, video_ids: Iterable[str]) -> list[str]:
     return sorted(gone)
 
 
-def _ended(video_id: str, work: Callable[[], object]) -> Ended:
+def _outcome(video_id: str, work: Callable[[], object]) -> VideoOutcome:
     try:
         work()
     except PlusmvError as error:
-        return Ended(video_id, "failed", str(error))
-    return Ended(video_id, "done")
+        return VideoOutcome(video_id, "failed", str(error))
+    return VideoOutcome(video_id, "done")

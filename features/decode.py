@@ -58,18 +58,18 @@ class VideoFacts:
 
 def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
     """Read a video's facts; its first frame is decoded. Raises BadInput with the reason where none can be."""
-    with _opened(path) as stream:
-        frame = next(_frames(path, stream, limits, _StopWatch()), None)
+    with _opened(path) as video:
+        frame = next(_frames(video, limits, _StopWatch()), None)
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
         width, height = _displayed_size(frame)
         return VideoFacts(
-            duration=_duration(stream),
-            fps=_rate(stream),
-            frames=stream.frames or None,
+            duration=_duration(video),
+            fps=_rate(video.stream),
+            frames=video.stream.frames or None,
             width=width,
             height=height,
-            codec=stream.codec_context.name,
+            codec=video.stream.codec_context.name,
         )
 
 
@@ -83,8 +83,8 @@ def sample_frames(
     Raises BadInput with the reason where nothing can be decoded or a limit is passed, maybe after some frames.
     """
     size, count, watch = None, 0, _StopWatch()
-    with _opened(path) as stream:
-        for frame, end in _timeline(path, stream, fps, limits, watch):
+    with _opened(path) as video:
+        for frame, end in _timeline(video, fps, limits, watch):
             picture = None
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
@@ -106,8 +106,8 @@ def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) ->
     A picture shown for longer than 1/fps comes as the same frame again. Raises BadInput as sample_frames does.
     """
     count, watch = 0, _StopWatch()
-    with _opened(path) as stream:
-        for frame, end in _timeline(path, stream, fps, limits, watch):
+    with _opened(path) as video:
+        for frame, end in _timeline(video, fps, limits, watch):
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
                     raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
@@ -137,8 +137,17 @@ def upright_luma(frame: av.VideoFrame, least_side: int) -> np.ndarray:
     return np.ascontiguousarray(_upright(luma, frame))
 
 
+@dataclass(frozen=True)
+class _Video:
+    """An open file and the stream that is decoded."""
+
+    path: Path
+    container: av.container.InputContainer
+    stream: av.VideoStream
+
+
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[av.VideoStream]:
+def _opened(path: Path) -> Iterator[_Video]:
     """The first video stream that is not a cover picture, decoding on one thread."""
     path = Path(path)
     if not path.is_file():  # also keeps out pipes and devices, which may never end
@@ -154,7 +163,7 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
                 raise BadInput(f"{path} holds video of an unknown codec, or is damaged")
             streams[0].codec_context.thread_count = 1
             streams[0].codec_context.thread_type = "NONE"
-            yield streams[0]
+            yield _Video(path, container, streams[0])
     except av.FFmpegError as error:  # some are OSErrors too
         reason = f"it is no video in a known container, or damaged ({error.strerror})"
         raise BadInput(f"cannot read {path}: {reason}") from error
@@ -164,42 +173,46 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
 
 def _container(file: "_Source") -> av.container.InputContainer:
     """Open a file; where FFmpeg looks ahead and stumbles, as in an MP4 cut within a fragment, front to back only."""
-    options = {"metadata_errors": "ignore", "container_options": {"format_whitelist": CONTAINERS}}
+
+    def opened(source: "_Source | SimpleNamespace") -> av.container.InputContainer:
+        return av.open(source, "r", container_options={"format_whitelist": CONTAINERS}, metadata_errors="ignore")
+
     try:
-        return av.open(file, **options)
+        return opened(file)
     except av.InvalidDataError:
         file.seek(0)
-        return av.open(SimpleNamespace(read=file.read), **options)
+        return opened(SimpleNamespace(read=file.read))
 
 
 def _timeline(
-    path: Path, stream: av.VideoStream, fps: float, limits: DecodeLimits, watch: "_StopWatch"
+    video: _Video, fps: float, limits: DecodeLimits, watch: "_StopWatch"
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Each frame and the second at which the next one takes its place."""
-    avi = stream.container.format.name == "avi"
-    return _shown_until(_frames(path, stream, limits, watch), 1 / (_rate(stream) or fps), avi)
+    avi = video.container.format.name == "avi"
+    return _shown_until(_frames(video, limits, watch), 1 / (_rate(video.stream) or fps), avi)
 
 
-def _frames(path: Path, stream: av.VideoStream, limits: DecodeLimits, watch: "_StopWatch") -> Iterator[av.VideoFrame]:
+def _frames(video: _Video, limits: DecodeLimits, watch: "_StopWatch") -> Iterator[av.VideoFrame]:
     """Every frame that can be decoded, damaged packets left out."""
-    for packet in _packets(stream):
+    decoder = video.stream.codec_context
+    for packet in _packets(video):
         if limits.wall_seconds is not None and watch.elapsed > limits.wall_seconds:
-            raise BadInput(f"decoding {path} took longer than the limit of {limits.wall_seconds:g} s")
-        _check_pixels(path, stream.codec_context.width, stream.codec_context.height, limits)
+            raise BadInput(f"decoding {video.path} took longer than the limit of {limits.wall_seconds:g} s")
+        _check_pixels(video.path, decoder.width, decoder.height, limits)
         try:
-            frames = stream.codec_context.decode(packet)
+            frames = decoder.decode(packet)
         except av.FFmpegError:
             continue
         for frame in frames:
-            _check_pixels(path, frame.width, frame.height, limits)
-            frame.time_base = frame.time_base or stream.time_base  # those that empty the decoder come without one
+            _check_pixels(video.path, frame.width, frame.height, limits)
+            frame.time_base = frame.time_base or video.stream.time_base  # the last ones come without one
             yield frame
 
 
-def _packets(stream: av.VideoStream) -> Iterator[av.Packet | None]:
+def _packets(video: _Video) -> Iterator[av.Packet | None]:
     """The stream's packets up to the first place that cannot be read, then None, which empties the decoder."""
     with contextlib.suppress(av.FFmpegError, IndexError):  # IndexError: of PyAV, at the end, after streams came late
-        yield from (packet for packet in stream.container.demux(stream) if packet.size)
+        yield from (packet for packet in video.container.demux(video.stream) if packet.size)
     yield None
 
 
@@ -217,12 +230,13 @@ def _shown_until(
     only, as AVI has no others; FFmpeg passes its decoding order off as presentation times. So once those run backwards
     in any file, decoding times come first. Where these do too, the clock starts anew at the frame before.
     """
-    shown, start, first, by_decoding = None, 0.0, None, avi
+    shown = next(frames, None)
+    if shown is None:
+        return
+    by_decoding, start, first = avi, 0.0, _time(shown, avi, avi) or 0.0
     for frame in frames:
         at = _time(frame, by_decoding, avi)
-        if first is None:
-            first = at or 0.0
-        elif not by_decoding and at is not None and at - first < start:
+        if not by_decoding and at is not None and at - first < start:
             by_decoding, at = True, _time(frame, True, avi)
         if at is None:
             now = start + gap
@@ -231,13 +245,10 @@ def _shown_until(
             first = at - now
         else:
             now = max(start, at - first)
-        if shown is not None:
-            yield shown, now
-            gap = now - start or gap
-            start = now
-        shown = frame
-    if shown is not None:
-        yield shown, start + (_seconds(shown, shown.duration) or gap)
+        yield shown, now
+        gap = now - start or gap
+        start, shown = now, frame
+    yield shown, start + (_seconds(shown, shown.duration) or gap)
 
 
 def _time(frame: av.VideoFrame, by_decoding: bool, avi: bool) -> float | None:
@@ -256,12 +267,13 @@ def _rate(stream: av.VideoStream) -> float | None:
     return float(rate) if rate else None
 
 
-def _duration(stream: av.VideoStream) -> float | None:
+def _duration(video: _Video) -> float | None:
     """Seconds: the video stream's, else the container's, else frames over rate."""
+    stream = video.stream
     if stream.duration and stream.time_base:
         seconds = float(stream.duration * stream.time_base)
-    elif stream.container.duration:
-        seconds = stream.container.duration / av.time_base
+    elif video.container.duration:
+        seconds = video.container.duration / av.time_base
     else:
         seconds = (stream.frames or 0) / (_rate(stream) or math.inf)
     return seconds if 0 < seconds < math.inf else None
@@ -272,9 +284,9 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
     The file's display matrix takes (x, y), y downwards, to (ax + cy, bx + dy).
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if "DISPLAYMATRIX" not in frame.side_data:
         return False, False, False
+    matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # PyAV's stub has motion vectors only
     a, b, _, c, d = struct.unpack_from("=5i", matrix)
     transposed = abs(b) + abs(c) > abs(a) + abs(d)
     return (True, b < 0, c < 0) if transposed else (False, d < 0, a < 0)
@@ -304,7 +316,7 @@ def _luma(frame: av.VideoFrame) -> np.ndarray:
     if not frame.format.name.startswith(("yuv4", "yuvj", "nv12")) or frame.format.components[0].bits != 8:
         return frame.to_ndarray(format="gray")
     plane = frame.planes[0]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
 
 def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:

@@ -29,7 +29,7 @@ def sequence_flow(greys: Tensor, settings: FarnebackSettings) -> Tensor:
     """(N, H, W) uint8 -> flow from each frame to the next, (N - 1, 2, H, W) float32 pixels: right, down."""
     frames = greys.float()[:, None]
     height, width = frames.shape[-2:]
-    flow = None
+    flow = frames.new_zeros(len(frames) - 1, 2, 1, 1)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for level in range(_coarsest(height, width, settings), -1, -1):
             scale = settings.pyramid_scale**level
@@ -39,10 +39,7 @@ def sequence_flow(greys: Tensor, settings: FarnebackSettings) -> Tensor:
             image = _resized(_separable(frames, _gaussian(taps, sigma, frames.device), "reflect"), size)
             expansion = _expand(image, settings)
             before, after = expansion[:-1], expansion[1:]
-            if flow is None:
-                flow = frames.new_zeros(len(frames) - 1, 2, *size)
-            else:
-                flow = _resized(flow, size) * (1 / settings.pyramid_scale)
+            flow = _resized(flow, size) * (1 / settings.pyramid_scale)
             for _ in range(settings.iterations):
                 flow = _solve(_blurred(_equations(before, after, flow), settings))
     return flow

@@ -79,7 +79,7 @@ def checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> s
             digest.update(f"{name}\0{metadata[name]}\0".encode(errors="surrogatepass"))
     for name in sorted(arrays):
         digest.update(f"{name}\0{arrays[name].dtype}\0{arrays[name].shape}\0".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
 
 
@@ -109,7 +109,7 @@ def read_features(
 
 def list_features(folders: Sequence[Path]) -> set[str]:
     """Ids of the videos that have features in any folder. Raises Missing for a folder that is not there."""
-    ids = set()
+    ids: set[str] = set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise Missing(f"there is no feature folder {folder}")
@@ -162,7 +162,7 @@ def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
     return features
 
 
-def _parsed(text: str, path: Path) -> object:
+def _parsed(text: str, path: Path) -> Any:
     """A metadata value: JSON as we write it, else the text itself."""
     try:
         return json.loads(text)

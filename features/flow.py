@@ -34,7 +34,7 @@ def farneback(before: np.ndarray, after: np.ndarray, settings: FarnebackSettings
     return cv2.calcOpticalFlowFarneback(
         before,
         after,
-        None,
+        np.empty((*before.shape, 2), np.float32),  # for the result
         settings.pyramid_scale,
         settings.levels,
         settings.window,

@@ -26,7 +26,7 @@ class FlowCache:
         """(N, H, W, 3) uint8 frames -> (N - 1, H, W, 2) uint8 levels, from the folder or by `compute()`."""
         digest = xxhash.xxh3_128(self.settings.encode())
         digest.update(str(frames.shape).encode())
-        digest.update(np.ascontiguousarray(frames))
+        digest.update(np.ascontiguousarray(frames).data)
         name = digest.hexdigest()
         path = self.folder / name[:2] / f"{name}.png"
         count, height, width, _ = frames.shape

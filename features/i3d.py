@@ -79,7 +79,7 @@ class I3D(nn.Module):
             if name == "Mixed_4b":
                 x = max_pool_same(x, (3, 3, 3), (2, 2, 2))
             if name == "Mixed_5b":
-                x = max_pool_same(x, (2, 2, 2), (2, 2, 2)).to(self.units[f"{name}/Branch_0/Conv3d_0a_1x1"].weight.dtype)
+                x = max_pool_same(x, (2, 2, 2), (2, 2, 2)).float()  # EXACT from here on
             x = self._mixed(name, x)
         pooled = F.avg_pool3d(x, (min(2, x.shape[2]), 7, 7), stride=1)  # (B, 1024, T', 1, 1)
         return pooled.flatten(2).transpose(1, 2)
@@ -104,7 +104,7 @@ def build(tensors: Mapping[str, np.ndarray], device: str = "cpu", dtype: torch.d
         if name.startswith(EXACT):
             weight, bias = units[name]
             unit.weight.data, unit.bias.data = weight.to(device), bias.to(device)
-    return network.to(memory_format=torch.channels_last_3d)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
 def feature(network: I3D, frames: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ MIXED = {
 
 def unit_shapes(channels: int) -> dict[str, tuple[int, ...]]:
     """Unit name -> shape of its convolution (out, in, T, H, W); channels: 3 for RGB, 2 for flow."""
-    shapes = {
+    shapes: dict[str, tuple[int, ...]] = {
         FIRST: (64, channels, 7, 7, 7),
         "Conv3d_2b_1x1": (64, 64, 1, 1, 1),
         "Conv3d_2c_3x3": (192, 64, 3, 3, 3),

@@ -70,13 +70,14 @@ class Extractor:
         """Load the networks. Raises Missing where weights are not there, BadInput where the device is not."""
         _check_device(self.device)
         networks = {stream: build(self._weights(stream).tensors, self.device, self.dtype) for stream in self.streams}
-        cache = self.flow_cache and FlowCache(self.flow_cache, f"{self.recipe.flow} {self.recipe.flow_bound}")
+        settings = f"{self.recipe.flow} {self.recipe.flow_bound}"
+        cache = None if self.flow_cache is None else FlowCache(self.flow_cache, settings)
         return Computer(networks, self.recipe, self.device, self.flow_on, cache)
 
     def extract(self, path: Path, video_id: str) -> VideoFeatures:
         """One video's features, in this process. Raises BadInput with the reason, Missing without weights."""
         (outcome,) = extract_all(self, [(path, video_id)], engine="inline")
-        if outcome.error is not None:
+        if outcome.value is None:
             raise BadInput(outcome.error)
         return outcome.value
 
@@ -163,7 +164,7 @@ class _Assembly:
                     self._due[video], self._rows[video] = set(), {}
                 self._due[video].add(outcome.value.first)
                 yield video, outcome.value
-            elif outcome.more:
+            elif isinstance(outcome.value, Decoded):
                 self._facts[video] = outcome.value
             else:
                 self._ended[video] = None
@@ -176,7 +177,7 @@ class _Assembly:
             self._due[video].discard(chunk.first)  # stays: a chunk may still be on its way when its video has failed
             if computed.error is not None:
                 self._errors.setdefault(video, computed.error)
-            elif video in self._rows:
+            elif computed.value is not None and video in self._rows:
                 self._rows[video][chunk.first] = computed.value[index]
 
     def finished(self) -> Iterator[Outcome[Video, VideoFeatures]]:

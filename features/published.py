@@ -55,7 +55,7 @@ def write(folder: Path, video_id: str, streams: dict[str, np.ndarray], layout: L
         return folder
     if layout == "npz":
         content = io.BytesIO()
-        np.savez(content, **streams)
+        np.savez(content, allow_pickle=False, **streams)
         write_bytes(folder / f"{video_id}.npz", content.getvalue())
         return folder / f"{video_id}.npz"
     if set(streams) != set(STREAMS):

@@ -104,6 +104,7 @@ def _message(content: bytes, repeated: bool = False) -> dict:
     while place < len(content):
         tag, place = _varint(content, place)
         number, kind = tag >> 3, tag & 7
+        value: int | bytes
         if kind == 0:
             value, place = _varint(content, place)
         elif kind == 2:

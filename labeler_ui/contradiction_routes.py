@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from plusmv.core.errors import BadInput
+from plusmv.curate.duplicates.groups import AcrossActions
 from plusmv.curate.review import contradictions, group_queue
 from plusmv.curate.review.previews import playable
 from plusmv.curate.review.queue import next_groups
@@ -19,7 +20,7 @@ from plusmv.labeler_ui.json_routes import json_route, record_each
 from plusmv.labeler_ui.latest import Latest
 
 PAGE_SIZE = 12  # cases a response
-Cases = list[dict[str, Any]]
+Cases = list[AcrossActions]
 
 
 @functools.lru_cache(maxsize=4)

@@ -36,7 +36,7 @@ class Counting:
 
 
 @functools.lru_cache(maxsize=4)
-def progress_of(connection: Connection) -> Latest[dict]:
+def progress_of(connection: Connection) -> Latest[progress.ProgressResult]:
     """The progress of a catalog (curate.report.progress), as of a moment ago, cached per connection."""
     return Latest(lambda: progress.progress(connection.catalog), patience_s=1.0)
 

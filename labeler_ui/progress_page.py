@@ -1,13 +1,14 @@
 """Progress: per action: decisions, pace, purity and agreement; charts, CSV and JSON."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from plusmv.curate.report.progress import PAPER, csv_text, tables
+from plusmv.curate.report.progress import PAPER, ProgressResult, csv_text, tables
 from plusmv.labeler_ui import charts, frame
 from plusmv.labeler_ui.connection import Connection
 from plusmv.labeler_ui.counting import progress_of, stops_of
@@ -44,7 +45,7 @@ def _progress(connection: Connection, annotator: str) -> None:
         st.info("No clips yet. Next: `plusmv crawl --source folder --path DIR`")
         return
     stops = stops_of(connection).value()
-    result, shown = result | {"stops": stops}, tables(result, stops or dict.fromkeys(result["actions"], "..."))
+    shown = tables(result, stops or dict.fromkeys(result["actions"], "..."))
     _numbers(result)
     st.dataframe(
         _by_action(shown["actions"]),
@@ -53,9 +54,9 @@ def _progress(connection: Connection, annotator: str) -> None:
     )
     if stops is None:
         _wait(stops_of(connection), "Checking which actions need no more review ...")
-    _charts(result, shown)
+    _charts(shown)
     _people(result, shown)
-    _downloads(result, shown)
+    _downloads({**result, "stops": stops}, shown)
 
 
 @st.fragment(run_every=1.0)
@@ -65,7 +66,7 @@ def _wait(latest: Latest[Any], message: str) -> None:
         st.rerun()
 
 
-def _numbers(result: dict[str, Any]) -> None:
+def _numbers(result: ProgressResult) -> None:
     totals, pure = result["totals"], result["purity"]["all"]
     facts = {
         "Clips": f"{totals['clips']:,}",
@@ -102,7 +103,7 @@ def _by_action(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(shown, columns=list(COLUMNS)).rename(columns=COLUMNS)
 
 
-def _charts(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> None:
+def _charts(shown: dict[str, list[dict[str, Any]]]) -> None:
     left, right = st.columns(2)
     left.subheader("Retention of each action")
     left.altair_chart(charts.retention(shown["actions"], PAPER))
@@ -115,13 +116,14 @@ def _charts(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> N
     right.altair_chart(charts.pace([row for row in shown["pace"] if row["timed"]], PAPER["seconds_per_clip"]))
 
 
-def _people(result: dict[str, Any], shown: dict[str, list[dict[str, Any]]]) -> None:
+def _people(result: ProgressResult, shown: dict[str, list[dict[str, Any]]]) -> None:
     st.subheader("Agreement")
     agreement = result["agreement"]
     st.text(f"All: {agreement['all']['words']}")
-    for look, row in agreement["by_look"].items():
+    by_look = agreement["by_look"]
+    for look, row in (("Looked at alone", by_look["alone"]), ("Glanced at in a grid", by_look["glanced"])):
         if row["clips"]:
-            st.text(f"{'Looked at alone' if look == 'alone' else 'Glanced at in a grid'}: {row['words']}")
+            st.text(f"{look}: {row['words']}")
     if shown["agreement"]:
         _table([{name: value for name, value in row.items() if name != "words"} for row in shown["agreement"]])
     if shown["disagreements"]:
@@ -156,7 +158,7 @@ def time_left(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def interval(row: dict[str, Any]) -> str:
+def interval(row: Mapping[str, Any]) -> str:
     """ "96 % (90 to 99)"; a dash where nothing was audited."""
     if row["purity"] is None:
         return "–"

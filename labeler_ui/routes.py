@@ -121,7 +121,9 @@ def _to_look_at_again(
     if mode not in VERDICTS:
         raise BadInput(f"unknown list {str(mode)[:40]!r}")
     made = queue.to_revisit(session, wanted, Verdict(mode), count, place.second_id)
-    found = [(pair, one) for one in made if (pair := queue.pair_of(session, one))]
+    found: list[tuple[ClipAction, Decision | None]] = [
+        (pair, one) for one in made if (pair := queue.pair_of(session, one))
+    ]
     return found, Cursor(second_id=made[-1].id) if made else Cursor()
 
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "experiment": "plusmv.wsal.experiment_commands",
     "simulate": "plusmv.wsal.experiment_commands",
 }
+COMMON_OPTIONS = {"home", "quiet", "verbose"}  # accepted before and after the command
 
 
 class LazyCommands(typer.core.TyperGroup):
@@ -53,16 +54,21 @@ class LazyCommands(typer.core.TyperGroup):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[name])
-        command = typer.main.get_group(module.app).commands[name]
-        if not any(parameter.name == "home" for parameter in command.params):
-            command.params.append(self._home_unused())
-        return command
+        group = typer.main.get_group(module.app)
+        self._add_common_options(group)
+        return group.commands[name]
 
-    def _home_unused(self):
-        """--home for a command that needs no workspace: whoever calls many commands may give it to each."""
-        home = copy.copy(next(parameter for parameter in self.params if parameter.name == "home"))
-        home.expose_value, home.hidden = False, True
-        return home
+    def _add_common_options(self, group: typer.core.TyperGroup) -> None:
+        """Accept --home, -q and -v after each command too; one that needs no workspace ignores --home."""
+        common = [p for p in self.params if isinstance(p, typer.core.TyperOption) and p.name in COMMON_OPTIONS]
+        for command in group.commands.values():
+            own = {parameter.name for parameter in command.params}
+            for option in map(copy.copy, common):
+                if option.name not in own:
+                    option.expose_value, option.hidden = False, option.name == "home"
+                    command.params.append(option)
+            if isinstance(command, typer.core.TyperGroup):
+                self._add_common_options(command)
 
 
 app = typer.Typer(cls=LazyCommands, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -78,15 +84,35 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _set_quiet(context: typer.Context, quiet: bool) -> None:
+    given_before = context.parent is not None and commandline.stderr.quiet
+    commandline.stderr.quiet = quiet or given_before
+
+
+def _set_verbose(verbose: int) -> None:
+    if verbose:
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger().setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+
+
 @app.callback()
 def plusmv(
     home: Annotated[Path | None, typer.Option(help="The workspace (default plusmv-data, env PLUSMV_HOME).")] = None,
     db: Annotated[
         str | None, typer.Option(help="Catalog URL (default: the workspace's SQLite, env PLUSMV_DB).")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors, no progress.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results and errors only, no progress.")
+    ] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Log to stderr what is done; twice: in detail.")
+        int,
+        typer.Option(
+            *("--verbose", "-v"),
+            count=True,
+            callback=_set_verbose,
+            show_default=False,
+            help="Log to stderr; -vv logs in detail.",
+        ),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
@@ -101,9 +127,6 @@ def plusmv(
     for name, value in {"PLUSMV_HOME": home, "PLUSMV_DB": db}.items():
         if value is not None:
             os.environ[name] = str(value)
-    commandline.stderr.quiet = quiet
-    if verbose:
-        logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.INFO, format="%(name)s: %(message)s")
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def test_tags_are_compared_as_platforms_do(given, normal):
 
 @pytest.mark.parametrize("tag", ["", "#", " \t", "x" * 201, "a\x00b", "a\u202eb", "\ud800"])
 def test_what_is_no_tag_is_refused_in_one_line(tag):
-    with pytest.raises(BadInput, match="is no tag") as caught:
+    with pytest.raises(BadInput, match="invalid tag") as caught:
         normalise_tag(tag)
     assert "\n" not in str(caught.value)
 

@@ -130,7 +130,7 @@ def test_a_published_detectors_output_is_read(shared):
 
 
 @pytest.mark.parametrize(("content", "told"), [
-    ('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}', "'a' stands twice"),
+    ('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}', "'a' occurs twice"),
     ('{"database": {"a": {"annotations": [{"label": "\\ud800", "segment": [0, 1]}]}}}', "not a line of text"),
     ('{"database": {"a": {"annotations": [{"label": "\\u001b[31m", "segment": [0, 1]}]}}}', "not a line of text"),
 ])  # fmt: skip

@@ -201,6 +201,9 @@ def test_version_quiet_and_verbose(tmp_path):
     assert re.fullmatch(r"plusmv \d+\.\d+\.\d+\n", plusmv("--version").stdout)
     quiet = plusmv("--quiet", "--home", str(tmp_path), "export", "--json")
     assert quiet.returncode == 0 and quiet.stderr == "" and quiet.stdout
+    after = plusmv("export", "--home", str(tmp_path), "--json", "-q")
+    assert (after.returncode, after.stderr, after.stdout) == (0, "", quiet.stdout)
+    assert plusmv("features", "verify", "--features", str(tmp_path), "-vv", "-q").returncode == 0
     failed = plusmv("-q", "evaluate", "--ground-truth", "none.json", "--detections", "none.json")
     assert failed.returncode == 2 and "none.json" in failed.stderr
     assert plusmv("-vv", "--home", str(tmp_path), "report", "--json").returncode == 0

@@ -17,7 +17,7 @@ from plusmv.curate.sources.manifest import Manifest
         (b"file,tag,tag\na,b,c\n", "named twice"),
         (b"file,tag\na.mp4,b\n,c\n", "line 3: a row needs a file and a tag"),
         (b"file,tag\na.mp4,b,c\n", "line 2: 3 cells under 2 columns"),
-        (b"file,tag\na.mp4,##\n", "line 2: '##' is no tag"),
+        (b"file,tag\na.mp4,##\n", "line 2: invalid tag '##'"),
         (b"file,tag\na.mp4,caf\xe9\n", "line 2 is not UTF-8"),
         (b"\xff\xfef\x00i\x00l\x00e\x00", "line 1 is not UTF-8"),
         (b'file,tag\n"a.mp4,b\n', "line 2"),

@@ -139,8 +139,8 @@ def test_a_stream_that_appears_late_ends_no_other():
         yield SimpleNamespace(size=1)
         raise IndexError
 
-    stream = SimpleNamespace(container=SimpleNamespace(demux=demux))
-    assert [packet and packet.size for packet in _packets(stream)] == [1, None]
+    video = SimpleNamespace(container=SimpleNamespace(demux=demux), stream=None)
+    assert [packet and packet.size for packet in _packets(video)] == [1, None]
 
 
 def test_decoders_own_frames_of_an_avi_come_at_the_same_times(tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from plusmv.core.errors import BadInput, Refused
 from plusmv.core.workspace import (
     Workspace,
-    alone_in,
     atomic_path,
+    exclusive_folder,
     remove_stale_parts,
     sha256_of,
     write_bytes,
@@ -153,16 +153,16 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
 
 def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path):
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.workspace import alone_in\n"
-        "with alone_in(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
+        "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.workspace import exclusive_folder\n"
+        "with exclusive_folder(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "in\n"
-        with pytest.raises(Refused), alone_in(tmp_path):
+        with pytest.raises(Refused), exclusive_folder(tmp_path):
             pass
         other.kill()
         other.wait()
-    with alone_in(tmp_path):
+    with exclusive_folder(tmp_path):
         pass
 
 

@@ -21,7 +21,7 @@ import torch
 
 from plusmv.core.errors import Missing, PlusmvError, Refused
 from plusmv.core.workers import map_unordered
-from plusmv.core.workspace import alone_in, remove_stale_parts, write_bytes
+from plusmv.core.workspace import exclusive_folder, remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from plusmv.wsal.curves import curves_csv
 from plusmv.wsal.methods.find import find_method
@@ -83,7 +83,7 @@ def train_together(
     others or where another process trains in it, KeyboardInterrupt or SystemExit after a signal, once everything done
     is on disk. workers: processes; 1 trains in this one.
     """
-    with alone_in(folder):
+    with exclusive_folder(folder):
         return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds, device)
 
 
