@@ -65,7 +65,7 @@ def read_found(path: Path) -> dict[str, tuple[Instance, ...]]:
     """Read {id: detections} from ActivityNet JSON, or from THUMOS text where the name ends in .txt."""
     if path.suffix != ".txt":
         return read_detections(path)
-    names = {number: name for name, number in CLASS_NUMBERS.items()}
+    names: dict[float, str] = {number: name for name, number in CLASS_NUMBERS.items()}
     found = defaultdict(list)
     for line, words in _lines(path, 5):
         start, end, number, score = _numbers(path, line, words[1:])
@@ -161,7 +161,7 @@ class _ListUnpickler(ArrayUnpickler):
     asker, needer = "it", "annotation"
 
 
-def _array(path: Path) -> Sequence:
+def _array(path: Path) -> np.ndarray:
     """A .npy file's array; lists in it come through the unpickler above. Raises BadInput for anything else."""
     try:
         with open(path, "rb") as file:

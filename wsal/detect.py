@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from plusmv.core.annotations import Instance
+from plusmv.core.annotations import Instance, by_decreasing_score
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint
@@ -60,7 +60,8 @@ class VideoReadout:
 
     def weighted_activation(self, rgb_share: float, classes: np.ndarray) -> np.ndarray:
         """(T, k) of k class indices: what Eq. 12 averages over a proposal."""
-        return sum(share * self._stream_score(stream, classes) for stream, share in self.shares(rgb_share).items())
+        shares = self.shares(rgb_share).items()
+        return np.sum([share * self._stream_score(stream, classes) for stream, share in shares], axis=0)
 
     def _stream_score(self, stream: str, classes: np.ndarray) -> np.ndarray:
         if stream in self.score:
@@ -108,14 +109,14 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
     present = present_classes(readout.probability, settings.gate)
     weighted = readout.weighted_activation(settings.rgb_share, present)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
-    found = []
+    found: list[Instance] = []
     for column, index in enumerate(present.tolist()):
         intervals = class_proposals(readout, index, settings) if shared is None else shared
         segments = interval_seconds(intervals, readout.seconds)
         real = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
         scores = interval_means(weighted[:, column], intervals[real])
         found += suppressed(classes[index - 1], segments[real], scores, settings.overlap)
-    return sorted(found, key=lambda instance: -instance.score)
+    return by_decreasing_score(found)
 
 
 def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:

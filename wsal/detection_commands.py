@@ -82,7 +82,7 @@ def detect(
     truth = _truth_of(video, annotations) if video and annotations else ()
     workspace = Workspace(home)
     settings = DetectionSettings(gate, theta, proposals, parse_steps(thresholds) if thresholds else None, overlap)
-    if classifier:
+    if video and classifier:
         _report_video(runs.detect_in_video_by_kinetics(video), truth, workspace, video, out, plot, as_json)
         return
     path = checkpoint_path(workspace, run, checkpoint)
@@ -157,11 +157,11 @@ def plot(
 
 def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | None) -> Path:
     """The checkpoint of a run, or the file named. Raises BadInput for neither or both."""
-    if bool(run) == bool(checkpoint):
-        raise BadInput(
-            "say which trained run to use: --run NAME or --checkpoint FILE, or --video with --classifier kinetics"
-        )
-    return checkpoint or workspace.run(run) / "checkpoint.safetensors"
+    if checkpoint and not run:
+        return checkpoint
+    if run and not checkpoint:
+        return workspace.run(run) / "checkpoint.safetensors"
+    raise BadInput("choose a trained run: --run NAME or --checkpoint FILE, or --video with --classifier kinetics")
 
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:

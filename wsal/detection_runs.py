@@ -51,7 +51,8 @@ def read_videos(
 
     Raises Refused for features made otherwise than in training, Missing if none is usable.
     """
-    readouts, left_out = {}, {}
+    readouts: dict[str, VideoReadout] = {}
+    left_out: dict[str, str] = {}
     for video in videos:
         usable, reasons = source.read_all([video])
         left_out |= reasons

@@ -69,8 +69,8 @@ def diagnose(
     everything = defaultdict(list)
     for video, instance in (pair for pairs in truth.values() for pair in pairs):
         everything[video].append(instance)
-    profile = [Counter() for _ in range(TOPS)]
-    gains = {error: [] for error in ERRORS}
+    profile: list[Counter[str]] = [Counter() for _ in range(TOPS)]
+    gains: dict[str, list[float]] = {error: [] for error in ERRORS}
     precisions, missed = [], []
     for label in sorted(truth):
         mine = found.get(label, [])

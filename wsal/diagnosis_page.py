@@ -31,7 +31,7 @@ def plot_diagnosis(path: Path, result: dict) -> None:
     """Write a PNG: the profile of the detections, what each type of error costs, and what is missed."""
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(12, 7), layout="constrained")
-        top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1))
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.1, 1))[:, 0]
         left, right = top.subplots(1, 2, width_ratios=(1.7, 1))
         _draw_profile(left, result)
         _draw_impact(right, result)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.annotations import AnnotatedVideo, Instance, score_of
 from plusmv.core.errors import BadInput
 from plusmv.wsal.datasets import AMBIGUOUS
 
@@ -102,7 +102,8 @@ def class_average_precision(
 
 def by_score(found: Pairs) -> np.ndarray:
     """Indices of the detections by decreasing score; of equal scores the later first."""
-    return np.argsort([instance.score for _, instance in found], kind="stable")[::-1] if found else np.zeros(0, int)
+    scores = np.array([score_of(detection) for _, detection in found], dtype=np.float64)
+    return np.argsort(scores, kind="stable")[::-1]
 
 
 def matches(truth: Pairs, found: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -159,7 +160,7 @@ def temporal_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
-def _by_label(pairs: Iterable[tuple[str, Instance]]) -> dict[str, list[tuple[str, Instance]]]:
+def _by_label(pairs: Iterable[tuple[str, Instance]]) -> dict[str, Pairs]:
     labelled = defaultdict(list)
     for video, instance in pairs:
         labelled[instance.label].append((video, instance))

@@ -155,7 +155,7 @@ def _drawn(
     first: dict[tuple[str, ...], AnnotatedVideo] = {}
     for video in truth.values():
         first.setdefault(labels_of(video)[:1], video)
-    drawn = []
+    drawn: list[Path] = []
     for video in first.values():
         if len(drawn) == show:
             break

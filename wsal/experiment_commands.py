@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from plusmv.core.annotations import AnnotatedVideo, write_annotations
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
@@ -101,7 +102,7 @@ def experiment(
     scores = [score for found in track(scored, len(tasks), "detect and evaluate") for score in found]
     result = {
         "experiment": name,
-        "features": str((features and [str(f) for f in features]) or f"SIMULATED, width {width}, seed {world}"),
+        "features": str([str(f) for f in features]) if features else f"SIMULATED, width {width}, seed {world}",
         "timeline": str(annotations or "drawn"),
         "settings": base.to_json(),
         "epochs": epochs,
@@ -201,10 +202,10 @@ def _train(training, runs: dict, folder: Path, workers: int, device) -> None:
         train_together(training, runs, folder, min(workers, stacks * len(one.streams)), watch, device=device)
 
 
-def _tables(result: dict) -> list:
+def _tables(result: dict) -> list[str | Table]:
     from plusmv.wsal import experiments
 
-    made = [f"{result['features']}; timeline {result['timeline']}; {result['note']}"]
+    made: list[str | Table] = [f"{result['features']}; timeline {result['timeline']}; {result['note']}"]
     for entry in result["tables"]:
         rows = [(row["row"], *_with_sd(row["mAP"]), f"{100 * row['top1']['mean']:.1f}") for row in entry["rows"]]
         columns = ["losses", *experiments.COLUMNS, "mean", "top-1"]

@@ -119,7 +119,7 @@ def score_all(
     """The scores of every (row, seed) trained into `folder`, as they come."""
     engine = "inline" if workers == 1 else "processes"
     for outcome in map_unordered(_Scoring(folder, truth, features), tasks, engine, workers):
-        if outcome.error:
+        if outcome.value is None:
             raise PlusmvError(outcome.error)
         yield outcome.value
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plusmv.core.actions import THUMOS14, Action
-from plusmv.core.annotations import Instance
+from plusmv.core.annotations import Instance, by_decreasing_score
 from plusmv.features.classify import KINETICS_CLASSES, kinetics_logits
 from plusmv.features.snippets import SNIPPET_LENGTH
 from plusmv.wsal.proposals import components, interval_means, interval_seconds, suppressed
@@ -40,7 +40,7 @@ class KineticsDetections:
 
     def strongest(self, count: int = 3) -> list[str]:
         """The actions with the highest probability for the whole video."""
-        return sorted(self.probability, key=self.probability.get, reverse=True)[:count]
+        return sorted(self.probability, key=self.probability.__getitem__, reverse=True)[:count]
 
 
 def detect(
@@ -51,12 +51,12 @@ def detect(
     spread = SNIPPET_LENGTH / 2 / stride
     activation = {name: smooth(p, spread) for name, p in action_probability(logits, actions).items()}
     whole = {name: float(p[0]) for name, p in action_probability(logits.mean(axis=0, keepdims=True), actions).items()}
-    found = []
+    found: list[Instance] = []
     for name in (name for name, probability in whole.items() if probability >= GATE):
         intervals = components(activation[name], LEVELS * activation[name].max())
         scores = whole[name] * contrast(activation[name], intervals)
         found += suppressed(name, interval_seconds(intervals, seconds), scores, OVERLAP)
-    return KineticsDetections(sorted(found, key=lambda instance: -instance.score), activation, whole)
+    return KineticsDetections(by_decreasing_score(found), activation, whole)
 
 
 def action_probability(logits: np.ndarray, actions: tuple[Action, ...]) -> Mapping[str, np.ndarray]:

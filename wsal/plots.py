@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -9,12 +10,13 @@ from plusmv.core.workspace import atomic_path
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.typing import RcKeyType
 
 from plusmv.wsal.curves import loss_terms
 
 COLOURS = ("#3366cc", "#e0792b", "#2a9d5c", "#c23b5a", "#7b5ea7", "#8a6d3b", "#4aa3b8", "#777777")
 INK = "#333333"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

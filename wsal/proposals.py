@@ -69,9 +69,10 @@ def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: f
         block = waiting[:BLOCK]  # so that thousands of proposals never make one huge matrix
         goes = temporal_iou(segments[block], segments[waiting]) > overlap
         worse = np.triu(goes[:, : len(block)], 1)  # the pairs (better, worse) of which the second may go
-        stays, before = ~worse.any(axis=0), np.ones(len(block), dtype=bool)
+        stays: np.ndarray = ~np.any(worse, axis=0)
+        before: np.ndarray = np.ones(len(block), dtype=bool)
         while (stays != before).any():  # each round settles one more link of every chain of overlaps
-            stays, before = ~worse[stays].any(axis=0), stays
+            stays, before = ~np.any(worse[stays], axis=0), stays
         kept.append(block[stays])
         waiting = waiting[len(block) :][~goes[stays, len(block) :].any(axis=0)]
     return np.concatenate(kept)

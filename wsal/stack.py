@@ -119,12 +119,12 @@ class Stack:
         for rows, each, row in zip(self.rows, self.settings, self.seen.rows(), strict=True):
             used = [name for name in self.weights if each.term_weight(name)]
             kept = {name: value for name, value in row.items() if name in used or name.startswith("attention_")}
-            row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in used), **kept}
-            if not all(math.isfinite(value) for name, value in row.items() if name != "stream"):
+            loss = sum(kept[name] for name in used)
+            if not all(map(math.isfinite, (loss, *kept.values()))):
                 raise BadInput(
                     "the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights"
                 )
-            rows.append(row)
+            rows.append({"stream": stream, "step": self.done, "loss": loss, **kept})
         self.seen = MetricsBuffer()
 
     def tensors(self) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from plusmv.core.annotations import Instance
+from plusmv.core.annotations import Instance, by_decreasing_score, score_of
 from plusmv.wsal.plots import COLOURS, INK, STYLE, save_figure
 
 NARROW = 0.04  # of the axis: a bar that cannot hold its score, which then stands to its right
@@ -41,7 +41,7 @@ def plot_video(
     seconds: (T, 2) of the snippets. truth: bars above the detections, which are by class and darker the better; the
     best `shown` of each part. frames: pictures (H, W, 3) at even distances through the whole video.
     """
-    best = [sorted(part.detections, key=lambda instance: -instance.score)[:shown] for part in parts]
+    best = [by_decreasing_score(part.detections)[:shown] for part in parts]
     colours = _colours(parts, best, truth)
     rows = [_bar_rows(found, truth, colours) for found in best]
     heights = [FRAMES] if len(frames) else []
@@ -65,7 +65,7 @@ def plot_video(
             if part.proposals:
                 _draw_proposals(next(free), part.proposals)
             axis = next(free)
-            _draw_bars(axis, bars, found[-1].score if found else 0, found[0].score if found else 0, end)
+            _draw_bars(axis, bars, score_of(found[-1]) if found else 0, score_of(found[0]) if found else 0, end)
             (first or axis).set_title(part.name, loc="left", fontsize=10)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         axes[-1, 0].set_xlabel("seconds")
