@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -35,11 +36,42 @@ class Checkpoint:
     microvideos: int
 
 
+class CheckpointMetadata(TypedDict):
+    """The JSON in a checkpoint file's metadata, under "plusmv": a Checkpoint without its models."""
+
+    format: str
+    settings: dict[str, Any]  # see wsal.settings
+    classes: list[str]
+    fingerprint: str
+    data: str
+    code: str
+    recipes: list[str]
+    weights: dict[str, str]
+    stride: int
+    videos: int
+    microvideos: int
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write by rename: the previous checkpoint survives a full disk."""
     tensors = {f"{s}.{name}": t for s, model in checkpoint.models.items() for name, t in model.state_dict().items()}
-    facts = {name: value for name, value in vars(checkpoint).items() if name not in ("models", "settings")}
-    write_tensors(path, tensors, {"format": FORMAT, "settings": checkpoint.settings.to_json(), **facts})
+    write_tensors(path, tensors, _metadata(checkpoint))
+
+
+def _metadata(checkpoint: Checkpoint) -> CheckpointMetadata:
+    return {
+        "format": FORMAT,
+        "settings": checkpoint.settings.to_json(),
+        "classes": list(checkpoint.classes),
+        "fingerprint": checkpoint.fingerprint,
+        "data": checkpoint.data,
+        "code": checkpoint.code,
+        "recipes": list(checkpoint.recipes),
+        "weights": checkpoint.weights,
+        "stride": checkpoint.stride,
+        "videos": checkpoint.videos,
+        "microvideos": checkpoint.microvideos,
+    }
 
 
 def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoint:
@@ -85,13 +117,13 @@ def _from_former(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str,
     return found
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
     """One safetensors file, with facts as JSON in its metadata, by rename."""
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"plusmv": json.dumps(facts)})
     write_bytes(path, content)  # not the library's own writing into a mapped file, which a full disk kills by a signal
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What write_tensors wrote. Raises Missing or BadInput."""
     if not path.is_file():
         raise Missing(

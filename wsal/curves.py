@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -13,6 +14,19 @@ from plusmv.wsal.settings import Settings
 
 START = ("stream", "step", "loss")  # columns; the terms of the loss follow
 END = ("attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")
+
+
+class CurveRow(TypedDict):
+    """A row of curves.csv; beside these columns it has one for each term of the method's loss."""
+
+    stream: str
+    step: float
+    loss: float  # weighted, averaged since the row before
+    attention_mean: float
+    attention_q10: float  # quantiles over snippets
+    attention_q50: float
+    attention_q90: float
+    attention_within: NotRequired[float]  # its standard deviation within a video; absent where all are of one snippet
 
 
 def loss_terms(rows: Iterable[Mapping[str, object]]) -> list[str]:
@@ -28,7 +42,7 @@ def averages(attention: np.ndarray) -> dict[str, float]:
     return {"attention_mean": mean, "attention_q10": low, "attention_q50": middle, "attention_q90": high}
 
 
-def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) -> list[str]:
+def collapse_warnings(rows: Iterable[CurveRow], settings: Settings | None = None) -> list[str]:
     """In words, what the last row of each stream says of an attention that tells no snippet from another.
 
     settings: what the run was trained with; then what to change in them is told too.
@@ -63,7 +77,7 @@ def _advice(settings: Settings, symptom: Symptom) -> str:
     return f"more steps, or a --centre {f'above {settings.centre:g}' if settings.centre else 'such as 8'}"
 
 
-def curves_csv(rows: Iterable[dict]) -> str:
+def curves_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     """The curves as CSV: weighted terms of the loss, averaged since the row before, lambda's mean and quantiles, and
     its standard deviation within a video."""
     rows, text = list(rows), io.StringIO()
@@ -73,10 +87,11 @@ def curves_csv(rows: Iterable[dict]) -> str:
     return text.getvalue()
 
 
-def read_curves(path: Path) -> list[dict]:
+def read_curves(path: Path) -> list[CurveRow]:
     """Rows of a curves.csv; numbers as float, absent terms left out."""
     with open(path, encoding="utf-8", newline="") as file:
-        return [
+        rows = [
             {name: value if name == "stream" else float(value) for name, value in row.items() if value}
             for row in csv.DictReader(file)
         ]
+    return cast("list[CurveRow]", rows)  # curves_csv wrote them

@@ -1,6 +1,7 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -14,6 +15,16 @@ from plusmv.wsal.proposals import components, interval_means, interval_seconds, 
 
 DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
 TOP_SNIPPETS = 3  # whose T-CAM says how sure the model is that a clip shows its tag
+
+
+class DetectionSettingsEntry(TypedDict):
+    """DetectionSettings in a detection file."""
+
+    gate: float
+    rgb_share: float
+    proposals: str
+    thresholds: list[float]
+    overlap: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,15 @@ class DetectionSettings:
     @property
     def levels(self) -> np.ndarray:
         return np.array(self.thresholds or parse_steps(DEFAULT_THRESHOLDS[self.proposals]))
+
+    def to_json(self) -> DetectionSettingsEntry:
+        return {
+            "gate": self.gate,
+            "rgb_share": self.rgb_share,
+            "proposals": self.proposals,
+            "thresholds": self.levels.tolist(),
+            "overlap": self.overlap,
+        }
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The commands `detect` and `plot`: a trained run and features, or a video file, in; detections and pictures out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from plusmv.core.annotations import AnnotatedVideo, Instance, detections_json
+from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
 from plusmv.core.errors import BadInput, Refused
 from plusmv.core.workspace import Workspace, write_json
@@ -24,7 +24,21 @@ from plusmv.wsal.options import (
     open_source,
 )
 
+if TYPE_CHECKING:
+    from plusmv.wsal.checkpoints import Checkpoint
+    from plusmv.wsal.detect import DetectionSettings, VideoReadout
+    from plusmv.wsal.detection_runs import FoundInVideo, ScoresResult
+
 app = typer.Typer(rich_markup_mode=None)
+
+
+class PlotResult(TypedDict):
+    """What `plusmv plot --json` prints."""
+
+    video: str
+    plot: str  # path of the PNG
+    detections: dict[str, int]  # run -> how many
+    truth: int  # instances
 
 
 @app.command()
@@ -106,8 +120,8 @@ def detect(
         say(line)
     if scores:
         rows = runs.write_scores(scores, readouts, trained.classes, theta)
-        emit({"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}, as_json,
-             f"{rows} scores of {len(readouts)} videos written to {scores}")  # fmt: skip
+        written: ScoresResult = {"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}
+        emit(written, as_json, f"{rows} scores of {len(readouts)} videos written to {scores}")
         return
     _report_detections(trained, readouts, left_out, settings, out or path.with_name("detections.json"), text, as_json)
 
@@ -152,7 +166,8 @@ def plot(
     truth = known[video].instances if known else ()
     frames = film_frames(film, float(found.seconds()[-1, 1])) if film else ()
     counts = plot_features(target, found, trained, settings, truth, frames)
-    emit({"video": video, "plot": str(target), "detections": counts, "truth": len(truth)}, as_json, str(target))
+    result: PlotResult = {"video": video, "plot": str(target), "detections": counts, "truth": len(truth)}
+    emit(result, as_json, str(target))
 
 
 def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | None) -> Path:
@@ -187,14 +202,21 @@ def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
 
 
 def _report_detections(
-    trained, readouts: dict, left_out: dict[str, str], settings, target: Path, text: Path | None, as_json: bool
+    trained: "Checkpoint",
+    readouts: "dict[str, VideoReadout]",
+    left_out: dict[str, str],
+    settings: "DetectionSettings",
+    target: Path,
+    text: Path | None,
+    as_json: bool,
 ) -> None:
     from plusmv.wsal import detection_runs as runs
     from plusmv.wsal.datasets import write_thumos_text
 
     found = runs.detect_all(trained, readouts, settings)
-    facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
-    result = detections_json(found, **facts)
+    result = runs.detect_result(
+        found, {**runs.detection_facts(trained, settings), "videos": len(readouts), "left_out": left_out}
+    )
     if text:
         write_thumos_text(text, found)
     write_json(target, result)
@@ -205,7 +227,7 @@ def _report_detections(
 
 
 def _report_video(
-    found,
+    found: "FoundInVideo",
     truth: tuple[Instance, ...],
     workspace: Workspace,
     video: Path,
@@ -213,6 +235,7 @@ def _report_video(
     plot: Path | None,
     as_json: bool,
 ) -> None:
+    from plusmv.wsal.detection_runs import detect_result
     from plusmv.wsal.pictures import film_frames
     from plusmv.wsal.video_plot import plot_video
 
@@ -220,8 +243,9 @@ def _report_video(
     picture = plot or target.with_suffix(".png")
     frames = film_frames(video, float(found.seconds[-1, 1]))
     plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.part], truth, frames)
-    facts = {"made_with": found.made_with, **found.facts, "plot": str(picture)}
-    result = detections_json({video.stem: found.detections}, **facts)
+    result = detect_result(
+        {video.stem: found.detections}, {"made_with": found.made_with, **found.facts, "plot": str(picture)}
+    )
     write_json(target, result)
     rows = [(i.label, i.score, round(i.start, 2), round(i.end, 2)) for i in found.detections[:20]]
     made = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)

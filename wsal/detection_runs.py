@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, detections_json
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import write_bytes
 from plusmv.features.feature_files import list_features
@@ -17,6 +18,7 @@ from plusmv.wsal import kinetics
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.detect import (
     DetectionSettings,
+    DetectionSettingsEntry,
     VideoReadout,
     check_recipe,
     class_proposals,
@@ -28,6 +30,45 @@ from plusmv.wsal.feature_source import FeatureSource
 from plusmv.wsal.video_plot import Part
 
 
+class DetectionFacts(TypedDict):
+    """What detections were made with, for their file."""
+
+    features: dict[str, str]  # stream -> the networks that made its features
+    fingerprint: NotRequired[str]  # of the trained run; this and the next two are absent where there is none
+    training: NotRequired[dict[str, Any]]  # its settings, see wsal.settings
+    detection: NotRequired[DetectionSettingsEntry]
+    video_probability: NotRequired[dict[str, float]]  # action -> of the whole video, with --classifier
+    videos: NotRequired[int]  # read, where features were
+    left_out: NotRequired[dict[str, str]]  # video -> why it was not read
+    made_with: NotRequired[str]  # of a video file's detections, in words
+    plot: NotRequired[str]  # path of the video file's picture
+
+
+class DetectResult(TypedDict):
+    """What `plusmv detect --json` prints and writes as detections.json."""
+
+    version: str
+    external_data: DetectionFacts
+    results: dict[str, list[DetectionEntry]]  # video id -> by decreasing score
+
+
+class ScoreRow(TypedDict):
+    """A row of the CSV of `plusmv detect --scores`."""
+
+    id: str  # of the video
+    label: str
+    score: float  # mean of the top-3 T-CAM
+
+
+class ScoresResult(TypedDict):
+    """What `plusmv detect --scores FILE --json` prints."""
+
+    videos: int
+    left_out: dict[str, str]  # video -> why it has no scores
+    rows: int
+    out: str
+
+
 @dataclass(frozen=True)
 class FoundInVideo:
     """Detections in one video file by decreasing score, and what a picture of it needs."""
@@ -36,7 +77,7 @@ class FoundInVideo:
     seconds: np.ndarray  # (T, 2)
     part: Part
     made_with: str
-    facts: dict
+    facts: DetectionFacts
 
 
 def every_video(source: FeatureSource) -> dict[str, AnnotatedVideo]:
@@ -75,13 +116,19 @@ def detect_all(
     return {video: detect_video(readout, trained.classes, settings) for video, readout in readouts.items()}
 
 
-def detection_facts(trained: Checkpoint, settings: DetectionSettings) -> dict:
-    """What the detections were made with, for their file."""
+def detect_result(detections: Mapping[str, Iterable[Instance]], facts: DetectionFacts) -> DetectResult:
+    """A detection file's content."""
+    file = detections_json(detections)
+    return {"version": file["version"], "external_data": facts, "results": file["results"]}
+
+
+def detection_facts(trained: Checkpoint, settings: DetectionSettings) -> DetectionFacts:
+    """What a trained run's detections are made with."""
     return {
         "fingerprint": trained.fingerprint,
         "training": trained.settings.to_json(),
         "features": trained.weights,
-        "detection": {**vars(settings), "thresholds": settings.levels.tolist()},
+        "detection": settings.to_json(),
     }
 
 
@@ -93,7 +140,7 @@ def write_scores(path: Path, readouts: Mapping[str, VideoReadout], classes: tupl
         for label, score in zip(classes, label_scores(readout, rgb_share), strict=True)
     ]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("id", "label", "score"), *rows])
+    csv.writer(text, lineterminator="\n").writerows([tuple(ScoreRow.__annotations__), *rows])
     write_bytes(path, text.getvalue().encode())
     return len(rows)
 
@@ -130,7 +177,7 @@ def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
     found = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
     strongest = found.strongest()
     panels = {"Kinetics-400 probability": {name: found.activation[name] for name in strongest}}
-    facts = {
+    facts: DetectionFacts = {
         "features": features.weights,
         "video_probability": {name: found.probability[name] for name in strongest},
     }

@@ -17,6 +17,7 @@ are averaged.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
@@ -30,10 +31,59 @@ from plusmv.wsal.evaluate import (
     temporal_iou,
 )
 
-TRUE = "true positive"
-ERRORS = ("double detection", "wrong label", "localization", "confusion", "background")
+ErrorType = Literal["double detection", "wrong label", "localization", "confusion", "background"]
+Verdict = Literal["true positive", ErrorType]
+Property = Literal["length", "coverage", "instances"]  # by which missed instances are grouped
+TRUE: Verdict = "true positive"
+ERRORS: tuple[ErrorType, ...] = get_args(ErrorType)
+VERDICTS: tuple[Verdict, ...] = (TRUE, *ERRORS)
 LEAST_TIOU = 0.1  # below which a detection has nothing to do with an instance
 TOPS = 10  # the best TOPS * G detections of a class are looked at
+
+
+# What the k-th G of each class's detections are; a share of them for each Verdict.
+ProfileRow = TypedDict(
+    "ProfileRow",
+    {
+        "top": int,  # k
+        "detections": int,
+        "true positive": float,
+        "double detection": float,
+        "wrong label": float,
+        "localization": float,
+        "confusion": float,
+        "background": float,
+    },
+)
+
+
+class MissedGroup(TypedDict):
+    """True instances of one group, and how many of them no detection takes."""
+
+    group: str  # such as "3 to 6"
+    true: int
+    missed: float  # averaged over the thresholds
+    rate: float
+
+
+class Diagnosis(TypedDict):
+    """What is wrong with detections, as shares and mAP in [0, 1]: diagnosis.json."""
+
+    tiou: list[float]
+    mAP: float  # of the best 10 G
+    true_instances: int
+    detections: int  # looked at
+    profile: list[ProfileRow]
+    impact: dict[ErrorType, float]  # gain in mAP without the errors of the type
+    false_negatives: dict[Property, list[MissedGroup]]
+    missed: float  # rate over all true instances
+    notes: list[str]
+
+
+class DiagnoseResult(Diagnosis):
+    """What `plusmv diagnose --json` prints."""
+
+    written: list[str]  # files
 
 
 @dataclass(frozen=True)
@@ -56,21 +106,15 @@ def diagnose(
     detections: Mapping[str, Sequence[Instance]],
     tious: Sequence[float] = (0.5,),
     bins: Bins = BINS["thumos"],
-) -> dict:
-    """What is wrong with these detections, as shares and mAP in [0, 1].
-
-    Returns {"tiou", "mAP" (of the best 10 G), "true_instances", "detections" (looked at), "profile": [{"top": k,
-    "detections", type: share}] for the k-th G of each class's detections, "impact": {error: gain in mAP},
-    "false_negatives": {"length" | "coverage" | "instances": [{"group", "true", "missed", "rate"}]}, "missed": rate
-    over all, "notes"}.
-    """
+) -> Diagnosis:
+    """What is wrong with these detections."""
     truth, found, _ = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
     everything = defaultdict(list)
     for video, instance in (pair for pairs in truth.values() for pair in pairs):
         everything[video].append(instance)
     profile: list[Counter[str]] = [Counter() for _ in range(TOPS)]
-    gains: dict[str, list[float]] = {error: [] for error in ERRORS}
+    gains: dict[ErrorType, list[float]] = {error: [] for error in ERRORS}
     precisions, missed = [], []
     for label in sorted(truth):
         mine = found.get(label, [])
@@ -92,7 +136,7 @@ def diagnose(
         "mAP": float(np.mean(precisions)) if precisions else 0.0,
         "true_instances": len(missed),
         "detections": looked_at // max(1, len(thresholds)),
-        "profile": [_shares(top, counts, len(thresholds)) for top, counts in enumerate(profile, 1)],
+        "profile": [_profile_row(top, counts, len(thresholds)) for top, counts in enumerate(profile, 1)],
         "impact": {error: float(np.mean(gain)) if gain else 0.0 for error, gain in gains.items()},
         "false_negatives": _false_negatives(ground_truth, missed, bins),
         "missed": float(np.mean([share for *_, share in missed])) if missed else 0.0,
@@ -131,13 +175,24 @@ def _precision(types: np.ndarray, positives: int, without: str | None = None) ->
     return float(np.mean([interpolated_average_precision(column, positives) for column in columns]))
 
 
-def _shares(top: int, counts: Counter, thresholds: int) -> dict:
+def _profile_row(top: int, counts: Counter[str], thresholds: int) -> ProfileRow:
     total = counts.total()
-    shares = {name: counts[name] / total if total else 0.0 for name in (TRUE, *ERRORS)}
-    return {"top": top, "detections": total // max(1, thresholds)} | shares
+    shares = {verdict: counts[verdict] / total if total else 0.0 for verdict in VERDICTS}
+    return {
+        "top": top,
+        "detections": total // max(1, thresholds),
+        "true positive": shares["true positive"],
+        "double detection": shares["double detection"],
+        "wrong label": shares["wrong label"],
+        "localization": shares["localization"],
+        "confusion": shares["confusion"],
+        "background": shares["background"],
+    }
 
 
-def _false_negatives(ground_truth: Mapping[str, AnnotatedVideo], missed: Sequence, bins: Bins) -> dict[str, list[dict]]:
+def _false_negatives(
+    ground_truth: Mapping[str, AnnotatedVideo], missed: Sequence, bins: Bins
+) -> dict[Property, list[MissedGroup]]:
     counts = Counter((label, video) for label, video, *_ in missed)
     lengths = np.array([instance.end - instance.start for _, _, instance, _ in missed])
     durations = np.array([ground_truth[video].duration for _, video, *_ in missed])
@@ -145,17 +200,15 @@ def _false_negatives(ground_truth: Mapping[str, AnnotatedVideo], missed: Sequenc
     several = np.array([counts[label, video] for label, video, *_ in missed])
     shares = np.array([share for *_, share in missed])
     return {
-        name: _groups(values, edges, shares)
-        for name, values, edges in (
-            ("length", lengths, bins.length),
-            ("coverage", coverage, bins.coverage),
-            ("instances", several, bins.instances),
-        )
+        "length": _groups(lengths, bins.length, shares),
+        "coverage": _groups(coverage, bins.coverage, shares),
+        "instances": _groups(several, bins.instances, shares),
     }
 
 
-def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> list[dict]:
-    groups, low = [], 0.0
+def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> list[MissedGroup]:
+    groups: list[MissedGroup] = []
+    low = 0.0
     for edge in edges:
         inside = (values > low) & (values <= edge)
         true = int(inside.sum())

@@ -16,6 +16,7 @@ recall's denominator, a detection in a video that is not in the ground truth is 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -28,18 +29,30 @@ THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3
 Pairs = Sequence[tuple[str, Instance]]  # (video id, instance)
 
 
+class EvaluateResult(TypedDict):
+    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision."""
+
+    protocol: str
+    tiou: list[float]
+    mAP: list[float]  # at each tIoU
+    average_mAP: float
+    per_class: dict[str, list[float]]  # label -> AP at each tIoU
+    videos: int
+    ground_truth: int  # true instances
+    detections: int
+    notes: list[str]
+
+
 def evaluate(
     ground_truth: Mapping[str, AnnotatedVideo],
     detections: Mapping[str, Sequence[Instance]],
     tious: Sequence[float] = THUMOS_TIOUS,
     protocol: str = "activitynet",
     without: Sequence[str] = (),
-) -> dict:
+) -> EvaluateResult:
     """Score detections against annotations, both as wsal.datasets reads them.
 
-    without: videos that take no part, with their detections. Returns {"protocol", "tiou", "mAP", "average_mAP",
-    "per_class": {label: AP at each tIoU}, "videos", "ground_truth", "detections", "notes"}; AP and mAP in [0, 1] at
-    full precision, counts of videos, true instances and detections. Raises BadInput for a protocol that there is not.
+    without: videos that take no part, with their detections. Raises BadInput for an unknown protocol.
     """
     if protocol not in PROTOCOLS:
         raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")

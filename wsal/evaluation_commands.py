@@ -2,9 +2,10 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table
@@ -20,6 +21,10 @@ from plusmv.wsal.options import (
     percent,
     tious_named,
 )
+
+if TYPE_CHECKING:
+    from plusmv.wsal.diagnose import DiagnoseResult, Diagnosis
+    from plusmv.wsal.feature_source import FeatureSource
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -116,7 +121,8 @@ def diagnose(
             scores = score(truth, found, THUMOS_TIOUS if bins == "thumos" else tious_named("activitynet"))
             diagnosis_page(html, detections.name, result, scores, pictures)
     written = [str(path) for path in (out and out / "diagnosis.png", html) if path]
-    emit(result | {"written": written}, as_json, [*_tables(result), *(f"note: {n}" for n in result["notes"]), *written])
+    printed: DiagnoseResult = {**result, "written": written}
+    emit(printed, as_json, [*_tables(result), *(f"note: {n}" for n in result["notes"]), *written])
 
 
 def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, AnnotatedVideo]:
@@ -142,7 +148,7 @@ def _left_out(videos: str, two: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _drawn(
-    folder: Path, workspace: Workspace, run: str, source, truth: dict[str, AnnotatedVideo], show: int
+    folder: Path, workspace: Workspace, run: str, source: "FeatureSource", truth: dict[str, AnnotatedVideo], show: int
 ) -> list[Path]:
     """Pictures of the first videos of different classes that have features."""
     from plusmv.core.errors import PlusmvError
@@ -174,15 +180,15 @@ def _certain(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
     return tuple(instance for instance in instances if instance.label != AMBIGUOUS)
 
 
-def _tables(result: dict) -> list:
-    from plusmv.wsal.diagnose import ERRORS, TRUE
+def _tables(result: "Diagnosis") -> list[str | Table]:
+    from plusmv.wsal.diagnose import VERDICTS
 
     at = ", ".join(f"{level:g}" for level in result["tiou"])
-    kinds = (TRUE, *ERRORS)
+    kinds = VERDICTS
     profile = [(f"{row['top']} G", row["detections"], *(f"{100 * row[kind]:.1f}" for kind in kinds))
                for row in result["profile"]]  # fmt: skip
     impact = [(kind, f"{100 * gain:+.1f}") for kind, gain in result["impact"].items()]
-    tables = [
+    tables: list[str | Table] = [
         table(f"false positives in % of each G of detections, tIoU {at}", ["", "detections", *kinds], profile),
         table(f"mAP {100 * result['mAP']:.1f} %; gain if all of a type were gone", ["type", "mAP"], impact),
     ]

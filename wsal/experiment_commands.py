@@ -26,7 +26,12 @@ from plusmv.wsal.options import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from plusmv.wsal.experiments import ExperimentResult, MeanAndSd
     from plusmv.wsal.settings import Settings
+    from plusmv.wsal.simulation import SimulatedFeatures, SimulatedWorld, SimulateResult
+    from plusmv.wsal.training_set import TrainingSet
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -100,7 +105,7 @@ def experiment(
     tasks = [(row, seed) for row in rows for seed in range(seeds)]
     scored = experiments.score_all(folder, tasks, test, usable, workers or available_cores())
     scores = [score for found in track(scored, len(tasks), "detect and evaluate") for score in found]
-    result = {
+    result: ExperimentResult = {
         "experiment": name,
         "features": str([str(f) for f in features]) if features else f"SIMULATED, width {width}, seed {world}",
         "timeline": str(annotations or "drawn"),
@@ -114,7 +119,7 @@ def experiment(
         "note": experiments.ORDER_NOTE,
         "tables": experiments.summarised(scores, list(rows)),
         "warnings": experiments.collapsed(folder, tasks),
-        "scores": [vars(score) for score in scores],
+        "scores": scores,
     }
     write_json(folder / f"{name}.json", result)
     write_bytes(folder / f"{name}.md", experiments.as_markdown(result).encode())
@@ -140,7 +145,7 @@ def simulate(
     made = World(Simulation(width, world), _classes(known))
     write_annotations(out / "annotations.json", known.values(), note="simulated features belong to this timeline")
     marker = out / "features" / "simulated.json"
-    facts = {"simulated": made.simulation.recipe, "classes": list(made.classes)}
+    facts: SimulatedWorld = {"simulated": made.simulation.recipe, "classes": list(made.classes)}
     _check_world(marker, facts)
     write_json(marker, facts)
     done = 0
@@ -149,7 +154,9 @@ def simulate(
         if not path.exists():
             write_features(path, made.features(video))
             done += 1
-    result = {"videos": len(chosen), "made": done, "skipped": len(chosen) - done, "out": str(out)} | facts
+    result: SimulateResult = {
+        "videos": len(chosen), "made": done, "skipped": len(chosen) - done, "out": str(out), **facts,
+    }  # fmt: skip
     emit(result, as_json, f"{len(chosen)} videos = {done} made + {len(chosen) - done} there before; {out}")
 
 
@@ -161,7 +168,7 @@ def _beside(base: "Settings", method: str, assignments: list[str]) -> "Settings"
     return type(base).of(streams=base.streams, method=method, **shared, **parse_settings(method, assignments))
 
 
-def _check_world(marker: Path, facts: dict) -> None:
+def _check_world(marker: Path, facts: "SimulatedWorld") -> None:
     import json
 
     if marker.exists() and json.loads(marker.read_text()) != facts:
@@ -180,7 +187,7 @@ def _classes(known: dict[str, AnnotatedVideo]) -> list[str]:
     return sorted({label for video in known.values() for label in labels_of(video)})
 
 
-def _simulated(known: dict[str, AnnotatedVideo], width: int, world: int):
+def _simulated(known: dict[str, AnnotatedVideo], width: int, world: int) -> "SimulatedFeatures":
     from plusmv.wsal.simulation import SimulatedFeatures, Simulation, World
 
     return SimulatedFeatures(World(Simulation(width, world), _classes(known)))
@@ -193,7 +200,9 @@ def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, Annotate
     return chosen
 
 
-def _train(training, runs: dict, folder: Path, workers: int, device) -> None:
+def _train(
+    training: "TrainingSet", runs: "dict[str, Settings]", folder: Path, workers: int, device: "torch.device"
+) -> None:
     from plusmv.wsal.train import StopSignal, train_together
 
     watch, one = StopSignal(), next(iter(runs.values()))
@@ -202,7 +211,7 @@ def _train(training, runs: dict, folder: Path, workers: int, device) -> None:
         train_together(training, runs, folder, min(workers, stacks * len(one.streams)), watch, device=device)
 
 
-def _tables(result: dict) -> list[str | Table]:
+def _tables(result: "ExperimentResult") -> list[str | Table]:
     from plusmv.wsal import experiments
 
     made: list[str | Table] = [f"{result['features']}; timeline {result['timeline']}; {result['note']}"]
@@ -215,7 +224,7 @@ def _tables(result: dict) -> list[str | Table]:
     return made + [f"warning: {text}" for text in result["warnings"]]
 
 
-def _with_sd(values: dict) -> list[str]:
+def _with_sd(values: "MeanAndSd[list[float]]") -> list[str]:
     means = percent(values["mean"])
     if values["sd"] is None:
         return means

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import Missing, PlusmvError
@@ -12,6 +13,12 @@ from plusmv.features.snippets import SNIPPET_LENGTH
 
 SLACK_SNIPPETS = 2  # decoders and containers differ by a frame or two, and the last partial snippet is dropped
 SLACK_SHARE = 0.02  # of the duration: containers round frame rates
+
+
+class FeatureProvider(Protocol):
+    """Where the features of annotated videos come from: files, or a simulation."""
+
+    def read_all(self, videos: Iterable[AnnotatedVideo]) -> tuple[dict[str, VideoFeatures], dict[str, str]]: ...
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ STYLE: dict[RcKeyType, Any] = {
 }
 
 
-def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
+def plot_curves(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a PNG of a run's curves (rows of wsal.curves): the loss's terms, and the attention's mean and spread."""
     streams = list(dict.fromkeys(row["stream"] for row in rows))
     with plt.rc_context(STYLE):

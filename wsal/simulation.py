@@ -18,6 +18,7 @@ on them: a linear probe of single snippets on true segments at about .5 mAP a st
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -30,6 +31,22 @@ from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seco
 FPS = 25.0
 SHOT_SNIPPETS = 20  # mean length of a shot, about 13 s
 PHASES = 3
+
+
+class SimulatedWorld(TypedDict):
+    """features/simulated.json beside simulated features: what they were made with."""
+
+    simulated: str  # Simulation.recipe
+    classes: list[str]
+
+
+class SimulateResult(SimulatedWorld):
+    """What `plusmv simulate --json` prints: videos = made + skipped."""
+
+    videos: int
+    made: int
+    skipped: int  # there before
+    out: str
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -31,6 +32,16 @@ CPU = torch.device("cpu")
 KEEP_SECONDS = 10.0  # at most this much work is lost to a kill
 
 PROGRESS = "plusmv progress 2"
+
+
+class ProgressMetadata(TypedDict):
+    """The JSON in the metadata of an unfinished stack's tensors, under "plusmv"."""
+
+    format: str
+    runs: list[str]  # fingerprint of each run
+    settings: list[dict[str, Any]]  # of each run, see wsal.settings
+    step: int
+    rows: dict[str, list[dict[str, Any]]]  # fingerprint -> rows of the run's curves, see wsal.curves.CurveRow
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class Stack:
         self.buffers = buffers  # (M, ...)
         self.optimiser = torch.optim.Adam(self.parameters.values(), lr=settings[0].lr, fused=device.type != "mps")
         self.done = 0  # steps
-        self.rows: list[list[dict]] = [[] for _ in settings]  # of each model's curves
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in settings]  # of each model's curves
         self.seen = MetricsBuffer()
         self.weights: dict[str, Tensor] = {}  # loss term -> (M,)
 
@@ -288,8 +299,14 @@ def train_stack(
 def _keep(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
     rows = dict(zip(fingerprints, stack.rows, strict=True))
     settings = [each.to_json() for each in stack.settings]
-    facts = {"format": PROGRESS, "runs": list(fingerprints), "settings": settings, "step": stack.done, "rows": rows}
-    write_tensors(progress, stack.tensors(), facts)
+    metadata: ProgressMetadata = {
+        "format": PROGRESS,
+        "runs": list(fingerprints),
+        "settings": settings,
+        "step": stack.done,
+        "rows": rows,
+    }
+    write_tensors(progress, stack.tensors(), metadata)
 
 
 def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:

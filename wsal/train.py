@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 
@@ -23,7 +24,7 @@ from plusmv.core.errors import Missing, PlusmvError, Refused
 from plusmv.core.workers import map_unordered
 from plusmv.core.workspace import exclusive_folder, remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from plusmv.wsal.curves import curves_csv
+from plusmv.wsal.curves import CurveRow, collapse_warnings, curves_csv, read_curves
 from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.settings import Settings
@@ -32,6 +33,22 @@ from plusmv.wsal.training_set import TrainingSet
 
 Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
+
+
+class TrainResult(TypedDict):
+    """What `plusmv train --json` prints."""
+
+    run: str
+    checkpoint: str  # path
+    finished_before: bool
+    videos: int  # trained on
+    microvideos: int  # of them
+    left_out: dict[str, str]  # video -> why it takes no part
+    classes: list[str]
+    settings: dict[str, Any]  # shared ones and the method's own, see wsal.settings
+    code: str  # version of the distribution and hash of the code that trained it
+    last: dict[str, CurveRow]  # stream -> last row of its curves
+    warnings: list[str]
 
 
 class StopSignal:
@@ -226,6 +243,24 @@ def _finish(
     )
     save_checkpoint(folder / CHECKPOINT, checkpoint)
     return checkpoint
+
+
+def train_result(folder: Path, training: TrainingSet, trained: Checkpoint, finished_before: bool) -> TrainResult:
+    """What came of the run in a folder, with the last rows of its curves and what they warn of."""
+    rows = read_curves(folder / CURVES)
+    return {
+        "run": folder.name,
+        "checkpoint": str(folder / CHECKPOINT),
+        "finished_before": finished_before,
+        "videos": trained.videos,
+        "microvideos": trained.microvideos,
+        "left_out": training.left_out,
+        "classes": list(trained.classes),
+        "settings": trained.settings.to_json(),
+        "code": trained.code,
+        "last": {row["stream"]: row for row in rows},
+        "warnings": collapse_warnings(rows, trained.settings),
+    }
 
 
 def code_version(method: str) -> str:

@@ -1,9 +1,10 @@
 """The command `train`: annotations and features in, a run out; all arithmetic is in the other modules."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table
@@ -24,6 +25,13 @@ from plusmv.wsal.options import (
     streams_named,
     three_weights,
 )
+
+if TYPE_CHECKING:
+    import torch
+
+    from plusmv.wsal.settings import Settings
+    from plusmv.wsal.train import TrainResult
+    from plusmv.wsal.training_set import TrainingSet
 
 app = typer.Typer(rich_markup_mode=None)
 HIDDEN = 256  # width of a hidden layer, for the estimate
@@ -118,7 +126,7 @@ def train(
     emit(result, as_json, _training_text(result))
 
 
-def _enough(training, settings) -> int:
+def _enough(training: "TrainingSet", settings: "Settings") -> int:
     """Processes for a training: one a stream and core, but none of its own where starting it takes longer."""
     snippets = sum(len(array) for video in training.videos for array in video.streams.values()) / len(training.videos)
     width = next(iter(training.videos[0].streams.values())).shape[1]
@@ -138,36 +146,26 @@ def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[st
     return read_annotations(path, MICROVIDEO_SUBSET) if path else {}
 
 
-def _train(training, settings, folder: Path, workers: int, device) -> dict:
-    from plusmv.wsal import curves, train
+def _train(
+    training: "TrainingSet", settings: "Settings", folder: Path, workers: int, device: "torch.device"
+) -> "TrainResult":
+    from plusmv.wsal import train
 
     finished_before, watch = (folder / train.CHECKPOINT).exists(), train.StopSignal()
     with steps_bar(watch, settings.steps * len(settings.streams), "train"):
         trained = train.train(training, settings, folder, workers, watch, device=device)
-    rows = curves.read_curves(folder / train.CURVES)
+    result = train.train_result(folder, training, trained, finished_before)
     if not (folder / "curves.png").exists():
+        from plusmv.wsal.curves import read_curves
         from plusmv.wsal.plots import plot_curves
 
-        plot_curves(folder / "curves.png", folder.name, rows)
-    warnings = curves.collapse_warnings(rows, settings)
-    for warning in warnings:
+        plot_curves(folder / "curves.png", folder.name, read_curves(folder / train.CURVES))
+    for warning in result["warnings"]:
         say(f"warning: {warning}")
-    return {
-        "run": folder.name,
-        "checkpoint": str(folder / train.CHECKPOINT),
-        "finished_before": finished_before,
-        "videos": trained.videos,
-        "microvideos": trained.microvideos,
-        "left_out": training.left_out,
-        "classes": list(trained.classes),
-        "settings": settings.to_json(),
-        "code": trained.code,
-        "last": {row["stream"]: row for row in rows},
-        "warnings": warnings,
-    }
+    return result
 
 
-def _training_text(result: dict) -> list:
+def _training_text(result: "TrainResult") -> list[str | Table]:
     settings, done = (
         result["settings"],
         "was finished before, nothing to do" if result["finished_before"] else "finished",

@@ -10,7 +10,7 @@ from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.features.feature_files import STREAMS, VideoFeatures
 from plusmv.wsal.datasets import labels_of
-from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.feature_source import FeatureProvider
 from plusmv.wsal.stack import StreamVideos
 
 
@@ -61,7 +61,7 @@ class TrainingSet:
 
 def load_training_set(
     annotated: Mapping[str, AnnotatedVideo],
-    source: FeatureSource,
+    source: FeatureProvider,
     streams: Sequence[str] | None = None,
     microvideos: Mapping[str, AnnotatedVideo] | None = None,
     allow_mixed_recipes: bool = False,
