@@ -27,7 +27,7 @@ from plusmv.wsal.options import (
 if TYPE_CHECKING:
     from plusmv.wsal.checkpoints import Checkpoint
     from plusmv.wsal.detect import DetectionSettings, VideoReadout
-    from plusmv.wsal.detection_runs import FoundInVideo, ScoresResult
+    from plusmv.wsal.detection_runs import ScoresResult, VideoDetections
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -47,7 +47,7 @@ def detect(
     features: Folders = None,
     subset: Subset = None,
     video: Annotated[
-        Path | None, typer.Option(help="A video file, instead of features; --annotations then only draw the truth.")
+        Path | None, typer.Option(help="A video file, instead of features; --annotations are then only drawn.")
     ] = None,
     run: Run = None,
     checkpoint: CheckpointFile = None,
@@ -60,9 +60,9 @@ def detect(
     scores: Annotated[Path | None, typer.Option(help="Write a CSV of class scores per video, no detections.")] = None,
     proposals: Proposals = "attention",
     thresholds: Thresholds = None,
-    gate: Annotated[float, typer.Option(help="Least video-level probability of a class.")] = 0.1,
+    gate: Annotated[float, typer.Option(help="Minimum video-level probability of a class.")] = 0.1,
     theta: Annotated[float, typer.Option(help="Share of RGB in Eq. 12.")] = 0.5,
-    overlap: Annotated[float, typer.Option(help="tIoU above which the worse of two detections goes.")] = 0.5,
+    overlap: Annotated[float, typer.Option(help="tIoU of non-maximum suppression.")] = 0.5,
     plot: Annotated[
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,
@@ -71,7 +71,7 @@ def detect(
     feature_stride: FeatureStride = 16,
     allow_mixed_recipes: AllowMixed = False,
     allow_other_classes: Annotated[
-        bool, typer.Option("--allow-other-classes", help="Annotations may have labels that the run does not know.")
+        bool, typer.Option("--allow-other-classes", help="Accept annotations with labels that the run does not know.")
     ] = False,
     home: Home = HOME,
     as_json: Json = False,
@@ -92,7 +92,7 @@ def detect(
     if video and not video.is_file():
         raise BadInput(f"there is no video file {video}")
     if video and (features or scores or text):
-        raise BadInput("--video stands alone; leave out --features, --scores and --text")
+        raise BadInput("--video is used alone; leave out --features, --scores and --text")
     truth = _truth_of(video, annotations) if video and annotations else ()
     workspace = Workspace(home)
     settings = DetectionSettings(gate, theta, proposals, parse_steps(thresholds) if thresholds else None, overlap)
@@ -100,11 +100,11 @@ def detect(
         _report_video(runs.detect_in_video_by_kinetics(video), truth, workspace, video, out, plot, as_json)
         return
     path = checkpoint_path(workspace, run, checkpoint)
-    torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
+    torch.set_num_threads(1)  # the matrices are small: more threads only add waiting
     trained = load_checkpoint(path, resolve_device(device))
     if text:
         for label in trained.classes:
-            thumos_number(label)  # refused before the work, not after
+            thumos_number(label)  # refuse before the work, not after
     if video:
         found = runs.detect_in_video(trained, video, settings, allow_mixed_recipes)
         _report_video(found, truth, workspace, video, out, plot, as_json)
@@ -142,7 +142,7 @@ def plot(
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Draw one video over time: attention, T-CAM by stream, proposals, detections, truth; two runs as in Figure 4."""
+    """Draw one video over time: attention, T-CAM by stream, proposals, detections and truth, for one run or two."""
     from plusmv.wsal.checkpoints import load_checkpoint
     from plusmv.wsal.datasets import read_dataset
     from plusmv.wsal.detect import DetectionSettings
@@ -152,7 +152,7 @@ def plot(
     workspace = Workspace(home)
     paths = [checkpoint_path(workspace, name, None) for name in run or []] + list(checkpoint or [])
     if not paths:
-        raise BadInput("say which trained run to draw: --run NAME or --checkpoint FILE, once or twice")
+        raise BadInput("choose a trained run to draw: --run NAME or --checkpoint FILE, once or twice")
     known = read_dataset(annotations) if annotations else {}
     if annotations and video not in known:
         raise BadInput(f"{annotations} has no video {video!r}; correct --video, or leave out --annotations")
@@ -180,7 +180,7 @@ def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | No
 
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
-    """Raises Refused where the annotations have a label that the run was not trained to know."""
+    """Raises Refused for annotations with a label that is not a class of the run."""
     from plusmv.wsal.datasets import labels_of
 
     unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
@@ -192,12 +192,14 @@ def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], p
 
 
 def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
-    """The true instances of the video that bears the file's name."""
+    """The true instances of the video named like the file."""
     from plusmv.wsal.datasets import read_dataset
 
     known = read_dataset(annotations)
     if video.stem not in known:
-        raise BadInput(f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without the truth")
+        raise BadInput(
+            f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without ground truth"
+        )
     return known[video.stem].instances
 
 
@@ -227,7 +229,7 @@ def _report_detections(
 
 
 def _report_video(
-    found: "FoundInVideo",
+    found: "VideoDetections",
     truth: tuple[Instance, ...],
     workspace: Workspace,
     video: Path,
@@ -242,11 +244,11 @@ def _report_video(
     target = out or workspace.home / "detections" / f"{video.stem}.json"
     picture = plot or target.with_suffix(".png")
     frames = film_frames(video, float(found.seconds[-1, 1]))
-    plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.part], truth, frames)
+    plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.section], truth, frames)
     result = detect_result(
         {video.stem: found.detections}, {"made_with": found.made_with, **found.facts, "plot": str(picture)}
     )
     write_json(target, result)
     rows = [(i.label, i.score, round(i.start, 2), round(i.end, 2)) for i in found.detections[:20]]
-    made = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
-    emit(result, as_json, [made, f"{target}  {picture}"])
+    summary = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
+    emit(result, as_json, [summary, f"{target}  {picture}"])

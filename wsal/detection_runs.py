@@ -27,7 +27,7 @@ from plusmv.wsal.detect import (
     read_video,
 )
 from plusmv.wsal.feature_source import FeatureSource
-from plusmv.wsal.video_plot import Part
+from plusmv.wsal.video_plot import Section
 
 
 class DetectionFacts(TypedDict):
@@ -70,12 +70,12 @@ class ScoresResult(TypedDict):
 
 
 @dataclass(frozen=True)
-class FoundInVideo:
-    """Detections in one video file by decreasing score, and what a picture of it needs."""
+class VideoDetections:
+    """Detections in one video file by decreasing score, and what its picture needs."""
 
     detections: list[Instance]
     seconds: np.ndarray  # (T, 2)
-    part: Part
+    section: Section  # of the picture
     made_with: str
     facts: DetectionFacts
 
@@ -90,7 +90,7 @@ def read_videos(
 ) -> tuple[dict[str, VideoReadout], dict[str, str]]:
     """Readouts of the videos with usable features, one video in memory at a time, and {id: reason} of the others.
 
-    Raises Refused for features made otherwise than in training, Missing if none is usable.
+    Raises Refused for features of another recipe than the training's, Missing if none is usable.
     """
     readouts: dict[str, VideoReadout] = {}
     left_out: dict[str, str] = {}
@@ -102,10 +102,10 @@ def read_videos(
                 check_recipe(trained, features)
             try:
                 readouts[video.id] = read_video(trained, features)
-            except BadInput as error:  # a stream lacks, or has another width
+            except BadInput as error:  # a stream is missing or has another width
                 left_out[video.id] = str(error)
     if not readouts:
-        raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'there is no video')}")
+        raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'the list of videos is empty')}")
     return readouts, left_out
 
 
@@ -147,28 +147,30 @@ def write_scores(path: Path, readouts: Mapping[str, VideoReadout], classes: tupl
 
 def detect_in_video(
     trained: Checkpoint, path: Path, settings: DetectionSettings, allow_mixed_recipes: bool = False
-) -> FoundInVideo:
-    """Extract a video file's features as the run's were and detect in it. Raises BadInput for what cannot be read."""
+) -> VideoDetections:
+    """Extract a video file's features like the run's and detect in it. Raises BadInput for an unreadable file."""
     from plusmv.features.pipeline import Extractor
 
-    made = trained.weights.get("flow", "")
+    flow_weights = trained.weights.get("flow", "")
     extractor = Extractor(
         replace(Recipe(), stride=trained.stride),
         trained.settings.streams,
-        flow_init="cross-modality" if made.startswith("cross-modality") else None,
+        flow_init="cross-modality" if flow_weights.startswith("cross-modality") else None,
         random_weights=any(label.startswith("random") for label in trained.weights.values()),
     )
     features = extractor.extract(path, path.stem)
-    if not allow_mixed_recipes:  # a recipe's hash spans all streams of a file; those not needed here count as they were
+    if (
+        not allow_mixed_recipes
+    ):  # the hash spans all streams of a file, so those not extracted here count as in training
         check_recipe(trained, replace(features, recipe=extractor.recipe.hash(trained.weights | features.weights)))
     readout = read_video(trained, features)
     detections = detect_video(readout, trained.classes, settings)
-    part = picture_part(readout, trained.classes, settings, detections)
+    section = plot_section(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    return FoundInVideo(detections, readout.seconds, part, made_with, detection_facts(trained, settings))
+    return VideoDetections(detections, readout.seconds, section, made_with, detection_facts(trained, settings))
 
 
-def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
+def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
     """Detect the actions that Kinetics-400 knows in a video file, without any training."""
     from plusmv.features.pipeline import Extractor
 
@@ -181,32 +183,32 @@ def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
         "features": features.weights,
         "video_probability": {name: found.probability[name] for name in strongest},
     }
-    return FoundInVideo(
-        found.detections, features.seconds(), Part(panels, found.detections), "the I3D's Kinetics-400 classes", facts
+    return VideoDetections(
+        found.detections, features.seconds(), Section(panels, found.detections), "the I3D's Kinetics-400 classes", facts
     )
 
 
-def picture_part(
+def plot_section(
     readout: VideoReadout,
     classes: tuple[str, ...],
     settings: DetectionSettings,
     detections: Sequence[Instance],
     name: str = "",
-    wanted: Sequence[str] = (),
+    first: Sequence[str] = (),
     most: int = 4,
-) -> Part:
-    """What a picture shows of one run: attention, T-CAM of each stream for the classes found, and the proposals.
+) -> Section:
+    """One run's section of a picture: attention, each stream's T-CAM for the detected classes, and the proposals.
 
-    wanted: classes to show first, such as the true ones.
+    first: classes to show before those, such as the true ones. most: classes shown.
     """
-    labels = [label for label in (*wanted, *(i.label for i in detections)) if label in classes]
+    labels = [label for label in (*first, *(i.label for i in detections)) if label in classes]
     columns = {label: 1 + classes.index(label) for label in list(dict.fromkeys(labels))[:most]}
     mean = {"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}
     panels = {"attention λ": readout.attention | mean}
     for stream, activation in readout.activation.items():
         panels[f"T-CAM {stream}"] = {label: activation[:, column] for label, column in columns.items()}
     best = columns.get(detections[0].label) if detections else None
-    return Part(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
+    return Section(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
 
 
 def proposal_levels(readout: VideoReadout, index: int, settings: DetectionSettings) -> list[tuple[float, float, float]]:

@@ -20,7 +20,7 @@ NAMES: dict[Property, str] = {
     "coverage": "share of the video",
     "instances": "instances in the video",
 }
-KIND_COLOURS = dict(zip(VERDICTS, ("#2a9d5c", "#a8d5b5", "#3366cc", "#e0792b", "#c23b5a", "#bbbbbb"), strict=True))
+VERDICT_COLOURS = dict(zip(VERDICTS, ("#2a9d5c", "#a8d5b5", "#3366cc", "#e0792b", "#c23b5a", "#bbbbbb"), strict=True))
 CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } img { max-width: 100%; height: auto }
@@ -63,7 +63,7 @@ def plot_diagnosis(path: Path, result: Diagnosis) -> None:
 def _draw_profile(axis: Axes, result: Diagnosis) -> None:
     rows = result["profile"]
     floor = np.zeros(len(rows))
-    for kind, colour in KIND_COLOURS.items():
+    for kind, colour in VERDICT_COLOURS.items():
         shares = np.array([100 * row[kind] for row in rows])
         axis.bar(range(len(rows)), shares, bottom=floor, color=colour, width=0.85, label=kind)
         floor += shares
@@ -77,7 +77,7 @@ def _draw_profile(axis: Axes, result: Diagnosis) -> None:
 
 def _draw_impact(axis: Axes, result: Diagnosis) -> None:
     gains = [100 * result["impact"][kind] for kind in ERRORS]
-    bars = axis.bar(range(len(ERRORS)), gains, color=[KIND_COLOURS[kind] for kind in ERRORS], width=0.7)
+    bars = axis.bar(range(len(ERRORS)), gains, color=[VERDICT_COLOURS[kind] for kind in ERRORS], width=0.7)
     axis.bar_label(bars, [f"{gain:+.1f}" for gain in gains], fontsize=8)
     axis.set_xticks(range(len(ERRORS)), [kind.replace(" ", "\n") for kind in ERRORS], fontsize=8)
     axis.set(ylabel="gain in mAP, points", ylim=(0, max(1, 1.15 * max(gains))))

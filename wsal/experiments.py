@@ -1,6 +1,6 @@
-"""Experiments: many runs in one pass, each scored on the test set once, after its last step; mean and sd over seeds.
+"""Experiments: many runs in one pass, each evaluated on the test set once, after its last step; mean and sd over seeds.
 
-The ablation is the paper's Table 1: L_fg with every choice of L_bg, L_guide and L_cluster, and STPN's row where wanted.
+The ablation is the paper's Table 1: L_fg with every subset of L_bg, L_guide and L_cluster, and rows of other methods.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ PROPOSAL_VARIANTS = {  # name in the tables -> settings
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
 }
 COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
-ORDER_NOTE = "stacked runs share the order of the videos, so the sd, over initial weights only, leaves it out"
+ORDER_NOTE = "stacked runs share the order of the videos, so the sd is over initial weights only"
 
 
 Value = TypeVar("Value")
@@ -91,11 +91,11 @@ class ExperimentResult(TypedDict):
 
 
 def ablation_rows(base: Settings, others: Sequence[Settings] = ()) -> dict[str, Settings]:
-    """Row name -> settings: every choice of the weighted terms of base's method, in the paper's order, then others."""
+    """Row name -> settings: every subset of the weighted loss terms, in the paper's order, then other methods."""
     weights = find_method(base.method).WEIGHTS
     rows = {}
     for chosen in sorted(product((False, True), repeat=len(weights)), key=sum):
-        names = [name for name, wanted in zip(weights, chosen, strict=True) if wanted]
+        names = [name for name, is_on in zip(weights, chosen, strict=True) if is_on]
         off = {setting: 0.0 for name, setting in weights.items() if name not in names}
         rows[" + ".join(["fg", *names])] = base.replaced(**off)
     return rows | {find_method(each.method).__name__: each for each in others}
@@ -163,7 +163,7 @@ def score_all(
     features: Mapping[str, VideoFeatures],
     workers: int = 1,
 ) -> Iterator[list[Score]]:
-    """The scores of every (row, seed) trained into `folder`, as they come."""
+    """The scores of every (row, seed) trained into `folder`, in order of completion."""
     engine = "inline" if workers == 1 else "processes"
     for outcome in map_unordered(_Scoring(folder, truth, features), tasks, engine, workers):
         if outcome.value is None:
@@ -198,8 +198,8 @@ def _mean_and_sd(values: Sequence[float] | Sequence[list[float]]) -> MeanAndSd[A
 
 
 def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
-    """What the curves of the runs say of attentions that tell no snippet from another."""
-    found = []
+    """Warnings about runs whose attention does not separate snippets."""
+    found: list[str] = []
     for row, seed in tasks:
         warnings = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
         found += [f"{row}, seed {seed}: {warning}" for warning in warnings]
@@ -207,7 +207,7 @@ def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def as_markdown(result: ExperimentResult) -> str:
-    """The tables of an experiment, for a LOG: mAP in %, mean ± sd."""
+    """The tables of an experiment in Markdown: mAP in %, mean ± sd."""
     settings = result["settings"]
     lines = [
         f"Features: {result['features']}. Timeline: {result['timeline']}, {result['training_videos']} training and"

@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves. And the style that all pictures share."""
+"""A picture of training curves, and the style that all pictures share."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,7 +64,7 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write a PNG by rename, and let the figure go."""
+    """Write a PNG atomically and close the figure."""
     with atomic_path(path) as part:
         figure.savefig(part, dpi=130)
     plt.close(figure)
