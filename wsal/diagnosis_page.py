@@ -1,12 +1,13 @@
-"""The diagnosis as a picture and as one HTML file that needs nothing else: no script, no style sheet, no LaTeX."""
+"""The diagnosis as a picture and as one self-contained HTML page, from the template diagnosis.html."""
 
 import base64
-import html
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
@@ -21,14 +22,7 @@ NAMES: dict[Property, str] = {
     "instances": "instances in the video",
 }
 VERDICT_COLOURS = dict(zip(VERDICTS, ("#2a9d5c", "#a8d5b5", "#3366cc", "#e0792b", "#c23b5a", "#bbbbbb"), strict=True))
-CSS = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } img { max-width: 100%; height: auto }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #e6e6e6 }
-th:first-child, td:first-child { text-align: left }
-.note { color: #555 }
-"""
+TEMPLATE = Path(__file__).with_name("diagnosis.html")
 
 
 def plot_diagnosis(path: Path, result: Diagnosis) -> None:
@@ -85,54 +79,74 @@ def _draw_impact(axis: Axes, result: Diagnosis) -> None:
     axis.set_title(f"mAP {100 * result['mAP']:.1f} %; without such errors", loc="left", fontsize=11, fontweight="bold")
 
 
+class _Table(NamedTuple):
+    """A table of the page; the template escapes its cells."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
 def diagnosis_page(
     path: Path, name: str, result: Diagnosis, scores: EvaluateResult, pictures: Sequence[Path] = ()
 ) -> None:
     """Write one HTML file: AP by class, the diagnosis as picture and tables, and pictures of videos.
 
-    scores: what wsal.evaluate.evaluate says of the same detections.
+    scores: wsal.evaluate.evaluate of the same detections.
     """
     with tempfile.TemporaryDirectory() as folder:
         plot_diagnosis(Path(folder) / "diagnosis.png", result)
-        picture = _image(Path(folder) / "diagnosis.png", "error profile, impact of error types, missed instances")
-    kinds = VERDICTS
-    tious = [f"{level:g}" for level in scores["tiou"]]
-    body = [
-        f"<h1>Detections of {html.escape(name)}</h1>",
-        f"<p>{scores['videos']} videos, {scores['ground_truth']} true instances, {scores['detections']} detections;"
-        f" {scores['protocol']} protocol.</p>",
-        *(f'<p class="note">{html.escape(note)}</p>' for note in [*scores["notes"], *result["notes"]]),
-        "<h2>Average precision, %</h2>",
-        _table(["tIoU", *tious], [("mAP", *_percents(scores["mAP"])),
-               *((label, *_percents(values)) for label, values in scores["per_class"].items())]),
-        "<h2>Where the errors come from</h2>",
-        picture,
-        _table(["", "detections", *kinds], [(f"{row['top']} G", row["detections"], *_percents(row[k] for k in kinds))
-                                            for row in result["profile"]]),
-        "<p>Of each class the best detections, G at a time (G: its true instances), in %. After Alwassel et al., 2018."
-        "</p>",
-        _table(["without", "gain in mAP, points"], [(k, f"{100 * v:+.1f}") for k, v in result["impact"].items()]),
-        "<h2>What is missed</h2>",
-        *(_table([NAMES[kind], "true", "missed, %"], [(g["group"], g["true"], *_percents([g["rate"]])) for g in groups])
-          for kind, groups in result["false_negatives"].items()),
-    ]  # fmt: skip
-    if pictures:
-        body += ["<h2>Videos</h2>", *(_image(path, "one video over time") for path in pictures)]
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(name)}</title><style>{CSS}</style>'
+        picture = _data_uri(Path(folder) / "diagnosis.png")
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        name=name,
+        scores=scores,
+        result=result,
+        picture=picture,
+        average_precision=_precision_table(scores),
+        profile=_profile_table(result),
+        impact=_impact_table(result),
+        missed=_missed_tables(result),
+        videos=[_data_uri(video) for video in pictures],
     )
-    write_bytes(path, (page + "\n".join(body) + "</html>\n").encode())
+    write_bytes(path, (page + "\n").encode())
+
+
+def _precision_table(scores: EvaluateResult) -> _Table:
+    rows = [("mAP", scores["mAP"]), *scores["per_class"].items()]
+    return _Table(
+        ["tIoU", *(f"{level:g}" for level in scores["tiou"])], [(label, *_percents(values)) for label, values in rows]
+    )
+
+
+def _profile_table(result: Diagnosis) -> _Table:
+    return _Table(
+        ["", "detections", *VERDICTS],
+        [
+            (f"{row['top']} G", row["detections"], *_percents(row[verdict] for verdict in VERDICTS))
+            for row in result["profile"]
+        ],
+    )
+
+
+def _impact_table(result: Diagnosis) -> _Table:
+    return _Table(
+        ["without", "gain in mAP, points"], [(error, f"{100 * gain:+.1f}") for error, gain in result["impact"].items()]
+    )
+
+
+def _missed_tables(result: Diagnosis) -> list[_Table]:
+    return [
+        _Table(
+            [NAMES[kind], "true", "missed, %"],
+            [(group["group"], group["true"], *_percents([group["rate"]])) for group in groups],
+        )
+        for kind, groups in result["false_negatives"].items()
+    ]
 
 
 def _percents(values: Iterable[float]) -> list[str]:
     return [f"{100 * value:.1f}" for value in values]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    lines = ("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
-
-
-def _image(path: Path, alt: str) -> str:
-    return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+def _data_uri(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
