@@ -99,11 +99,11 @@ def write_thumos_text(path: Path, detections: Mapping[str, Iterable[Instance]]) 
 
 def read_ambiguous(path: Path) -> dict[str, tuple[Instance, ...]]:
     """Read {id: ambiguous instances} from the official `Ambiguous_test.txt`."""
-    found = defaultdict(list)
+    instances = defaultdict(list)
     for line, words in _lines(path, 3):
         start, end = _numbers(path, line, words[1:])
-        found[words[0].removesuffix(".mp4")].append(Instance(AMBIGUOUS, start, end))
-    return {video: tuple(instances) for video, instances in found.items()}
+        instances[words[0].removesuffix(".mp4")].append(Instance(AMBIGUOUS, start, end))
+    return {video: tuple(several) for video, several in instances.items()}
 
 
 def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
@@ -121,8 +121,8 @@ def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
             instances[words[0]].append(Instance(label, start, end))
             subsets[words[0]] = subset
     return {
-        name: AnnotatedVideo(name, subsets[name], 0.0, 0.0, tuple(sorted(found, key=lambda i: (i.start, i.end))))
-        for name, found in sorted(instances.items())
+        name: AnnotatedVideo(name, subsets[name], 0.0, 0.0, tuple(sorted(several, key=lambda i: (i.start, i.end))))
+        for name, several in sorted(instances.items())
     }
 
 

@@ -131,14 +131,14 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
     present = present_classes(readout.probability, settings.gate)
     weighted = readout.weighted_activation(settings.rgb_share, present)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
-    found: list[Instance] = []
+    detections: list[Instance] = []
     for column, index in enumerate(present.tolist()):
         intervals = class_proposals(readout, index, settings) if shared is None else shared
         segments = interval_seconds(intervals, readout.seconds)
         extended = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
         scores = interval_means(weighted[:, column], intervals[extended])
-        found += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
-    return by_decreasing_score(found)
+        detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
+    return by_decreasing_score(detections)
 
 
 def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:

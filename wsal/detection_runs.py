@@ -176,16 +176,15 @@ def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
 
     extractor = Extractor(replace(Recipe(), stride=kinetics.STRIDE), ("rgb",))
     features = extractor.extract(path, path.stem)
-    found = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
-    strongest = found.strongest()
-    panels = {"Kinetics-400 probability": {name: found.activation[name] for name in strongest}}
+    result = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
+    strongest = result.strongest()
+    panels = {"Kinetics-400 probability": {name: result.activation[name] for name in strongest}}
+    section = Section(panels, result.detections)
     facts: DetectionFacts = {
         "features": features.weights,
-        "video_probability": {name: found.probability[name] for name in strongest},
+        "video_probability": {name: result.probability[name] for name in strongest},
     }
-    return VideoDetections(
-        found.detections, features.seconds(), Section(panels, found.detections), "the I3D's Kinetics-400 classes", facts
-    )
+    return VideoDetections(result.detections, features.seconds(), section, "the I3D's Kinetics-400 classes", facts)
 
 
 def plot_section(

@@ -108,7 +108,7 @@ def diagnose(
     bins: Bins = BINS["thumos"],
 ) -> Diagnosis:
     """Types of false positives, their impact, and missed instances."""
-    truth, found, _ = labelled_pairs(ground_truth, detections)
+    truth, predicted, _ = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
     instances_by_video = defaultdict(list)
     for video, instance in (pair for pairs in truth.values() for pair in pairs):
@@ -117,13 +117,13 @@ def diagnose(
     gains: dict[ErrorType, list[float]] = {error: [] for error in ERRORS}
     precisions, missed = [], []
     for label in sorted(truth):
-        mine = found.get(label, [])
-        taken = matches(truth[label], mine, order := by_score(mine), thresholds)
+        detected = predicted.get(label, [])
+        taken = matches(truth[label], detected, order := by_score(detected), thresholds)
         missed += [
             (label, video, i, 1 - (taken == row).any(axis=0).mean()) for row, (video, i) in enumerate(truth[label])
         ]
         top = PROFILE_ROWS * len(truth[label])
-        ranked = [mine[index] for index in order[:top]]
+        ranked = [detected[index] for index in order[:top]]
         types = error_types(ranked, taken[:top], instances_by_video, thresholds)  # (P, K) of names
         for rank, row in enumerate(types):
             profile[rank // len(truth[label])].update(row)
@@ -140,7 +140,7 @@ def diagnose(
         "impact": {error: float(np.mean(gain)) if gain else 0.0 for error, gain in gains.items()},
         "false_negatives": _false_negatives(ground_truth, missed, bins),
         "missed": float(np.mean([share for *_, share in missed])) if missed else 0.0,
-        "notes": _notes(ground_truth, detections, truth, found),
+        "notes": _notes(ground_truth, detections, truth, predicted),
     }
 
 
@@ -220,13 +220,13 @@ def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> l
 
 
 def _notes(
-    ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping, truth: Mapping, found: Mapping
+    ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping, truth: Mapping, predicted: Mapping
 ) -> list[str]:
     instances = [(ground_truth[video], instance) for pairs in truth.values() for video, instance in pairs]
     empty = sum(instance.end <= instance.start for _, instance in instances)
     too_long = sum(0 < video.duration < instance.end - instance.start for video, instance in instances)
     no_duration = sum(video.duration <= 0 for video, _ in instances)
-    unknown = sorted(set(found) - set(truth))
+    unknown = sorted(set(predicted) - set(truth))
     unannotated = [video for video in detections if video not in ground_truth and detections[video]]
     notes = [
         (unannotated, f"{sum(len(detections[v]) for v in unannotated)} detections lie in {len(unannotated)} videos"
@@ -234,7 +234,7 @@ def _notes(
         (empty, f"{empty} true instances have no extent and are in no group of lengths"),
         (too_long, f"{too_long} true instances are longer than their video and are in no group of coverage"),
         (no_duration, f"{no_duration} true instances of videos of unknown duration are in no group of coverage"),
-        (unknown, f"{sum(len(found[u]) for u in unknown)} detections have labels without any true instance and are not"
-                  " diagnosed"),
+        (unknown, f"{sum(len(predicted[u]) for u in unknown)} detections have labels without any true instance and are"
+                  " not diagnosed"),
     ]  # fmt: skip
     return [note for occurs, note in notes if occurs]

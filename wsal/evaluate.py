@@ -59,11 +59,11 @@ def evaluate(
     left_out = [video for video in without if video in ground_truth or video in detections]
     ground_truth = {video: known for video, known in ground_truth.items() if video not in left_out}
     detections = {video: instances for video, instances in detections.items() if video not in left_out}
-    truth, found, ambiguous = labelled_pairs(ground_truth, detections)
+    truth, predicted, ambiguous = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
     ignored = ambiguous if protocol == "thumos" else {}
     per_class = {
-        label: class_average_precision(truth[label], found.get(label, []), thresholds, ignored)
+        label: class_average_precision(truth[label], predicted.get(label, []), thresholds, ignored)
         for label in sorted(truth)
     }
     mean = np.mean(list(per_class.values()), axis=0) if per_class else np.zeros(len(thresholds))
@@ -75,8 +75,8 @@ def evaluate(
         "per_class": {label: precision.tolist() for label, precision in per_class.items()},
         "videos": len(ground_truth),
         "ground_truth": sum(map(len, truth.values())),
-        "detections": sum(map(len, found.values())),
-        "notes": _notes(ground_truth, detections, truth, found) + _ambiguous_notes(ambiguous, protocol, left_out),
+        "detections": sum(map(len, predicted.values())),
+        "notes": _notes(ground_truth, detections, truth, predicted) + _ambiguous_notes(ambiguous, protocol, left_out),
     }
 
 
@@ -85,25 +85,25 @@ def labelled_pairs(
 ) -> tuple[dict[str, Pairs], dict[str, Pairs], dict[str, np.ndarray]]:
     """True instances and detections by label, and {video: (A, 2)} ambiguous segments, which are neither."""
     truth = _by_label((video.id, instance) for video in ground_truth.values() for instance in video.instances)
-    found = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
-    unsure = defaultdict(list)
+    predicted = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
+    instances_by_video = defaultdict(list)
     for video, instance in truth.pop(AMBIGUOUS, []):
-        unsure[video].append(instance)
-    return truth, found, {video: segments_of(instances) for video, instances in unsure.items()}
+        instances_by_video[video].append(instance)
+    return truth, predicted, {video: segments_of(instances) for video, instances in instances_by_video.items()}
 
 
 def class_average_precision(
-    truth: Pairs, found: Pairs, thresholds: np.ndarray, ambiguous: Mapping[str, np.ndarray] | None = None
+    truth: Pairs, predicted: Pairs, thresholds: np.ndarray, ambiguous: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
     """AP of one class at each tIoU threshold: (len(thresholds),) from the subset's (video id, instance) pairs.
 
     ambiguous: {video: (A, 2)} segments; false positives that overlap one are ignored.
     """
-    order = by_score(found)
-    hits = matches(truth, found, order, thresholds) >= 0
-    ignored = np.zeros(len(found), dtype=bool)
+    order = by_score(predicted)
+    hits = matches(truth, predicted, order, thresholds) >= 0
+    ignored = np.zeros(len(predicted), dtype=bool)
     if ambiguous:
-        ranked = [found[index] for index in order]
+        ranked = [predicted[index] for index in order]
         ignored = np.array([_overlaps(ambiguous.get(video), instance) for video, instance in ranked], dtype=bool)
     return np.array(
         [
@@ -113,21 +113,21 @@ def class_average_precision(
     )  # fmt: skip
 
 
-def by_score(found: Pairs) -> np.ndarray:
+def by_score(predicted: Pairs) -> np.ndarray:
     """Indices of the detections by decreasing score; of equal scores the later first."""
-    scores = np.array([score_of(detection) for _, detection in found], dtype=np.float64)
+    scores = np.array([score_of(detection) for _, detection in predicted], dtype=np.float64)
     return np.argsort(scores, kind="stable")[::-1]
 
 
-def matches(truth: Pairs, found: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def matches(truth: Pairs, predicted: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """(P, K) index into `truth` of the instance that each detection matches at each threshold, by rank; -1 for none."""
     taken = np.full((len(order), len(thresholds)), -1)
-    rows_of_video, instances_of_video = _rows_by_video(found[index] for index in order), _rows_by_video(truth)
+    rows_of_video, instances_of_video = _rows_by_video(predicted[index] for index in order), _rows_by_video(truth)
     for video, rows in rows_of_video.items():
         if video in instances_of_video:
             places = np.array(instances_of_video[video])
             overlaps = temporal_iou(
-                segments_of(found[order[row]][1] for row in rows), segments_of(truth[place][1] for place in places)
+                segments_of(predicted[order[row]][1] for row in rows), segments_of(truth[place][1] for place in places)
             )
             local = greedy_matches(overlaps, thresholds)
             taken[rows] = np.where(local >= 0, places[local], -1)
@@ -198,24 +198,24 @@ def segments_of(instances: Iterable[Instance]) -> np.ndarray:
     return np.array([(instance.start, instance.end) for instance in instances], dtype=np.float64).reshape(-1, 2)
 
 
-def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Mapping) -> list[str]:
+def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, predicted: Mapping) -> list[str]:
     """Unusual content of the files and how it was treated, one note each."""
     without_detections = [video for video in ground_truth if not detections.get(video)]
     unannotated = [video for video in detections if video not in ground_truth and detections[video]]
-    unknown = sorted(set(found) - set(truth))
+    unknown = sorted(set(predicted) - set(truth))
     flat = {
         "true instances": sum(instance.end <= instance.start for pairs in truth.values() for _, instance in pairs),
-        "detections": sum(instance.end <= instance.start for pairs in found.values() for _, instance in pairs),
+        "detections": sum(instance.end <= instance.start for pairs in predicted.values() for _, instance in pairs),
     }
-    tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in found.values())
+    tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in predicted.values())
     past = sum(0 < ground_truth[video].duration < i.end for pairs in truth.values() for video, i in pairs)
     notes = [
         (not truth, "there is no true instance, so there is no class to score"),
         (without_detections, f"{len(without_detections)} videos have no detection: {_first_few(without_detections)}"),
         (unannotated, f"{sum(len(detections[v]) for v in unannotated)} detections lie in {len(unannotated)} videos"
                       f" without ground truth and count as false positives: {_first_few(unannotated)}"),
-        (unknown, f"{sum(len(found[u]) for u in unknown)} detections have labels without any true instance and count"
-                  f" in no class: {_first_few(unknown)}"),
+        (unknown, f"{sum(len(predicted[u]) for u in unknown)} detections have labels without any true instance and"
+                  f" count in no class: {_first_few(unknown)}"),
         *((count, f"{count} {what} end where they start or before and match nothing") for what, count in flat.items()),
         (past, f"{past} true instances end after their video and are used unchanged"),
         (tied, f"{tied} detections share their score with another of their class; the later in the file goes first"),

@@ -110,8 +110,8 @@ def diagnose(
         raise BadInput("--run draws videos into the page: pass --features and --html too")
     without = _excluded_videos(videos, NOT_IN_210)
     truth = {name: v for name, v in _truth(ground_truth, subset, None).items() if name not in without}
-    found = {name: instances for name, instances in load_detections(detections).items() if name not in without}
-    result = analyse_errors(truth, found, parse_tious(tiou), BINS[bins])
+    predicted = {name: instances for name, instances in load_detections(detections).items() if name not in without}
+    result = analyse_errors(truth, predicted, parse_tious(tiou), BINS[bins])
     if out:
         write_json(out / "diagnosis.json", result)
         plot_diagnosis(out / "diagnosis.png", result)
@@ -121,7 +121,8 @@ def diagnose(
             if run:
                 source = open_source(features, feature_fps, feature_stride)
                 pictures = _draw_videos(Path(folder), Workspace(home), run, source, truth, show)
-            scores = score_detections(truth, found, THUMOS_TIOUS if bins == "thumos" else parse_tious("activitynet"))
+            levels = THUMOS_TIOUS if bins == "thumos" else parse_tious("activitynet")
+            scores = score_detections(truth, predicted, levels)
             diagnosis_page(html, detections.name, result, scores, pictures)
     written = [str(path) for path in (out and out / "diagnosis.png", html) if path]
     printed: DiagnoseResult = {**result, "written": written}

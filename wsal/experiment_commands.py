@@ -104,7 +104,7 @@ def experiment(
         say(line)
     tasks = [(row, seed) for row in rows for seed in range(seeds)]
     scored = experiments.score_all(folder, tasks, test, usable, workers or available_cores())
-    scores = [score for found in track(scored, len(tasks), "detect and evaluate") for score in found]
+    scores = [score for run_scores in track(scored, len(tasks), "detect and evaluate") for score in run_scores]
     result: ExperimentResult = {
         "experiment": name,
         "features": str([str(f) for f in features]) if features else f"SIMULATED, width {width}, seed {world}",

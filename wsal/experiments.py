@@ -142,7 +142,7 @@ def score_run(
     seed: int,
 ) -> list[Score]:
     """Detect with one run in every video, once for each variant of the proposals."""
-    readouts = {name: read_video(trained, found) for name, found in features.items()}
+    readouts = {name: read_video(trained, each) for name, each in features.items()}
     best = {name: trained.classes[readout.probability[1:].argmax()] for name, readout in readouts.items()}
     top1 = float(np.mean([label in truth[name].labels for name, label in best.items()]))
     attention = np.concatenate([readout.mean_attention() for readout in readouts.values()])
@@ -150,8 +150,8 @@ def score_run(
     spread = [low, float(attention.mean()), high]
     scores: list[Score] = []
     for variant, settings in PROPOSAL_VARIANTS.items():
-        found = {name: detect_video(readout, trained.classes, settings) for name, readout in readouts.items()}
-        precision = evaluate(truth, found, THUMOS_TIOUS)["mAP"]
+        detections = {name: detect_video(readout, trained.classes, settings) for name, readout in readouts.items()}
+        precision = evaluate(truth, detections, THUMOS_TIOUS)["mAP"]
         scores.append(Score(row=row, seed=seed, way=variant, mAP=precision, top1=top1, attention=spread))
     return scores
 
@@ -199,11 +199,11 @@ def _mean_and_sd(values: Sequence[float] | Sequence[list[float]]) -> MeanAndSd[A
 
 def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
     """Warnings about runs whose attention does not separate snippets."""
-    found: list[str] = []
+    warnings: list[str] = []
     for row, seed in tasks:
-        warnings = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
-        found += [f"{row}, seed {seed}: {warning}" for warning in warnings]
-    return found
+        of_run = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
+        warnings += [f"{row}, seed {seed}: {warning}" for warning in of_run]
+    return warnings
 
 
 def as_markdown(result: ExperimentResult) -> str:

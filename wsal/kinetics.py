@@ -51,12 +51,12 @@ def detect(
     spread = SNIPPET_LENGTH / 2 / stride
     activation = {name: smooth(p, spread) for name, p in action_probability(logits, actions).items()}
     video = {name: float(p[0]) for name, p in action_probability(logits.mean(axis=0, keepdims=True), actions).items()}
-    found: list[Instance] = []
+    detections: list[Instance] = []
     for name in (name for name, probability in video.items() if probability >= GATE):
         intervals = components(activation[name], LEVELS * activation[name].max())
         scores = video[name] * contrast(activation[name], intervals)
-        found += suppressed(name, interval_seconds(intervals, seconds), scores, OVERLAP)
-    return KineticsDetections(by_decreasing_score(found), activation, video)
+        detections += suppressed(name, interval_seconds(intervals, seconds), scores, OVERLAP)
+    return KineticsDetections(by_decreasing_score(detections), activation, video)
 
 
 def action_probability(logits: np.ndarray, actions: tuple[Action, ...]) -> Mapping[str, np.ndarray]:

@@ -42,12 +42,12 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
             layout="constrained",
         )
         for column, stream in enumerate(streams):
-            found = [row for row in rows if row["stream"] == stream]
-            steps = [row["step"] for row in found]
-            terms = ["loss", *loss_terms(found)]
+            curve = [row for row in rows if row["stream"] == stream]
+            steps = [row["step"] for row in curve]
+            terms = ["loss", *loss_terms(curve)]
             for term, colour in zip(terms, (INK, *COLOURS), strict=False):
-                axes[0, column].plot(steps, [row[term] for row in found], label=term, color=colour, linewidth=1.5)
-            quantiles = {q: [row[f"attention_{q}"] for row in found] for q in ("q10", "q50", "q90", "mean")}
+                axes[0, column].plot(steps, [row[term] for row in curve], label=term, color=colour, linewidth=1.5)
+            quantiles = {q: [row[f"attention_{q}"] for row in curve] for q in ("q10", "q50", "q90", "mean")}
             axes[1, column].fill_between(
                 steps, quantiles["q10"], quantiles["q90"], color=COLOURS[0], alpha=0.18, linewidth=0, label="10 to 90 %"
             )

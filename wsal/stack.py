@@ -92,7 +92,7 @@ class Stack:
             functional_call(self.objective, {name: tensor[index] for name, tensor in state.items()}, (videos,))
             for index in range(len(self.settings))
         ]
-        terms = {name: torch.stack([found[name] for found, _ in each]) for name in each[0][0]}
+        terms = {name: torch.stack([one[name] for one, _ in each]) for name in each[0][0]}
         return terms, torch.stack([attention for _, attention in each])
 
     def step(self, videos: Packed) -> None:
@@ -168,9 +168,9 @@ class MetricsBuffer:
     terms: dict[str, list[Tensor]] = field(default_factory=dict)  # name, or "attention_within" -> (M,) a step
     attention: list[Tensor] = field(default_factory=list)  # (M, N) a step
 
-    def add(self, found: dict[str, Tensor], attention: Tensor, videos: Packed) -> None:
+    def add(self, terms: dict[str, Tensor], attention: Tensor, videos: Packed) -> None:
         within = videos.spread_within(attention)
-        for name, term in (found if within is None else found | {"attention_within": within}).items():
+        for name, term in (terms if within is None else terms | {"attention_within": within}).items():
             self.terms.setdefault(name, []).append(term)
         self.attention.append(attention)
 
@@ -186,8 +186,8 @@ class MetricsBuffer:
     def tensors(self) -> dict[str, Tensor]:
         if not self.attention:
             return {}
-        found = {f"seen.{name}": torch.stack(values) for name, values in self.terms.items()}
-        return found | {"seen.attention": torch.cat(self.attention, dim=1)}
+        state = {f"seen.{name}": torch.stack(values) for name, values in self.terms.items()}
+        return state | {"seen.attention": torch.cat(self.attention, dim=1)}
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor], places: Sequence[int]) -> "MetricsBuffer":

@@ -81,23 +81,23 @@ def load_training_set(
     features, left_out = source.read_all(by_id.values())
     wanted = tuple(streams) if streams else tuple(s for s in STREAMS if any(s in f.streams for f in features.values()))
     videos = []
-    for video_id, found in features.items():
+    for video_id, available in features.items():
         target = _target(by_id[video_id], classes)
-        lacking = [stream for stream in wanted if stream not in found.streams]
+        lacking = [stream for stream in wanted if stream not in available.streams]
         if lacking:
             left_out[video_id] = f"its features have no stream {', '.join(lacking)}; extract it, or choose --streams"
         elif target is None:
             labelled = labels_of(by_id[video_id])
             left_out[video_id] = "none of its labels is a class of the annotations" if labelled else "it has no label"
         else:
-            arrays = {stream: found.streams[stream] for stream in wanted}
+            arrays = {stream: available.streams[stream] for stream in wanted}
             videos.append(TrainingVideo(video_id, target, arrays, video_id in microvideos))
     if not videos:
         reason = next(iter(left_out.values()), "the annotations hold no video")
         raise Missing(f"none of {len(by_id)} videos can be trained on: {reason}")
     used = [features[video.id] for video in videos]
     _check_widths(videos)
-    recipes = tuple(sorted({found.recipe for found in used if found.recipe}))
+    recipes = tuple(sorted({each.recipe for each in used if each.recipe}))
     if len(recipes) > 1 and not allow_mixed_recipes:
         raise Refused(_mixture(used, recipes))
     return TrainingSet(
@@ -105,9 +105,9 @@ def load_training_set(
         tuple(videos),
         left_out,
         recipes,
-        sum(found.recipe is None for found in used),
+        sum(each.recipe is None for each in used),
         {s: ", ".join(sorted({f.weights[s] for f in used if s in f.weights})) for f in used for s in f.weights},
-        int(np.bincount([found.stride for found in used]).argmax()),
+        int(np.bincount([each.stride for each in used]).argmax()),
     )
 
 
@@ -130,15 +130,15 @@ def _check_widths(videos: Sequence[TrainingVideo]) -> None:
 
 def _mixture(used: Sequence[VideoFeatures], recipes: Sequence[str]) -> str:
     """The message that recipes are mixed: two of them, a video of each, and how they differ."""
-    one, other = (next(found for found in used if found.recipe == recipe) for recipe in recipes[:2])
-    origins = [found.settings | {f"{stream} weights": label for stream, label in found.weights.items()}
-            for found in (one, other)]  # fmt: skip
+    one, other = (next(each for each in used if each.recipe == recipe) for recipe in recipes[:2])
+    origins = [each.settings | {f"{stream} weights": label for stream, label in each.weights.items()}
+            for each in (one, other)]  # fmt: skip
     differing = sorted(
         name for name in origins[0].keys() | origins[1].keys() if origins[0].get(name) != origins[1].get(name)
     )
     differing = [name for name in differing if name != "stride"]
     differ = f", which differ in {', '.join(differing)}" if differing else ""
-    names = " and ".join(f"{found.recipe} (such as {found.id})" for found in (one, other))
+    names = " and ".join(f"{each.recipe} (such as {each.id})" for each in (one, other))
     return (
         f"features of {len(recipes)} recipes would be mixed: {names}{differ}; a model could tell the sets apart;"
         " extract all with one recipe, or pass --allow-mixed-recipes"

@@ -43,11 +43,11 @@ def plot_video(
     """
     best = [by_decreasing_score(section.detections)[:shown] for section in sections]
     colours = _colours(sections, best, truth)
-    rows = [_bar_rows(found, truth, colours) for found in best]
+    rows = [_bar_rows(detections, truth, colours) for detections in best]
     heights = [FRAMES] if len(frames) else []
     for section, bars in zip(sections, rows, strict=True):
         heights += [CURVES] * len(section.panels) + [PROPOSALS] * bool(section.proposals) + [BARS * len(bars) + 0.3]
-    end = axis_end(seconds, [instance for found in best for instance in found], truth)
+    end = axis_end(seconds, [instance for detections in best for instance in detections], truth)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(heights), 1, sharex=True, squeeze=False, figsize=(10, sum(heights) + 1), height_ratios=heights,
@@ -56,7 +56,7 @@ def plot_video(
         free = iter(axes[:, 0])
         if len(frames):
             _draw_frames(next(free), frames, float(seconds[-1, 1]))
-        for section, found, bars in zip(sections, best, rows, strict=True):
+        for section, detections, bars in zip(sections, best, rows, strict=True):
             first = axis = None
             for name, curves in section.panels.items():
                 axis = next(free)
@@ -65,7 +65,8 @@ def plot_video(
             if section.proposals:
                 _draw_proposals(next(free), section.proposals)
             axis = next(free)
-            _draw_bars(axis, bars, score_of(found[-1]) if found else 0, score_of(found[0]) if found else 0, end)
+            scores = [score_of(detection) for detection in detections] or [0.0]  # by decreasing score
+            _draw_bars(axis, bars, scores[-1], scores[0], end)
             (first or axis).set_title(section.name, loc="left", fontsize=10)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         axes[-1, 0].set_xlabel("seconds")
