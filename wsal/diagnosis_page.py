@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from plusmv.core.workspace import write_bytes
-from plusmv.wsal.diagnose import ERRORS, TRUE
+from plusmv.wsal.diagnose import ERRORS, VERDICTS, Diagnosis, Property
+from plusmv.wsal.evaluate import EvaluateResult
 from plusmv.wsal.plots import COLOURS, STYLE, save_figure
 
-NAMES = {"length": "length, s", "coverage": "share of the video", "instances": "instances in the video"}
-KIND_COLOURS = dict(
-    zip((TRUE, *ERRORS), ("#2a9d5c", "#a8d5b5", "#3366cc", "#e0792b", "#c23b5a", "#bbbbbb"), strict=True)
-)
+NAMES: dict[Property, str] = {
+    "length": "length, s",
+    "coverage": "share of the video",
+    "instances": "instances in the video",
+}
+VERDICT_COLOURS = dict(zip(VERDICTS, ("#2a9d5c", "#a8d5b5", "#3366cc", "#e0792b", "#c23b5a", "#bbbbbb"), strict=True))
 CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } img { max-width: 100%; height: auto }
@@ -27,11 +31,11 @@ th:first-child, td:first-child { text-align: left }
 """
 
 
-def plot_diagnosis(path: Path, result: dict) -> None:
+def plot_diagnosis(path: Path, result: Diagnosis) -> None:
     """Write a PNG: the profile of the detections, what each type of error costs, and what is missed."""
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(12, 7), layout="constrained")
-        top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1))
+        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.1, 1))[:, 0]
         left, right = top.subplots(1, 2, width_ratios=(1.7, 1))
         _draw_profile(left, result)
         _draw_impact(right, result)
@@ -56,10 +60,10 @@ def plot_diagnosis(path: Path, result: dict) -> None:
         save_figure(figure, path)
 
 
-def _draw_profile(axis, result: dict) -> None:
+def _draw_profile(axis: Axes, result: Diagnosis) -> None:
     rows = result["profile"]
     floor = np.zeros(len(rows))
-    for kind, colour in KIND_COLOURS.items():
+    for kind, colour in VERDICT_COLOURS.items():
         shares = np.array([100 * row[kind] for row in rows])
         axis.bar(range(len(rows)), shares, bottom=floor, color=colour, width=0.85, label=kind)
         floor += shares
@@ -71,9 +75,9 @@ def _draw_profile(axis, result: dict) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=6, fontsize=7.5, columnspacing=0.8, handlelength=1)
 
 
-def _draw_impact(axis, result: dict) -> None:
+def _draw_impact(axis: Axes, result: Diagnosis) -> None:
     gains = [100 * result["impact"][kind] for kind in ERRORS]
-    bars = axis.bar(range(len(ERRORS)), gains, color=[KIND_COLOURS[kind] for kind in ERRORS], width=0.7)
+    bars = axis.bar(range(len(ERRORS)), gains, color=[VERDICT_COLOURS[kind] for kind in ERRORS], width=0.7)
     axis.bar_label(bars, [f"{gain:+.1f}" for gain in gains], fontsize=8)
     axis.set_xticks(range(len(ERRORS)), [kind.replace(" ", "\n") for kind in ERRORS], fontsize=8)
     axis.set(ylabel="gain in mAP, points", ylim=(0, max(1, 1.15 * max(gains))))
@@ -81,7 +85,9 @@ def _draw_impact(axis, result: dict) -> None:
     axis.set_title(f"mAP {100 * result['mAP']:.1f} %; without such errors", loc="left", fontsize=11, fontweight="bold")
 
 
-def diagnosis_page(path: Path, name: str, result: dict, scores: dict, pictures: Sequence[Path] = ()) -> None:
+def diagnosis_page(
+    path: Path, name: str, result: Diagnosis, scores: EvaluateResult, pictures: Sequence[Path] = ()
+) -> None:
     """Write one HTML file: AP by class, the diagnosis as picture and tables, and pictures of videos.
 
     scores: what wsal.evaluate.evaluate says of the same detections.
@@ -89,7 +95,7 @@ def diagnosis_page(path: Path, name: str, result: dict, scores: dict, pictures: 
     with tempfile.TemporaryDirectory() as folder:
         plot_diagnosis(Path(folder) / "diagnosis.png", result)
         picture = _image(Path(folder) / "diagnosis.png", "error profile, impact of error types, missed instances")
-    kinds = (TRUE, *ERRORS)
+    kinds = VERDICTS
     tious = [f"{level:g}" for level in scores["tiou"]]
     body = [
         f"<h1>Detections of {html.escape(name)}</h1>",

@@ -1,7 +1,8 @@
-"""Pictures of a run: its curves. And the style that all pictures share."""
+"""A picture of training curves, and the style that all pictures share."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -9,12 +10,13 @@ from plusmv.core.workspace import atomic_path
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.typing import RcKeyType
 
 from plusmv.wsal.curves import loss_terms
 
 COLOURS = ("#3366cc", "#e0792b", "#2a9d5c", "#c23b5a", "#7b5ea7", "#8a6d3b", "#4aa3b8", "#777777")
 INK = "#333333"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -26,7 +28,7 @@ STYLE = {
 }
 
 
-def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
+def plot_curves(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a PNG of a run's curves (rows of wsal.curves): the loss's terms, and the attention's mean and spread."""
     streams = list(dict.fromkeys(row["stream"] for row in rows))
     with plt.rc_context(STYLE):
@@ -62,7 +64,7 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write a PNG by rename, and let the figure go."""
+    """Write a PNG atomically and close the figure."""
     with atomic_path(path) as part:
         figure.savefig(part, dpi=130)
     plt.close(figure)
