@@ -1,8 +1,11 @@
-"""The commands of README and docs, run one after the other as they stand, on a small world of the names they use.
+"""The commands of README and docs, run as they stand, one after the other, on a small world of the names they use.
 
-The `bash` fences crawl platforms: test_platform_crawl.py and test_official_apis.py run such crawls over loopback.
+Each different line runs once: README's first, whose files and runs the pages then find. Platforms are played over
+loopback (tests/platform_server.py). What cannot run here is listed in NOT_RUN, which is exact.
 """
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,38 +13,101 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from socket import create_server
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from plusmv.cli import COMMANDS, app
+from plusmv.core.actions import THUMOS14
 from plusmv.features.weights import keep, random_weights
+from tests.browser import answers, wait_until
 from tests.conftest import ROOT
+from tests.platform_server import playing
+from tests.platform_sites import Platform
 from tests.small_videos import make_video
 
 TAGS = ("golfswing", "diving")
-NEEDS_A_BROWSER = "label"  # tests/browser.py runs it
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+LANGUAGES = {"sh", "bash", "python", "csv", "text"}
+SERVERS = ("plusmv label", "streamlit run")
+
+NOT_RUN = {  # command: why not, or what runs it
+    "make demo": "test_demo_report.py and, whole, `make test-all`",
+    "make test": "this is it",
+    "make docs": "needs the docs extra; whoever changes docs runs it",
+    "pip install -c constraints.txt .": "needs a package index; test_wheel.py builds and installs the wheel",
+    "docker build -t plusmv .": "no Docker in tests",
+    'docker run --rm -v "$PWD:/workspace" plusmv --help': "no Docker in tests",
+    ".venv/bin/pre-commit install": "would change the clone; its hooks are what `make lint` runs",
+}
+ADDED = {  # command: what a test must add
+    "plusmv crawl --source youtube --licence creativeCommon --tag highjump": "--metadata-only",  # files: YouTube's site
+}
+REPLACED = {"--query youtube-shorts": "--query dailymotion"}  # YouTube's own pages are not played here
+SLOW = ("plusmv experiment ablation",)  # forty trainings
 
 
-DOCS = sorted((ROOT / "docs").glob("*.md"), key=lambda page: page.name != "features.md")  # its features are read later
+def fences(page: Path) -> list[tuple[str, str]]:
+    """(language, content) of a page's fenced blocks, those in lists too."""
+    blocks = re.findall(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [(language, re.sub(rf"^{indent}", "", content, flags=re.M)) for indent, language, content in blocks]
 
 
 def commands_of(page: Path) -> list[str]:
-    """Every line of a page's shell blocks that starts with plusmv, without its remark."""
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-    return [line.partition("  #")[0].strip() for line in "\n".join(blocks).splitlines() if line.startswith("plusmv ")]
+    """Every line of a page's shell blocks, without its remark."""
+    lines = "\n".join(content for language, content in fences(page) if language in ("sh", "bash")).splitlines()
+    return [command for line in lines if (command := re.split(r"(?:^|\s\s+)# ", line)[0].strip())]
 
 
-README_COMMANDS = commands_of(ROOT / "README.md")
+def once_each() -> list[tuple[Path, str]]:
+    """(page, command) of each different command, at its first place."""
+    first: dict[str, Path] = {}
+    for page in PAGES:
+        for command in commands_of(page):
+            first.setdefault(command, page)
+    return [(page, command) for command, page in first.items()]
+
+
+RUN = [
+    pytest.param(page, command, id=f"{page.stem}: {command}", marks=[pytest.mark.slow] * command.startswith(SLOW))
+    for page, command in once_each()
+    if command.startswith("plusmv ") and not command.startswith(SERVERS)
+]
+SERVED = [command for _, command in once_each() if command.startswith(SERVERS)]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    """A folder of what the commands name, and weights that need no network."""
+def world(tmp_path_factory):
+    """The working folder, with what the commands name in it; random weights stand where the fetched ones would."""
     folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PLUSMV_WEIGHTS", str(folder / "weights"))
+        for name in ("PLUSMV_HOME", "PLUSMV_DB"):
+            patch.delenv(name, raising=False)
+        keep("rgb", random_weights("rgb").tensors, {"origin": "random, for a test", "licence": "none"})
+        _write_clips(folder)
+        _write_benchmark(folder)
+        yield folder
+
+
+def _write_clips(folder: Path) -> None:
+    """Clips by tag, a manifest and decisions of them, a list of links, and a video to search."""
     for number, tag in enumerate(TAGS):
         make_video(folder / "clips" / tag / "one.mp4", seed=number, seconds=1)
         make_video(folder / "clips" / tag / "two.mp4", seed=10 + number, seconds=1)
     make_video(folder / "clip.mp4", seed=20, seconds=2)
+    posts = [{"file": f"{tag}/one.mp4", "tag": tag, "platform": "own", "platform_id": tag} for tag in TAGS]
+    (folder / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
+    lines = [f"{tag}/one.mp4,{action},keep,me\n" for tag, action in zip(TAGS, ("GolfSwing", "Diving"), strict=True)]
+    (folder / "decisions.csv").write_text("clip,action,verdict,annotator\n" + "".join(lines))
+
+
+def _write_benchmark(folder: Path) -> None:
+    """Three annotated videos, and the features that somebody else published of one."""
     database = {}
     for number, (label, subset) in enumerate(
         [("GolfSwing", "validation"), ("Diving", "validation"), ("Diving", "test")]
@@ -50,55 +116,114 @@ def world(tmp_path_factory) -> Path:
         annotations = [{"label": label, "segment": [0.2, 1.1]}]
         database[f"video_{number}"] = {"subset": subset, "duration": 2.0, "fps": 10, "annotations": annotations}
     (folder / "thumos14.json").write_text(json.dumps({"database": database}))
-    lines = [f"{tag}/one.mp4,{action},keep,me\n" for tag, action in zip(TAGS, ("GolfSwing", "Diving"), strict=True)]
     (folder / "published").mkdir()
     np.save(folder / "published" / "video_0.npy", np.zeros((3, 2048), np.float32))
-    (folder / "decisions.csv").write_text("clip,action,verdict,annotator\n" + "".join(lines))
-    return folder
 
 
-@pytest.fixture(scope="module")
-def environment(world) -> dict[str, str]:
-    """Random weights stand where the fetched ones would, so that the same loading code runs without a network."""
-    weights = world / "weights"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLUSMV_WEIGHTS", str(weights))
-        keep("rgb", random_weights("rgb").tensors, {"origin": "random, for a test", "licence": "none"})
-    unset = {"PLUSMV_HOME", "PLUSMV_DB"}
-    return {name: value for name, value in os.environ.items() if name not in unset} | {"PLUSMV_WEIGHTS": str(weights)}
+@pytest.fixture
+def platform(films, world, tmp_path, monkeypatch):
+    """The platforms with a clip under each tag that a page searches for, accounts on them, and a workspace apart."""
+    platform = Platform(films)
+    for tag in sorted({tag for action in THUMOS14 for tag in action.tags} | {"golf", "highdive"}):
+        platform.publish(tag, 1)
+    (world / "links.txt").write_text(f"https://clips.example/v/{platform.tags['golfswing'][0].code} golfswing\n")
+    session = tmp_path / "session.json"
+    session.write_text('{"sessionid": "s", "ds_user_id": "1", "csrftoken": "c"}')
+    session.chmod(0o600)
+    with playing(platform, tmp_path) as server:
+        keys = {"INSTAGRAM_SESSION": str(session), "GRAPH_TOKEN": "token", "GRAPH_USER": "17", "YOUTUBE_KEY": "key"}
+        for name, value in (keys | {"HOME": "crawled"}).items():
+            monkeypatch.setenv(f"PLUSMV_{name}", value)
+        yield server
+        assert server.refused == []
 
 
-def test_the_readme_has_commands():
-    assert len(README_COMMANDS) > 10
+def goes_to_a_platform(command: str) -> bool:
+    return "crawl --source" in command and "--source folder" not in command
 
 
-@pytest.mark.parametrize("line", README_COMMANDS)
-def test_readme_command(line, world, environment):
-    """In the README's order: each finds what the ones before have made."""
-    run(line, world, environment)
+def test_every_command_runs_but_those_listed():
+    """A new command runs, or stands in NOT_RUN with its reason; and none hides in a block that is no shell's."""
+    known = {param.values[1] for param in RUN} | {*SERVED}
+    assert {command for _, command in once_each()} - known == {*NOT_RUN}
+    for page in PAGES:
+        for language, content in fences(page):
+            assert language in LANGUAGES, f"{page.name}: {language}"
+            if language not in ("sh", "bash"):
+                assert not re.search(r"^(\$ |plusmv |make |pip |docker |streamlit )", content, re.M), page.name
+    assert len(RUN) > 30
 
 
-def run(line: str, world: Path, environment: dict[str, str]) -> None:
-    _, command, *arguments = shlex.split(line)
-    if command == NEEDS_A_BROWSER:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "plusmv", command, *arguments],
-        cwd=world, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+def test_every_option_named_on_a_page_exists():
+    """In the running text too, where nothing runs."""
+    door = typer.main.get_command(app)
+    found = {option for parameter in door.params for option in parameter.opts}
+    for name in COMMANDS:
+        command = door.get_command(None, name)
+        for each in (command, *getattr(command, "commands", {}).values()):
+            found |= {option for parameter in each.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    found |= {"--help", "--install-completion"}
+    for page in PAGES:
+        spans = re.findall(r"`([^`\n]*--[^`\n]*)`", page.read_text(encoding="utf-8"))
+        named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+        assert named <= found, page.name
+
+
+@pytest.mark.parametrize("page, command", RUN)
+def test_command(page, command, world, request):
+    """README's in its order, then the pages': each finds what the ones before have made."""
+    write_files_of(page, world)
+    line = " ".join((command, ADDED.get(command, "")))
+    if goes_to_a_platform(command):
+        request.getfixturevalue("platform")
+        for shown, played in REPLACED.items():
+            line = line.replace(shown, played)
+        line += " --pause 0"
+    done = CliRunner().invoke(app, shlex.split(line)[1:], prog_name="plusmv")
+    assert done.exit_code == 0, f"{done.exception!r}\n{done.stderr}"
     assert done.stdout.strip()
 
 
-def test_readme_python(world, environment):
-    """The README's Python, on what its commands have made."""
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=world, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "(3, 1024)" in done.stdout
+def write_files_of(page: Path, world: Path) -> None:
+    """The files that a page shows: the actions, and Python that opens with its file's name."""
+    for language, content in fences(page):
+        named = re.match(r'"""(\w+\.py)', content)
+        if language == "csv":
+            (world / "actions.csv").write_text(content)
+        elif language == "python" and named:
+            (world / named[1]).write_text(content)
+
+
+PYTHON = {block: page for page in reversed(PAGES) for language, block in fences(page) if language == "python"}
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=page.stem) for block, page in PYTHON.items()])
+def test_python(block, world):
+    """The pages' Python, on what the commands have made."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "a page", "exec"), {"__name__": "page"})
+    if "print(" in block:
+        assert "(3, 1024)" in printed.getvalue()
+
+
+@pytest.mark.parametrize("command", SERVED)
+def test_the_labeler_answers(command, world):
+    """Started as it stands, but for the port; `streamlit run` from the clone."""
+    with create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    _, *words = shlex.split(command)
+    module, option = ("plusmv", "--port") if command.startswith("plusmv") else ("streamlit", "--server.port")
+    server = subprocess.Popen(
+        [sys.executable, "-m", module, *words, option, str(port)],
+        cwd=world if module == "plusmv" else ROOT, env=os.environ | {"PLUSMV_HOME": str(world / "plusmv-data")},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: server.poll() is None and answers(port), f"{command} answers", seconds=60)
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
 
 
 def test_what_the_commands_left(world):
@@ -108,14 +233,3 @@ def test_what_the_commands_left(world):
     assert set(json.loads((world / "detections.json").read_text())["results"]) == {"video_2"}
     assert (world / "clip.json").is_file()
     assert (world / "clip.png").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
-def test_the_commands_of_a_docs_page(page, world, environment):
-    """After the README's, whose files and runs they may use."""
-    if not (world / "plusmv-data" / "runs" / "mv").is_dir():
-        for line in README_COMMANDS:
-            run(line, world, environment)
-    for line in commands_of(page):
-        run(line, world, environment)
