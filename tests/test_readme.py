@@ -43,10 +43,6 @@ NOT_RUN = {  # command: why not, or what runs it
     'docker run --rm -v "$PWD:/workspace" plusmv --help': "no Docker in tests",
     ".venv/bin/pre-commit install": "would change the clone; its hooks are what `make lint` runs",
 }
-ADDED = {  # command: what a test must add
-    "plusmv crawl --source youtube --licence creativeCommon --tag highjump": "--metadata-only",  # files: YouTube's site
-}
-REPLACED = {"--query youtube-shorts": "--query dailymotion"}  # YouTube's own pages are not played here
 SLOW = ("plusmv experiment ablation",)  # forty trainings
 
 
@@ -173,11 +169,9 @@ def test_every_option_named_on_a_page_exists():
 def test_command(page, command, world, request):
     """README's in its order, then the pages': each finds what the ones before have made."""
     write_files_of(page, world)
-    line = " ".join((command, ADDED.get(command, "")))
+    line = command
     if goes_to_a_platform(command):
         request.getfixturevalue("platform")
-        for shown, played in REPLACED.items():
-            line = line.replace(shown, played)
         line += " --pause 0"
     done = CliRunner().invoke(app, shlex.split(line)[1:], prog_name="plusmv")
     assert done.exit_code == 0, f"{done.exception!r}\n{done.stderr}"
