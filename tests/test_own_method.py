@@ -1,9 +1,8 @@
 """A third method, one file outside the project: it trains, is stopped and resumed, detects and stands in the tables."""
 
+import contextlib
 import json
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from plusmv.wsal.checkpoints import load_checkpoint, read_tensors
 from plusmv.wsal.methods.find import find_method, parse_settings
 from plusmv.wsal.packing import Packed
 from plusmv.wsal.stack import Stack
-from tests.conftest import ROOT
 from tests.simulated import simulated_videos, write_simulated
 from tests.test_wsal_commands import plusmv
 
@@ -79,46 +77,33 @@ class Mine(Method):
 '''
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Iterator[Path]:
-    """A working folder with the method and a small simulated world; only the program adds it to sys.path."""
-    folder = tmp_path_factory.mktemp("own")
-    (folder / "my_method.py").write_text(MINE)
-    training, training_features = simulated_videos(8, "validation", 1, width=16)
-    test, test_features = simulated_videos(4, "test", 2, width=16)
-    write_annotations(folder / "annotations.json", [*training.values(), *test.values()])
-    write_simulated(folder / "videos", training_features | test_features)
-    yield folder
-    sys.modules.pop("my_method", None)
-    if str(folder) in sys.path:
-        sys.path.remove(str(folder))
-
-
-@pytest.fixture(autouse=True)
-def in_folder(folder, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
-
-
 WORLD = ("--annotations", "annotations.json", "--features", "videos")
 HOME = ("--home", "home")
 MY_METHOD = ("--method", "my_method:Mine", "--set", "contrast_weight=0.25", "--steps", "120")
 CHECKPOINT = "checkpoint.safetensors"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory) -> Iterator[None]:
+    """Work in a folder with the method and a small simulated world. Only the program adds it to sys.path."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "my_method.py").write_text(MINE)
+    training, training_features = simulated_videos(8, "validation", 1, width=16)
+    test, test_features = simulated_videos(4, "test", 2, width=16)
+    write_annotations(folder / "annotations.json", [*training.values(), *test.values()])
+    write_simulated(folder / "videos", training_features | test_features)
+    before = list(sys.path)
+    sys.path[:] = filter(None, before)  # "" would be the working folder
+    with contextlib.chdir(folder):
+        yield
+    sys.path[:] = before
+    sys.modules.pop("my_method", None)
+
+
 @pytest.fixture(scope="module")
 def straight(folder) -> dict:
-    """A run without interruption, in a fresh process whose workers are fresh processes too."""
-    arguments = ["train", *WORLD, *MY_METHOD, "--workers", "2", "--run", "straight", *HOME, "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", "from plusmv.cli import main; main()", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},  # the working folder is not on sys.path
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """A run without interruption, each stream in a fresh process."""
+    return plusmv("train", *WORLD, *MY_METHOD, "--workers", "2", "--run", "straight", *HOME)
 
 
 def test_it_trains(straight):
