@@ -108,7 +108,7 @@ def _typed_dict(kind: Any, arguments: tuple[Any, ...]) -> Any:
         need = typing.Required if name in kind.__required_keys__ else typing.NotRequired
         fields[name] = need[_for_pydantic(filled)]
     made = typing_extensions.TypedDict(kind.__name__, fields)  # type: ignore[operator]  # a name known at run time
-    made.__doc__ = kind.__doc__
+    made.__doc__, made.__module__ = kind.__doc__, kind.__module__
     return made
 
 
