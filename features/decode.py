@@ -328,7 +328,7 @@ def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 class _Source(io.FileIO):
-    """A file for FFmpeg. Damaged ones send it before their beginning: told by number, as PyAV prints exceptions."""
+    """A file for FFmpeg. Damaged ones send it before their beginning: reported by number, as PyAV prints exceptions."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
