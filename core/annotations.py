@@ -37,6 +37,7 @@ class VideoEntry(TypedDict):
 class AnnotationFile(TypedDict):
     """An annotation file, such as exports/microvideos.json. Further keys are ignored."""
 
+    version: NotRequired[str]
     database: dict[str, VideoEntry]  # by video id
 
 

@@ -1,10 +1,10 @@
 """report.html: what the demo found, in one self-contained file. Plain facts: means, sds, and no ordering claimed."""
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from plusmv.core.annotations import read_annotations
 from plusmv.core.workspace import Workspace, write_bytes
@@ -20,7 +20,7 @@ def write_report(demo: DemoRun) -> Path:
     """Write report.html into the demo's workspace and return its path."""
     path = demo.home / "report.html"
     sections = (_intro, _world, _numbers, _video, _curation, _training, _steps, _made_with)
-    body = "\n".join(make(demo) for make in sections)
+    body = Markup("\n").join(make(demo) for make in sections)
     write_bytes(path, page(f"plusmv demo: {demo.label}", body).encode())
     return path
 
@@ -42,21 +42,21 @@ def verdict_on_difference(without: Sequence[float], with_mv: Sequence[float]) ->
     return f"{difference:+.1f} points, which {where} the noise of the seeds (± {noise:.1f})"
 
 
-def _intro(demo: DemoRun) -> str:
+def _intro(demo: DemoRun) -> Markup:
     random = "The networks are random, because no weights could be had: the numbers say nothing."
-    return "\n".join((
-        "<header>" + paragraph(demo.label, "badge"),
-        "<h1>plusmv demo</h1>",
+    return Markup("\n").join((
+        Markup("<header>") + paragraph(demo.label, "badge"),
+        Markup("<h1>plusmv demo</h1>"),
         paragraph("Weakly-supervised temporal action localization, without and with curated social microvideos (+MV):"
                   " the whole way, through the commands, on a small rendered world. No platform was contacted, and the"
                   " known truth stood in for the curator. The pictures are drawn, so the numbers show that the parts"
                   " fit together, not how well the method does on real video."),
-        paragraph(random, "warn") if demo.random_weights else "",
-        "</header>",
+        paragraph(random, "warn") if demo.random_weights else Markup(),
+        Markup("</header>"),
     ))  # fmt: skip
 
 
-def _world(demo: DemoRun) -> str:
+def _world(demo: DemoRun) -> Markup:
     videos, world = read_annotations(demo.world / "annotations.json"), demo.settings.world
     strips = []
     for action in ACTIONS:
@@ -72,7 +72,7 @@ def _world(demo: DemoRun) -> str:
     )  # fmt: skip
 
 
-def _numbers(demo: DemoRun) -> str:
+def _numbers(demo: DemoRun) -> Markup:
     without, with_mv = (demo.evaluations[arm] for arm in ARMS)
     first, seeds = without[0], len(demo.settings.seeds)
     at_half = first["tiou"].index(0.5)
@@ -94,18 +94,18 @@ def _numbers(demo: DemoRun) -> str:
         paragraph(f"At tIoU 0.5 +MV differs by {verdict_on_difference(*halves)}. With {seeds} seeds and"
                   f" {first['videos']} test videos no ordering is claimed."),
         figure(pictures.map_figure(demo.evaluations, demo.label), "Dots are single seeds."),
-        "<h3>AP in % per class at tIoU 0.5</h3>",
+        Markup("<h3>AP in % per class at tIoU 0.5</h3>"),
         table(("class", *ARMS), per_class),
     )  # fmt: skip
 
 
-def _video(demo: DemoRun) -> str:
+def _video(demo: DemoRun) -> Markup:
     picture = Path(demo.answers["shown"]["external_data"]["plot"])
     caption = f"Test video {demo.settings.shown}, {demo.label}, with microvideos, first seed."
     return section("One test video against the truth", figure(pictures.png(picture), caption))
 
 
-def _curation(demo: DemoRun) -> str:
+def _curation(demo: DemoRun) -> Markup:
     report = demo.answers["report"]
     rows = [
         [name, row["clips"], *(row[verdict] for verdict in VERDICTS), _share(row["retention"])]
@@ -117,18 +117,18 @@ def _curation(demo: DemoRun) -> str:
         paragraph(
             "Tagged microvideos as they are found: some show the action, some are copies, some only bear the tag."
         ),
-        f"<div class=grid>{''.join(_clips(demo))}</div>",
-        "<h3>Clips per action</h3>",
+        Markup('<div class="grid">{}</div>').format(Markup().join(_clips(demo))),
+        Markup("<h3>Clips per action</h3>"),
         table(("action", "clips", *VERDICTS, "retention"), rows),
         paragraph(
             "Retention is kept / decided. The verdicts are the known truth's, standing in for the curator.", "note"
         ),
-        "<h3>Copies that plusmv dedup found by itself</h3>",
+        Markup("<h3>Copies that plusmv dedup found by itself</h3>"),
         table(("kind of copy", "found"), copies),
     )
 
 
-def _clips(demo: DemoRun) -> list[str]:
+def _clips(demo: DemoRun) -> list[Markup]:
     """A frame of one clip of each kind, with what it is."""
     shown: dict[str, Mapping[str, str]] = {}
     for row in read_truth(demo.world):
@@ -144,7 +144,7 @@ def _frame(clip: Path) -> str:
     return pictures.jpeg(pictures.frames_at(clip, [SHOWN_MOMENT])[0])
 
 
-def _training(demo: DemoRun) -> str:
+def _training(demo: DemoRun) -> Markup:
     seed = demo.settings.seeds[0]
     runs = {arm: Workspace(demo.home).run(demo.run_name(arm, seed)) / "curves.csv" for arm in ARMS}
     answers = [answer for arm in ARMS for answer in demo.answers[f"train {arm}"]["runs"]]
@@ -153,32 +153,32 @@ def _training(demo: DemoRun) -> str:
     return section("Training", curves, *(paragraph(warning, "warn") for warning in warnings))
 
 
-def _steps(demo: DemoRun) -> str:
-    rows = [[title, html.escape(line)] for title, line in demo.steps]
+def _steps(demo: DemoRun) -> Markup:
+    rows = [[title, line] for title, line in demo.steps]
     total = f"{sum(demo.seconds.values()):.0f} s in all this time, {sum(demo.cpu_seconds.values()):.0f} s of CPU;"
     total += " what was finished before is only checked."
     return section("Step by step", table(("step", "counts"), rows, words=True), paragraph(total, "note"))
 
 
-def _made_with(demo: DemoRun) -> str:
+def _made_with(demo: DemoRun) -> Markup:
     others = [f"seed{seed}" for seed in demo.settings.seeds[1:]]
     lines = [line for line in demo.commands if not any(other in line for other in others)]
     return section(
         "How it was made",
         paragraph(f"Features: I3D, {' and '.join(demo.settings.streams)}. Weights: {demo.weights}."),
         paragraph("The commands, those of the first seed:"),
-        f"<pre>{html.escape(chr(10).join(lines))}</pre>",
+        Markup("<pre>{}</pre>").format("\n".join(lines)),
     )
 
 
-def _mean_cells(answers: Sequence[Mapping]) -> list[str]:
+def _mean_cells(answers: Sequence[Mapping]) -> list[Markup]:
     columns = zip(*(answer["mAP"] + [answer["average_mAP"]] for answer in answers), strict=True)
     return [_cell([100 * value for value in column]) for column in columns]
 
 
-def _cell(values: Sequence[float]) -> str:
+def _cell(values: Sequence[float]) -> Markup:
     mean, sd = mean_and_sd(values)
-    return f"{mean:.1f} <small>± {sd:.1f}</small>"
+    return Markup("{:.1f} <small>± {:.1f}</small>").format(mean, sd)
 
 
 def _share(value: float | None) -> str:

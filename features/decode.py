@@ -12,7 +12,6 @@ import io
 import math
 import os
 import struct
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import cv2
 import numpy as np
 
 from plusmv.core.errors import BadInput
+from plusmv.features.stopwatch import StopWatch
 
 CONTAINERS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,rm,mpegvideo,h264,hevc,m4v,ivf,wtv,mxf,nut,apng"
 VIDEO_SUFFIXES = (
@@ -59,7 +59,7 @@ class VideoFacts:
 def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
     """Read a video's facts; its first frame is decoded. Raises BadInput with the reason where none can be."""
     with _opened(path) as video:
-        frame = next(_frames(video, limits, _StopWatch()), None)
+        frame = next(_frames(video, limits, StopWatch()), None)
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
         width, height = _displayed_size(frame)
@@ -82,7 +82,7 @@ def sample_frames(
     A picture shown for longer than 1/fps is yielded as the same array again: do not write into it.
     Raises BadInput with the reason where nothing can be decoded or a limit is passed, maybe after some frames.
     """
-    size, count, watch = None, 0, _StopWatch()
+    size, count, watch = None, 0, StopWatch()
     with _opened(path) as video:
         for frame, end in _timeline(video, fps, limits, watch):
             picture = None
@@ -105,7 +105,7 @@ def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) ->
 
     A picture shown for longer than 1/fps comes as the same frame again. Raises BadInput as sample_frames does.
     """
-    count, watch = 0, _StopWatch()
+    count, watch = 0, StopWatch()
     with _opened(path) as video:
         for frame, end in _timeline(video, fps, limits, watch):
             while count / fps < end - GRACE:
@@ -185,14 +185,14 @@ def _container(file: "_Source") -> av.container.InputContainer:
 
 
 def _timeline(
-    video: _Video, fps: float, limits: DecodeLimits, watch: "_StopWatch"
+    video: _Video, fps: float, limits: DecodeLimits, watch: StopWatch
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Each frame and the second at which the next one takes its place."""
     avi = video.container.format.name == "avi"
     return _shown_until(_frames(video, limits, watch), 1 / (_rate(video.stream) or fps), avi)
 
 
-def _frames(video: _Video, limits: DecodeLimits, watch: "_StopWatch") -> Iterator[av.VideoFrame]:
+def _frames(video: _Video, limits: DecodeLimits, watch: StopWatch) -> Iterator[av.VideoFrame]:
     """Every frame that can be decoded, damaged packets left out."""
     decoder = video.stream.codec_context
     for packet in _packets(video):
@@ -328,27 +328,10 @@ def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 class _Source(io.FileIO):
-    """A file for FFmpeg. Damaged ones send it before their beginning: told by number, as PyAV prints exceptions."""
+    """A file for FFmpeg. Damaged ones send it before their beginning: reported by number, as PyAV prints exceptions."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
             return super().seek(offset, whence)
         except OSError as error:
             return -(error.errno or errno.EINVAL)
-
-
-class _StopWatch:
-    """Wall time since it was made, without the time in which it was paused."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self._started
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        before = time.monotonic()
-        yield
-        self._started += time.monotonic() - before

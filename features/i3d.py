@@ -2,7 +2,7 @@
 
 As TensorFlow computes it: SAME padding is asymmetric and depends on the input's size; batch norm has no gamma and an
 epsilon of 1e-3 (ports with 1e-5 give other features). For speed, batch norm is folded into the convolutions, memory is
-channels-last, and arithmetic is bfloat16 where the processor has it (benchmarks/i3d.py); pooling is float32.
+channels-last, and arithmetic is bfloat16 where the processor has it; pooling is float32.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import torch
 
-from plusmv.core.errors import BadInput, one_line
+from plusmv.core.errors import BadInput
 from plusmv.core.workers import Outcome, available_cores, map_unordered
 from plusmv.features import weights
 from plusmv.features.compute import Computer
 from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
 from plusmv.features.decode_stage import Decoded, DecodeStage, Video
+from plusmv.features.device import resolve_device
 from plusmv.features.feature_files import STREAMS, VideoFeatures
 from plusmv.features.flow_cache import FlowCache
 from plusmv.features.i3d import build, fastest_dtype
@@ -68,7 +69,7 @@ class Extractor:
 
     def computer(self) -> Computer:
         """Load the networks. Raises Missing where weights are not there, BadInput where the device is not."""
-        _check_device(self.device)
+        resolve_device(self.device)
         networks = {stream: build(self._weights(stream).tensors, self.device, self.dtype) for stream in self.streams}
         settings = f"{self.recipe.flow} {self.recipe.flow_bound}"
         cache = None if self.flow_cache is None else FlowCache(self.flow_cache, settings)
@@ -98,8 +99,7 @@ def extract_all(
     engine: "processes", or "inline": all in this process. Memory does not grow with a video's length.
     Raises Missing where weights are not there, BadInput where the device is not.
     """
-    _check_device(extractor.device)
-    on_gpu = torch.device(extractor.device).type != "cpu"
+    on_gpu = resolve_device(extractor.device).type != "cpu"
     cores = available_cores()
     workers = workers or cores
     decoders = cores if on_gpu else -(-workers // CORES_PER_DECODER)
@@ -209,16 +209,3 @@ class _Assembly:
             settings=recipe.settings(),
             notes={"precision": str(extractor.dtype), "source": Path(path).name},
         )
-
-
-def usable_device(device: str) -> str:
-    """The device's name; "auto" is the first GPU, or the CPU where there is none."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch without CUDA
-        reason = one_line(error).partition(". ")[0]
-        raise BadInput(f"cannot use the device {device!r}: {reason}") from error

@@ -1,7 +1,7 @@
 """Features as others publish them: read as they are, and written for tools that read nothing else.
 
 `<id>.npy` (T, 2d) with RGB first, `<id>.npz` with `rgb` and/or `flow`, and `rgb/<id>.npy` beside `flow/<id>.npy`. None
-says how it was made, nor at which rate, so the reader is told.
+says how it was made, nor at which rate, so the caller gives it.
 """
 
 import io

@@ -4,6 +4,7 @@ import base64
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from plusmv.demo.page import figure, page, paragraph, table
 from plusmv.demo.pictures import jpeg, map_figure
@@ -23,8 +24,8 @@ def test_a_difference_is_compared_with_the_seeds_noise():
 
 def test_text_is_escaped():
     assert "<b>" not in paragraph("a <b> c") and "<b>" not in table(("<b>",), [])
-    assert 'alt="&quot;x&quot;"' in figure("data:,", '"x"')
-    assert "<title>a &amp; b</title>" in page("a & b", "")
+    assert 'alt="&#34;x&#34;"' in figure("data:,", '"x"')
+    assert "<title>a &amp; b</title>" in page("a & b", Markup())
 
 
 def test_pictures_are_data_uris_of_their_kind():

@@ -148,7 +148,7 @@ def test_hostile_headers_are_one_line(tmp_path, hostile):
 def test_ids_that_climb_are_refused(tmp_path, video_id):
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "v.npy", np.zeros((2, 4)))
-    with pytest.raises(BadInput, match="no file name"):
+    with pytest.raises(BadInput, match="not a valid file name"):
         read_features([tmp_path / "in"], video_id)
 
 

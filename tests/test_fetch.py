@@ -145,7 +145,7 @@ def test_any_i3d_is_taken_and_named_as_a_file_of_the_users(tmp_path):
     assert [each["name"] for each in describe_all()] == ["rgb", "rgb_imagenet", "flow", "mine"]
     with pytest.raises(BadInput, match="holds a flow network"):
         convert(tmp_path / "mine.pt", "rgb")
-    with pytest.raises(BadInput, match="no name for weights"):
+    with pytest.raises(BadInput, match="not a valid name for weights"):
         convert(tmp_path / "mine.pt", "../mine")
     with pytest.raises(BadInput, match="takes 2 channels"):
         load("mine", "rgb")

@@ -94,13 +94,14 @@ def extract(
     from plusmv.curate.dataset.extract import Output, extract_clips, summary
     from plusmv.db.session import open_catalog
     from plusmv.features.decode import DecodeLimits
-    from plusmv.features.pipeline import Extractor, usable_device
+    from plusmv.features.device import resolve_device
+    from plusmv.features.pipeline import Extractor
     from plusmv.features.recipe import Recipe
 
     extractor = Extractor(
         Recipe(fps=fps, stride=stride, crops=crops, flow_quantise=flow_quantise),
         tuple(part.strip() for part in streams.split(",") if part.strip()),
-        usable_device(device),
+        str(resolve_device(device)),
         flow_init,
         random_weights,
         DecodeLimits(int(max_megapixels * 1e6), max_seconds, max_wait),
