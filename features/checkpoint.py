@@ -51,7 +51,7 @@ def unpickle(content: bytes) -> Any:
     except BadInput:
         raise
     except Exception as error:  # a damaged pickle raises nearly any kind
-        raise BadInput(f"the checkpoint is no readable pickle of arrays ({one_line(error)})") from error
+        raise BadInput(f"the checkpoint is not a readable pickle of arrays ({one_line(error)})") from error
 
 
 def read_checkpoint(path: Path) -> tuple[str, Tensors]:
@@ -188,7 +188,7 @@ def _torch_arrays(content: bytes, path: Path) -> Tensors:
     except Exception as error:  # pickle, zipfile and torch raise a dozen kinds
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it asks for {asked[1]}" if asked else one_line(error).partition(". ")[0]
-        raise BadInput(f"{path} is no readable PyTorch checkpoint of tensors ({reason}); it was not run") from error
+        raise BadInput(f"{path} is not a readable PyTorch checkpoint of tensors ({reason}); it was not run") from error
     tensors = {str(name): value for name, value in _state(state, path).items() if _is_plain(value)}
     if sum(value.numel() for value in tensors.values()) > LARGEST // 4:  # many may share few bytes
         raise BadInput(f"{path} unpacks to more than any I3D checkpoint has")

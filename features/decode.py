@@ -151,7 +151,7 @@ def _opened(path: Path) -> Iterator[_Video]:
     """The first video stream that is not a cover picture, decoding on one thread."""
     path = Path(path)
     if not path.is_file():  # also keeps out pipes and devices, which may never end
-        raise BadInput(f"cannot read {path}: " + ("it is no plain file" if path.exists() else "no such file"))
+        raise BadInput(f"cannot read {path}: " + ("it is not a regular file" if path.exists() else "no such file"))
     if path.stat().st_size == 0:
         raise BadInput(f"cannot read {path}: it is empty")
     try:
@@ -165,7 +165,7 @@ def _opened(path: Path) -> Iterator[_Video]:
             streams[0].codec_context.thread_type = "NONE"
             yield _Video(path, container, streams[0])
     except av.FFmpegError as error:  # some are OSErrors too
-        reason = f"it is no video in a known container, or damaged ({error.strerror})"
+        reason = f"not a video in a known container, or damaged ({error.strerror})"
         raise BadInput(f"cannot read {path}: {reason}") from error
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from error

@@ -36,7 +36,7 @@ def read_bundle(index: Path) -> dict[str, np.ndarray]:
 def whole(path: Path) -> bytes:
     """A checkpoint file's bytes. Raises BadInput where it cannot be read, or is too large to be one."""
     if path.exists() and not path.is_file():  # a pipe or a device may never end
-        raise BadInput(f"cannot read {path}: it is no plain file")
+        raise BadInput(f"cannot read {path}: it is not a regular file")
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} is too large to be an I3D checkpoint")

@@ -199,10 +199,10 @@ def test_a_file_that_holds_itself_or_more_than_it_is_ends(tmp_path):
     torch.save({"weight": torch.zeros(1, dtype=torch.float16).expand(1 << 40)}, tmp_path / "i3d.pt")
     with pytest.raises(BadInput, match="unpacks to more"):
         read_checkpoint(tmp_path / "i3d.pt")
-    with pytest.raises(BadInput, match="no plain file"):
+    with pytest.raises(BadInput, match="not a regular file"):
         read_checkpoint(tmp_path)
     os.mkfifo(tmp_path / "pipe.pt")
-    with pytest.raises(BadInput, match="no plain file"):
+    with pytest.raises(BadInput, match="not a regular file"):
         read_checkpoint(tmp_path / "pipe.pt")
 
 

@@ -255,7 +255,7 @@ class TransientError(PostFailed):
 
 
 class NotVideo(PostFailed):
-    """What came is no video, and trying again does not help."""
+    """What came is not a video, and trying again does not help."""
 
     retryable = False
     code = ReasonCode.NOT_VIDEO
