@@ -185,11 +185,11 @@ def test_command(page, command, world, request):
 
 
 def write_files_of(page: Path, world: Path) -> None:
-    """The files that a page shows: the actions, and Python that opens with its file's name."""
+    """The files that a page shows: actions, decisions, and Python that opens with its file's name."""
     for language, content in fences(page):
         named = re.match(r'"""(\w+\.py)', content)
         if language == "csv":
-            (world / "actions.csv").write_text(content)
+            (world / f"{'actions' if content.startswith('action,') else 'decisions'}.csv").write_text(content)
         elif language == "python" and named:
             (world / named[1]).write_text(content)
 
