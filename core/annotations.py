@@ -145,10 +145,20 @@ def detections_json(detections: Mapping[str, Iterable[Instance]], **external_dat
     return {"version": "VERSION 1.3", "external_data": external_data, "results": results}
 
 
+def score_of(detection: Instance) -> float:
+    """A detection's score. Raises ValueError for ground truth, which has none."""
+    if detection.score is None:
+        raise ValueError(f"a detection needs a score: {detection}")
+    return detection.score
+
+
+def by_decreasing_score(detections: Iterable[Instance]) -> list[Instance]:
+    """Detections, the best first; of equal scores the first given."""
+    return sorted(detections, key=lambda detection: -score_of(detection))
+
+
 def _detection(instance: Instance) -> DetectionEntry:
-    if instance.score is None:
-        raise ValueError(f"a detection needs a score: {instance}")
-    return {"label": instance.label, "score": instance.score, "segment": [instance.start, instance.end]}
+    return {"label": instance.label, "score": score_of(instance), "segment": [instance.start, instance.end]}
 
 
 def _load(path: Path) -> dict[str, Any]:

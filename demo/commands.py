@@ -25,15 +25,6 @@ def demo(
     from plusmv.demo.walk import WalkSettings, walk
     from plusmv.demo.world import WorldSettings
 
-    walked = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
-    path = write_report(walked)
-    result = {
-        "report": str(path.resolve()),
-        "label": walked.label,
-        "weights": walked.weights,
-        "steps": [{"step": step, "told": told} for step, told in walked.told],
-        "seconds": walked.seconds,
-        "cpu_seconds": walked.cpu_seconds,
-        "evaluations": walked.evaluations,
-    }
-    emit(result, as_json, f"the report: {path.resolve()}")
+    run = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
+    path = write_report(run)
+    emit(run.result(path), as_json, f"the report: {path.resolve()}")

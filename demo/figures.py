@@ -7,6 +7,7 @@ in oblique projection, so a figure can face the camera or run across the picture
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ class Pose:
 
     @classmethod
     def of_vector(cls, vector: np.ndarray) -> "Pose":
-        values, position = {}, 0
+        values: dict[str, Any] = {}
+        position = 0
         for field in fields(cls):
             wide = isinstance(field.default, tuple)
             values[field.name] = vector[position : position + 3] if wide else float(vector[position])
@@ -174,7 +176,9 @@ def draw_figure(
         ]
     draw_shadow(picture, camera, joints["hips"], 0.24, floor)
     middle = joints["hips"][2]
-    strokes = [((joints[a][2] + joints[z][2]) / 2, joints[a], joints[z], r, s, c) for a, z, r, s, c in parts]
+    strokes: list[tuple[float, np.ndarray, np.ndarray | None, float, float, Colour]] = [
+        ((joints[a][2] + joints[z][2]) / 2, joints[a], joints[z], r, s, c) for a, z, r, s, c in parts
+    ]
     strokes.append(((joints["head"][2] + joints["neck"][2]) / 2 + 0.02, joints["head"], None, HEAD, HEAD, look.skin))
     for near, start, end, r, s, colour in sorted(strokes, key=lambda stroke: stroke[0]):
         shaded = shade(colour, 1 + float(np.clip((near - middle) * 1.6, -0.28, 0.06)))
@@ -219,7 +223,8 @@ def disc(picture: np.ndarray, centre: np.ndarray, radius: float, colour: Colour)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    return tuple(int(min(255, max(0, channel * factor))) for channel in colour)
+    red, green, blue = (int(min(255, max(0, channel * factor))) for channel in colour)
+    return red, green, blue
 
 
 def travelling(pose: Pose, distance: float) -> Pose:

@@ -1,6 +1,6 @@
 """From a script to a video file: the camera, one frame after the other, H.264, and copies as people repost them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from plusmv.core.workspace import atomic_path
-from plusmv.demo.figures import Camera, Look, Pose, draw_figure, skeleton, stage_direction, to_stage
+from plusmv.demo.figures import Camera, Colour, Look, Pose, draw_figure, skeleton, stage_direction, to_stage
 from plusmv.demo.motions import ACTS, BAR_ON_FLOOR, GRAVITY, IDLE, RELEASE
 from plusmv.demo.scenery import (
     MAT_BEGINS,
@@ -81,20 +81,22 @@ class _Operator:
         self.cut(0.0)
 
     def cut(self, x: float) -> None:
-        self.x, self.offset = None, self.rng.normal(0, 0.12)
+        self.x: float | None = None
+        self.offset = self.rng.normal(0, 0.12)
         self.zoom, self.drop = self.rng.uniform(0.88, 1.12), self.rng.uniform(-8, 10)
 
     def follow(self, x: float) -> Camera:
         self.frame += 1
         limit = (self.backdrop.picture.shape[1] - WIDTH * 1.25) / 2 / self.backdrop.scale
         wanted = float(np.clip(x + self.offset, -limit, limit))
-        self.x = wanted if self.x is None else self.x + 0.16 * (wanted - self.x)
+        at = wanted if self.x is None else self.x + 0.16 * (wanted - self.x)
+        self.x = at
         time = self.frame / FPS
         dx, dy = (
             self.shake * np.sin(time * rate + phase) for rate, phase in zip((3.1, 4.3), self.phases, strict=False)
         )
         ground = 0.86 * HEIGHT + self.drop + dy
-        return Camera(self.x, self.backdrop.scale * self.zoom, ground, WIDTH / 2 + dx, self.shear)
+        return Camera(at, self.backdrop.scale * self.zoom, ground, WIDTH / 2 + dx, self.shear)
 
     def look(self, camera: Camera) -> np.ndarray:
         """The part of the backdrop that this camera sees."""
@@ -119,7 +121,8 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], crf: int = 22) -> No
                 stream.time_base = Fraction(1, FPS)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        if stream is not None:
+            container.mux(stream.encode(None))
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
@@ -210,10 +213,10 @@ def _draw_golf_ball(picture, camera: Camera, progress: float) -> None:
 
 
 def _dress(rng: np.random.Generator) -> Look:
-    def choose(colours: tuple) -> tuple[int, int, int]:
-        return tuple(
-            int(np.clip(channel + rng.normal(0, 8), 0, 255)) for channel in colours[rng.integers(len(colours))]
-        )
+    def choose(colours: Sequence[Colour]) -> Colour:
+        chosen = colours[int(rng.integers(len(colours)))]
+        red, green, blue = (int(np.clip(channel + rng.normal(0, 8), 0, 255)) for channel in chosen)
+        return red, green, blue
 
     return Look(choose(SKINS), choose(HAIRS), choose(CLOTHES), choose(CLOTHES), choose(CLOTHES[3:5]),
                 rng.uniform(0.88, 1.2), bool(rng.random() < 0.4), bool(rng.random() < 0.5))  # fmt: skip

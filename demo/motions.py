@@ -6,6 +6,7 @@ running follow the seconds, everything else the progress, so that a faster actor
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Act:
 def gait(seconds: float, rate: float, stride: float, raised: float, swing: float) -> Pose:
     """One moment of walking or running: each foot goes back along the ground and returns through the air."""
     angle = 2 * np.pi * rate * seconds
-    limbs = {}
+    limbs: dict[str, Any] = {}
     for side, phase in (("r", angle), ("l", angle + np.pi)):
         limbs[f"foot_{side}"] = (stride * np.cos(phase), -0.475 + raised * max(0.0, -np.sin(phase)), 0.0)
         forth = -swing * np.cos(phase)

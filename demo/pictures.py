@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -16,9 +17,10 @@ from plusmv.demo.shots import FPS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.typing import RcKeyType
 
 COLOURS = {"without": "#5b6b7b", "+MV": "#d9622b"}
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e8e8e8",
     "axes.axisbelow": True, "legend.frameon": False, "axes.titlelocation": "left", "axes.titleweight": "bold",
 }  # fmt: skip

@@ -231,8 +231,8 @@ def _sky(picture: np.ndarray, rng: Random, horizon: int) -> None:
         for _ in range(5):
             puff = (int(where[0] + rng.normal(0, 26)), int(where[1] + rng.normal(0, 4)))
             cv2.ellipse(clouds, puff, (int(rng.uniform(16, 40)), int(rng.uniform(4, 11))), 0, 0, 360, 0.75, -1)
-    clouds = cv2.GaussianBlur(clouds, (0, 0), 5)[..., None]
-    picture[:horizon] = (picture * (1 - clouds) + 250 * clouds)[:horizon].astype(np.uint8)
+    soft = cv2.GaussianBlur(clouds, (0, 0), 5)[..., None]
+    picture[:horizon] = (picture * (1 - soft) + 250 * soft)[:horizon].astype(np.uint8)
 
 
 def _hills(picture: np.ndarray, rng: Random, horizon: int, colour: Colour) -> None:
@@ -304,7 +304,8 @@ def _gradient(
 
 
 def _varied(rng: Random, colour: Colour) -> Colour:
-    return tuple(int(np.clip(channel + rng.normal(0, 9), 0, 255)) for channel in colour)
+    red, green, blue = (int(np.clip(channel + rng.normal(0, 9), 0, 255)) for channel in colour)
+    return red, green, blue
 
 
 def _pick(rng: Random, choices: tuple) -> tuple:

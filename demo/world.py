@@ -72,6 +72,9 @@ class World:
     microvideos: tuple[Microvideo, ...]
 
 
+RenderTask = tuple[Path, VideoPlan | tuple[Path, str]]
+
+
 class RenderStage:
     """One file, written whole; what is there already stays. Tasks: (path, VideoPlan) or (path, (source, kind))."""
 
@@ -80,7 +83,7 @@ class RenderStage:
 
         cv2.setNumThreads(1)
 
-    def process(self, task: tuple[Path, VideoPlan | tuple[Path, str]]) -> str:
+    def process(self, task: RenderTask) -> str:
         path, recipe = task
         if path.exists():
             return "there"
@@ -119,16 +122,16 @@ def render_world(folder: Path, settings: WorldSettings, workers: int | None = No
     """
     _claim(folder, settings)
     world = plan_world(settings)
-    first = [(folder / "videos" / f"{video}.mp4", plan) for video, plan in world.videos.items()]
+    first: list[RenderTask] = [(folder / "videos" / f"{video}.mp4", plan) for video, plan in world.videos.items()]
     first += [(folder / "clips" / clip.file, clip.plan) for clip in world.microvideos if clip.plan]
-    copied = [
+    copied: list[RenderTask] = [
         (folder / "clips" / clip.file, (folder / "clips" / clip.of, clip.how))
         for clip in world.microvideos
         if not clip.plan
     ]
     for tasks in (first, copied):
         for outcome in map_unordered(RenderStage(), tasks, workers=workers):
-            if outcome.error:
+            if outcome.value is None:
                 raise RuntimeError(f"cannot render {outcome.task[0]}: {outcome.error}")
             yield outcome.value
     _write_lists(folder, world)

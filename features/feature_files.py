@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import xxhash
@@ -26,6 +26,23 @@ from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seco
 FORMAT = "plusmv features 2"
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
 NumberFormat = Literal["float16", "float32"]
+
+
+class FeatureMetadata(TypedDict):
+    """The metadata of a feature file; each value is stored as JSON text, but the checksum as it is."""
+
+    format: Literal["plusmv features 2"]
+    id: str
+    fps: float
+    length: int
+    stride: int
+    frames: NotRequired[int]
+    duration: NotRequired[float]
+    recipe: NotRequired[str]
+    weights: dict[str, str]
+    notes: dict[str, str]
+    settings: dict[str, Any]  # features.recipe.Recipe.settings
+    xxh3: str  # over arrays and metadata, in hex
 
 
 class NoFeatures(Missing):
@@ -66,8 +83,8 @@ def write_features(path: Path, features: VideoFeatures, number_format: NumberFor
         arrays = {name: array.astype(number_format, "C") for name, array in streams.items()}
     for name, array in arrays.items():
         _check_finite(array, name, path)
-    told = {name: value for name, value in vars(features).items() if name != "streams" and value is not None}
-    metadata = {name: json.dumps(value) for name, value in ({"format": FORMAT} | told).items()}
+    known = {name: value for name, value in vars(features).items() if name != "streams" and value is not None}
+    metadata = {name: json.dumps(value) for name, value in ({"format": FORMAT} | known).items()}
     write_bytes(path, save(arrays, metadata | {"xxh3": checksum(arrays, metadata)}))
 
 
@@ -89,7 +106,7 @@ def read_features(
     """Read one video's features from the first folder that has them, whatever their format.
 
     feature_fps, feature_stride: what to assume of files that do not say. Raises NoFeatures where no folder has it,
-    BadInput where the id is no file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
+    BadInput where the id is not a file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
     """
     _check_id(video_id)
     assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
@@ -124,10 +141,10 @@ def loose_ids(folder: Path) -> set[str]:
 
 
 def _check_id(video_id: str) -> None:
-    """Raise BadInput for an id that is no plain file name."""
+    """Raise BadInput for an id that is not a plain file name."""
     climbs = video_id in ("", ".", "..") or any(character in video_id for character in "/\\\0")
     if climbs or len(video_id.encode(errors="surrogatepass")) > LONGEST_ID:
-        raise BadInput(f"video id {video_id!r} is no file name, so it has no feature file")
+        raise BadInput(f"video id {video_id!r} is not a valid file name, so it has no feature file")
 
 
 def verified_entry(path: Path) -> Entry:
@@ -208,10 +225,10 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
     ):
         value = getattr(features, name)
         if not (value is None and optional) and not (isinstance(value, kinds) and 0 < value < float("inf")):
-            raise BadInput(f"{path}: its {name} is {value!r}, which is no positive number")
+            raise BadInput(f"{path}: its {name} is {value!r}, which is not a positive number")
     for name in ("weights", "notes", "settings"):
         if not isinstance(getattr(features, name), dict):
-            raise BadInput(f"{path}: its {name} are no JSON object")
+            raise BadInput(f"{path}: its {name} are not a JSON object")
     labels = [features.recipe or "", *features.weights.values()]
     if not all(isinstance(label, str) for label in labels):
         raise BadInput(f"{path}: its recipe and its weights' names must be text")

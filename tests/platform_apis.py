@@ -98,6 +98,40 @@ def youtube(platform: "Platform", asked, body):
     return platform.json({"items": items})
 
 
+# YouTube's own pages, as yt-dlp's extractors read them
+
+
+def youtube_pages(platform: "Platform", asked, body):
+    """A hashtag's page, a video's page, and what the player is told."""
+    path = asked.path.partition("?")[0]
+    if path.startswith("/hashtag/"):
+        videos = [{"videoRenderer": {"videoId": _yid(clip), "title": {"runs": [{"text": clip.caption}]}}}
+                  for clip in platform.listed(path.split("/")[2])]  # fmt: skip
+        grid = {"richGridRenderer": {"contents": [{"richItemRenderer": {"content": video}} for video in videos]}}
+        tabs = [{"tabRenderer": {"selected": True, "content": grid}}]
+        return _youtube_page(platform, {"twoColumnBrowseResultsRenderer": {"tabs": tabs}})
+    if path == "/watch":
+        return _youtube_page(platform, {"twoColumnWatchNextResults": {}})
+    if path != "/youtubei/v1/player":
+        return platform.nothing(asked, body)
+    clip = next((clip for clip in platform.all() if _yid(clip) == json.loads(body)["videoId"]), None)
+    if clip is None or clip.fault == "gone":
+        return platform.json({"playabilityStatus": {"status": "ERROR", "reason": "This video is unavailable"}})
+    file = {"itag": 18, "url": platform.link("rr1.googlevideo.com", clip), "width": 128, "height": 96, "fps": 25,
+            "mimeType": 'video/mp4; codecs="avc1.42001E, mp4a.40.2"'}  # fmt: skip
+    facts = {"videoId": _yid(clip), "title": clip.caption, "lengthSeconds": "1", "channelId": f"UC{clip.uploader}",
+             "author": "Somebody", "shortDescription": clip.caption}  # fmt: skip
+    return platform.json(
+        {"playabilityStatus": {"status": "OK"}, "videoDetails": facts, "streamingData": {"formats": [file]}}
+    )
+
+
+def _youtube_page(platform: "Platform", contents: dict):
+    data = json.dumps({"contents": contents})
+    page = f"<html><script>ytcfg.set({{}}); var ytInitialData = {data};</script></html>"
+    return platform.make(200, page.encode(), "text/html; charset=utf-8")
+
+
 # a plain site, as yt-dlp's generic extractor reads it
 
 

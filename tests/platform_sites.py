@@ -26,6 +26,8 @@ HOSTS = {
     "vod.dmcdn.net": "media",
     "graph.facebook.com": "api",
     "www.googleapis.com": "api",
+    "www.youtube.com": "api",
+    "rr1.googlevideo.com": "media",
     "clips.example": "api",
     "files.clips.example": "media",
 }
@@ -132,6 +134,7 @@ class Platform:
                 "www.dailymotion.com": partial(platform_apis.dailymotion, self),
                 "graph.facebook.com": partial(platform_apis.graph, self),
                 "www.googleapis.com": partial(platform_apis.youtube, self),
+                "www.youtube.com": partial(platform_apis.youtube_pages, self),
                 "clips.example": partial(platform_apis.plain, self),
             }
             if HOSTS[asked.host] == "media":

@@ -11,9 +11,9 @@ from plusmv.wsal.datasets import (
     AMBIGUOUS,
     CLASS_NUMBERS,
     labels_of,
+    load_detections,
     read_ambiguous,
     read_dataset,
-    read_found,
     thumos_text,
     write_thumos_text,
 )
@@ -60,7 +60,7 @@ def test_a_pickle_that_asks_for_more_than_lists_is_not_run(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("replaced, words", [
     ({"segments": np.zeros(5)}, "differ in length"),
-    ({"segments": np.array([[[1]], [[1, 2]], None], dtype=object)[:2]}, r"no \[start, end\] with a label"),
+    ({"segments": np.array([[[1]], [[1, 2]], None], dtype=object)[:2]}, r"not \[start, end\] pairs with a label"),
     ({"duration": np.array([np.nan, 1])}, "not finite"),
 ])  # fmt: skip
 def test_arrays_that_do_not_fit_are_refused(tmp_path, replaced, words):
@@ -116,12 +116,12 @@ def test_detections_go_through_the_thumos_text_and_back(tmp_path):
     found = {"video_test_0000004": (Instance("Diving", 0.0, 1.5, -0.25), Instance("GolfSwing", 2.125, 3.0, 1 / 3))}
     write_thumos_text(tmp_path / "d.txt", found)
     assert (tmp_path / "d.txt").read_text().splitlines()[0] == "video_test_0000004 0.000 1.500 26 -0.25"
-    assert read_found(tmp_path / "d.txt") == found
-    with pytest.raises(BadInput, match="no THUMOS14 class"):
+    assert load_detections(tmp_path / "d.txt") == found
+    with pytest.raises(BadInput, match="not a THUMOS14 class"):
         thumos_text({"v": [Instance("Surfing", 0, 1, 1.0)]})
     (tmp_path / "d.txt").write_text("v 0 1 27 0.5\n")
-    with pytest.raises(BadInput, match="no THUMOS14 class '27'"):
-        read_found(tmp_path / "d.txt")
+    with pytest.raises(BadInput, match="unknown THUMOS14 class '27'"):
+        load_detections(tmp_path / "d.txt")
 
 
 def test_the_classes_are_thumos14s(shared):

@@ -123,7 +123,7 @@ def test_features_of_another_width_stream_or_recipe_are_refused():
         read_video(run, VideoFeatures("v", {"rgb": array[:, :3], "flow": array}, 25.0))
     check_recipe(run, VideoFeatures("v", {"rgb": array}, 25.0, recipe="abc"))
     check_recipe(run, VideoFeatures("v", {"rgb": array}, 25.0))
-    with pytest.raises(Refused, match="made otherwise"):
+    with pytest.raises(Refused, match="another recipe"):
         check_recipe(run, VideoFeatures("v", {"rgb": array}, 25.0, recipe="xyz"))
 
 

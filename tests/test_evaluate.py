@@ -104,19 +104,19 @@ def test_tiou_is_symmetric_and_in_seconds():
     assert (overlaps == temporal_iou(second, first).T).all()
 
 
-def test_the_thumos_protocol_excuses_false_positives_that_touch_an_ambiguous_segment():
+def test_the_thumos_protocol_ignores_false_positives_that_overlap_an_ambiguous_segment():
     annotations = truth(a=[("Jump", 0, 10), (AMBIGUOUS, 20, 30), (AMBIGUOUS, 5, 8)], b=[("Jump", 0, 10)])
     detections = found(a=[("Jump", 29, 40, 3.0), ("Jump", 30, 40, 2.0), ("Jump", 0, 10, 1.0)], b=[("Jump", 1, 10, 0.5)])
     plain = evaluate(annotations, detections, [0.5])
     assert plain["per_class"] == {"Jump": [0.5]}  # precision 1/3, then 2/4, which interpolation gives to both
     assert plain["ground_truth"] == 2
-    assert "2 segments in 1 videos are ambiguous; this protocol takes them as background" in plain["notes"][-1]
-    excused = evaluate(annotations, detections, [0.5], "thumos")  # [29, 40] is no more, [0, 10] stays a hit
-    assert excused["per_class"]["Jump"] == [pytest.approx(2 / 3)]
-    assert (excused["protocol"], excused["mAP"]) == ("thumos", [pytest.approx(2 / 3)])
+    assert "2 segments in 1 videos are ambiguous; this protocol treats them as background" in plain["notes"][-1]
+    ignoring = evaluate(annotations, detections, [0.5], "thumos")  # [29, 40] is ignored, [0, 10] stays a hit
+    assert ignoring["per_class"]["Jump"] == [pytest.approx(2 / 3)]
+    assert (ignoring["protocol"], ignoring["mAP"]) == ("thumos", [pytest.approx(2 / 3)])
     unmarked = evaluate(truth(a=[("Jump", 0, 10)]), found(a=[("Jump", 0, 10, 1.0)]), [0.5], "thumos")
     assert "no segment is marked ambiguous" in unmarked["notes"][-1]
-    with pytest.raises(BadInput, match="no protocol 'x'"):
+    with pytest.raises(BadInput, match="unknown protocol 'x'"):
         evaluate({}, {}, protocol="x")
 
 
@@ -127,7 +127,7 @@ def test_videos_can_be_left_out_with_their_detections(shared):
     everything, fewer = evaluate(annotations, detections), evaluate(annotations, detections, without=NOT_IN_210)
     assert (everything["videos"], everything["ground_truth"]) == (212, 3358)
     assert (fewer["videos"], fewer["ground_truth"]) == (210, 3311)
-    assert "2 videos were left out as asked" in fewer["notes"][-1]
+    assert "2 videos were excluded as requested" in fewer["notes"][-1]
     official = evaluate(read_annotations(folder / "stpn_gt.json", "test"), detections)
     assert fewer["mAP"][4] == pytest.approx(official["mAP"][4], abs=2e-3)
 

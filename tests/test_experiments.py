@@ -3,7 +3,7 @@
 import pytest
 
 from plusmv.core.errors import BadInput
-from plusmv.wsal.experiments import WAYS, Score, ablation_rows, as_markdown, seeded, summarised
+from plusmv.wsal.experiments import PROPOSAL_VARIANTS, Score, ablation_rows, as_markdown, seeded, summarised
 from plusmv.wsal.settings import Settings
 
 
@@ -26,17 +26,20 @@ def test_all_runs_of_a_method_can_be_trained_as_one_stack():
 
 
 def test_tables_hold_mean_and_sd_over_seeds():
-    way = next(iter(WAYS))
-    scores = [Score("fg", seed, way, [value] * 9, value, [0, value, 1]) for seed, value in enumerate((0.1, 0.3))]
-    scores += [Score("fg", 0, other, [0.0] * 9, 0, [0, 0, 0]) for other in list(WAYS)[1:]]
+    first, *rest = PROPOSAL_VARIANTS
+    scores = [
+        Score(row="fg", seed=seed, way=first, mAP=[value] * 9, top1=value, attention=[0, value, 1])
+        for seed, value in enumerate((0.1, 0.3))
+    ]
+    scores += [Score(row="fg", seed=0, way=way, mAP=[0.0] * 9, top1=0, attention=[0, 0, 0]) for way in rest]
     table, *others = summarised(scores, ["fg"])
     assert table["rows"][0]["mAP"]["mean"] == pytest.approx([0.2] * 9)
     assert table["rows"][0]["mAP"]["sd"] == pytest.approx([0.02**0.5] * 9)
     assert others[0]["rows"][0]["mAP"]["sd"] is None  # one seed
     counts = {"training_videos": 1, "test_videos": 2, "epochs": 3, "seeds": 2}
-    told = {"features": "SIMULATED", "timeline": "drawn", "protocol": "p", "note": "n"}
-    result = counts | told | {"settings": Settings().to_json(), "tables": [table]}
+    labels = {"features": "SIMULATED", "timeline": "drawn", "protocol": "p", "note": "n"}
+    result = counts | labels | {"settings": Settings().to_json(), "tables": [table]}
     text = as_markdown(result)
     assert "| fg | 20.0 ± 14.1 |" in text
     assert "SIMULATED" in text
-    assert way in text
+    assert first in text

@@ -5,16 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
+from typer.testing import CliRunner
 
+from plusmv.cli import app
+from plusmv.core.annotations import write_annotations
 from plusmv.core.errors import BadInput
 from plusmv.wsal.checkpoints import load_checkpoint, read_tensors
 from plusmv.wsal.methods.find import find_method, parse_settings
+from plusmv.wsal.packing import Packed
+from plusmv.wsal.stack import Stack
 from tests.conftest import ROOT
+from tests.simulated import simulated_videos, write_simulated
+from tests.test_wsal_commands import plusmv
 
 MINE = '''
 """Top-k pooling of class scores gated by a two-layer attention, with a term and a detection score of its own."""
@@ -74,80 +80,98 @@ class Mine(Method):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A working folder with the method and a small simulated world."""
+def folder(tmp_path_factory) -> Iterator[Path]:
+    """A working folder with the method and a small simulated world; only the program adds it to sys.path."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "my_method.py").write_text(MINE)
-    draws = json.loads(command(folder, "simulate", "--out", "world", "--width", "16"))
-    assert draws["made"]
-    return folder
+    training, training_features = simulated_videos(8, "validation", 1, width=16)
+    test, test_features = simulated_videos(4, "test", 2, width=16)
+    write_annotations(folder / "annotations.json", [*training.values(), *test.values()])
+    write_simulated(folder / "videos", training_features | test_features)
+    yield folder
+    sys.modules.pop("my_method", None)
+    if str(folder) in sys.path:
+        sys.path.remove(str(folder))
 
 
-def command(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(line(arguments), cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+@pytest.fixture(autouse=True)
+def in_folder(folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+WORLD = ("--annotations", "annotations.json", "--features", "videos")
+HOME = ("--home", "home")
+MY_METHOD = ("--method", "my_method:Mine", "--set", "contrast_weight=0.25", "--steps", "120")
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@pytest.fixture(scope="module")
+def straight(folder) -> dict:
+    """A run without interruption, in a fresh process whose workers are fresh processes too."""
+    arguments = ["train", *WORLD, *MY_METHOD, "--workers", "2", "--run", "straight", *HOME, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", "from plusmv.cli import main; main()", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},  # the working folder is not on sys.path
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return json.loads(done.stdout)
 
 
-def line(arguments: tuple[str, ...]) -> list[str]:
-    home = [] if arguments[0] == "simulate" else ["--home", "home"]
-    return [sys.executable, "-c", "from plusmv.cli import main; main()", *arguments, *home, "--json"]
+def test_it_trains(straight):
+    assert straight["settings"]["method"] == "my_method:Mine"
+    assert straight["settings"]["contrast_weight"] == 0.25
+    assert set(straight["last"]) == {"rgb", "flow"}
+    assert "rgb.method.temperature" in read_tensors(Path(straight["checkpoint"]))[0]
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}  # the working folder is not on sys.path
+def test_it_resumes_to_the_same_bits_after_sigterm(straight, monkeypatch):
+    arguments = ("train", *WORLD, *MY_METHOD, "--workers", "1", "--run", "stopped", *HOME)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "step", signalled(Stack.step, after=50))
+        stopped = CliRunner().invoke(app, [*arguments, "--json"])
+    assert stopped.exit_code == 128 + signal.SIGTERM
+    run = Path("home", "runs", "stopped")
+    (progress,) = run.glob("progress*")
+    assert read_tensors(progress)[1]["step"] == 50
+    plusmv(*arguments)
+    assert not list(run.glob("progress*"))
+    assert (run / CHECKPOINT).read_bytes() == Path(straight["checkpoint"]).read_bytes()
 
 
-WORLD = ("--annotations", "world/annotations.json", "--features", "world/features")
-TRAIN = ("train", *WORLD, "--method", "my_method:Mine", "--streams", "rgb", "--set", "contrast_weight=0.25")
+def signalled(step: Callable, after: int) -> Callable:
+    """A training step that raises SIGTERM in this process once `after` steps are done."""
+
+    def stepped(stack: Stack, videos: Packed) -> None:
+        step(stack, videos)
+        if stack.done == after:
+            signal.raise_signal(signal.SIGTERM)
+
+    return stepped
 
 
-def test_it_trains_resumes_to_the_same_bits_and_detects(folder):
-    steps = ("--steps", "1500")
-    result = json.loads(command(folder, *TRAIN, *steps, "--run", "straight"))
-    assert result["settings"]["method"] == "my_method:Mine"
-    assert result["settings"]["contrast_weight"] == 0.25
-    with subprocess.Popen(line((*TRAIN, *steps, "--run", "stopped", "--workers", "1")), cwd=folder, env=environment(),
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:  # fmt: skip
-        while not (folder / "home" / "runs" / "stopped").exists() and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert list((folder / "home" / "runs" / "stopped").glob("progress*"))
-    command(folder, *TRAIN, *steps, "--run", "stopped")
-    one, other = (folder / "home" / "runs" / run / "checkpoint.safetensors" for run in ("straight", "stopped"))
-    assert one.read_bytes() == other.read_bytes()
-    assert "rgb.method.temperature" in read_tensors(one)[0]
-    command(folder, "detect", *WORLD, "--subset", "test", "--run", "straight", "--device", "cpu")
-    found = json.loads((folder / "home" / "runs" / "straight" / "detections.json").read_text())
+def test_it_detects_with_its_own_score(straight):
+    found = plusmv("detect", *WORLD, "--subset", "test", "--run", "straight", "--device", "cpu", *HOME)
+    assert json.loads(Path(straight["checkpoint"]).with_name("detections.json").read_text()) == found
     scores = [each["score"] for video in found["results"].values() for each in video]
     assert scores
     assert all(0 <= score <= 1 for score in scores)  # its own: softmax, not raw logits
 
 
-def test_it_stands_in_the_tables_of_an_experiment(folder):
-    result = json.loads(command(
-        folder, "experiment", "ablation", *WORLD, "--method", "my_method:Mine", "--set", "share=0.25", "--seeds", "2",
-        "--epochs", "1", "--streams", "rgb", "--workers", "2",
-    ))  # fmt: skip
+def test_it_stands_in_the_tables_of_an_experiment():
+    result = plusmv(
+        "experiment", "ablation", *WORLD, "--method", "my_method:Mine", "--set", "share=0.25", "--seeds", "2",
+        "--epochs", "1", "--streams", "rgb", "--workers", "1", *HOME,
+    )  # fmt: skip
     rows = {row["row"]: row for row in result["tables"][0]["rows"]}
     assert len(rows) == 9
     assert rows["Mine"]["seeds"] == 2
-    own = load_checkpoint_of(folder, folder / "home" / "runs" / "ablation" / "Mine-1" / "checkpoint.safetensors")
+    assert "| Mine |" in Path("home", "runs", "ablation", "ablation.md").read_text()
+    own = load_checkpoint(Path("home", "runs", "ablation", "Mine-1", CHECKPOINT)).settings.own
     assert own.share == 0.25
-
-
-def load_checkpoint_of(folder: Path, path: Path):
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        return load_checkpoint(path, torch.device("cpu")).settings.own
-    finally:
-        os.chdir(before)
-        sys.path.remove(str(folder))
-        sys.modules.pop("my_method", None)
 
 
 @pytest.mark.parametrize("name", ["x", "nowhere:Mine", "plusmv.wsal.settings:Settings", "plusmv.wsal.settings:None_"])

@@ -142,6 +142,16 @@ def test_ytdlp_and_urls_know_the_same_posts(server, session, tmp_path):
                               "files.clips.example"}  # fmt: skip
 
 
+def test_the_shorts_of_a_hashtag_on_youtube(server, session, tmp_path):
+    """The default query of `--source ytdlp`."""
+    clips = server.platform.publish("golfswing", 3)
+    clips[0].fault = "gone"
+    found = crawled(server, session, tmp_path / "home", "--source", "ytdlp", "--tag", "golfswing")["totals"]
+    assert (found["found"], found["downloaded"], found["gone"]) == (3, 2, 1)
+    assert server.hosts() == {"www.youtube.com", "rr1.googlevideo.com"}
+    assert {row[0] for row in state_of(tmp_path / "home")["posts"]} == {"youtube"}
+
+
 WALLS = {
     "login wall": {"login_redirect": True},
     "checkpoint": {"checkpoint": True},

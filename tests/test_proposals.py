@@ -18,7 +18,7 @@ def test_steps_keep_their_end_and_are_exact_decimals():
 
 @pytest.mark.parametrize("text", ["", "a", "0:1", "0:1:0", "1:0:0.1", "0:1:1e-9", "nan", "0:inf:1"])
 def test_text_that_is_no_list_of_numbers_is_refused(text):
-    with pytest.raises(BadInput, match="no list of numbers"):
+    with pytest.raises(BadInput, match="not a list of numbers"):
         parse_steps(text)
 
 

@@ -8,7 +8,7 @@ import pytest
 from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.features.feature_files import VideoFeatures, write_features
-from plusmv.wsal.feature_source import FeatureSource, misfit, summary
+from plusmv.wsal.feature_source import FeatureSource, duration_mismatch, summary
 from plusmv.wsal.training_set import load_training_set
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
 
@@ -126,7 +126,7 @@ def test_the_digest_changes_with_labels_and_values(tmp_path):
 
 def test_features_fit_within_two_snippets():
     features = VideoFeatures("v", {"rgb": np.ones((10, 2), np.float32)}, 25.0)  # 6.4 s
-    assert misfit(features, 0.0) is None
-    assert misfit(features, 7.5) is None
-    assert "6.4 s" in misfit(features, 9.0)
-    assert "annotated as 3.0 s" in misfit(features, 3.0)
+    assert duration_mismatch(features, 0.0) is None
+    assert duration_mismatch(features, 7.5) is None
+    assert "6.4 s" in duration_mismatch(features, 9.0)
+    assert "annotated as 3.0 s" in duration_mismatch(features, 3.0)

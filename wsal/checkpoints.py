@@ -1,9 +1,10 @@
-"""Checkpoints: one safetensors file a run, with everything needed to use it again. No pickles."""
+"""Checkpoints: one safetensors file per run, with everything needed to use it. No pickles."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +16,7 @@ from plusmv.core.workspace import write_bytes
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.settings import Settings
 
-FORMAT, FORMER = "plusmv checkpoint 3", "plusmv checkpoint 2"
+FORMAT, PREVIOUS_FORMAT = "plusmv checkpoint 3", "plusmv checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -35,36 +36,67 @@ class Checkpoint:
     microvideos: int
 
 
+class CheckpointMetadata(TypedDict):
+    """The JSON in a checkpoint file's metadata, under "plusmv": a Checkpoint without its models."""
+
+    format: str
+    settings: dict[str, Any]  # see wsal.settings
+    classes: list[str]
+    fingerprint: str
+    data: str
+    code: str
+    recipes: list[str]
+    weights: dict[str, str]
+    stride: int
+    videos: int
+    microvideos: int
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write by rename: the previous checkpoint survives a full disk."""
+    """Write atomically: the previous checkpoint survives a full disk."""
     tensors = {f"{s}.{name}": t for s, model in checkpoint.models.items() for name, t in model.state_dict().items()}
-    facts = {name: value for name, value in vars(checkpoint).items() if name not in ("models", "settings")}
-    write_tensors(path, tensors, {"format": FORMAT, "settings": checkpoint.settings.to_json(), **facts})
+    write_tensors(path, tensors, _metadata(checkpoint))
+
+
+def _metadata(checkpoint: Checkpoint) -> CheckpointMetadata:
+    return {
+        "format": FORMAT,
+        "settings": checkpoint.settings.to_json(),
+        "classes": list(checkpoint.classes),
+        "fingerprint": checkpoint.fingerprint,
+        "data": checkpoint.data,
+        "code": checkpoint.code,
+        "recipes": list(checkpoint.recipes),
+        "weights": checkpoint.weights,
+        "stride": checkpoint.stride,
+        "videos": checkpoint.videos,
+        "microvideos": checkpoint.microvideos,
+    }
 
 
 def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoint:
-    """A run with its models on the device (default: the CPU).
+    """A checkpoint with its models on the device (default: the CPU).
 
-    Raises Missing where there is none, BadInput for a file that is not one of ours.
+    Raises Missing for a missing file, BadInput for one that is not a plusmv checkpoint.
     """
-    tensors, facts = read_tensors(path)
+    tensors, metadata = read_tensors(path)
     try:
-        made_by = facts.pop("format")
-        if made_by not in (FORMAT, FORMER):
+        format_name = metadata.pop("format")
+        if format_name not in (FORMAT, PREVIOUS_FORMAT):
             raise ValueError("not a plusmv checkpoint")
-        settings = Settings.from_json(facts.pop("settings"))
-        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
-        if made_by == FORMER:
-            tensors = _from_former(tensors, settings)
-        models = {s: _model(s, tensors, len(facts["classes"]), settings).to(device) for s in settings.streams}
-        return Checkpoint(settings, models=models, **facts)
+        settings = Settings.from_json(metadata.pop("settings"))
+        metadata |= {name: tuple(metadata[name]) for name in ("classes", "recipes")}
+        if format_name == PREVIOUS_FORMAT:
+            tensors = _convert_previous(tensors, settings)
+        models = {s: _model(s, tensors, len(metadata["classes"]), settings).to(device) for s in settings.streams}
+        return Checkpoint(settings, models=models, **metadata)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"cannot use the checkpoint {path}: {one_line(error)}; train again") from error
 
 
-def _from_former(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
-    """Format 2 kept a stream's linear maps as rows of one matrix: hidden layer, C+1 classes, two clusters."""
-    found = {}
+def _convert_previous(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
+    """Format 2 stored a stream's linear maps as rows of one matrix: hidden layer, C+1 classes, two clusters."""
+    converted = {}
     for stream in settings.streams:
         old = {name.removeprefix(f"{stream}."): t for name, t in tensors.items() if name.startswith(f"{stream}.")}
         hidden, classifier, clusters = old["weight"].split(
@@ -78,21 +110,23 @@ def _from_former(tensors: Mapping[str, Tensor], settings: Settings) -> dict[str,
             "classifier.weight": classifier,
             "clusters.weight": clusters,
         } | ({"classifier.bias": old["bias"]} if "bias" in old else {})
-        wanted = StreamModel(hidden.shape[1], len(classifier) - 1, settings).method.state_dict()
-        for name, tensor in wanted.items():  # a method without a background class has one row less, the first
-            found[f"{stream}.method.{name}"] = new[name][len(new[name]) - len(tensor) :]
-        found |= {f"{stream}.{name}": old[name] for name in ("mean", "scale")}
-    return found
+        expected = StreamModel(hidden.shape[1], len(classifier) - 1, settings).method.state_dict()
+        for name, tensor in expected.items():  # without a background class the first row is left out
+            converted[f"{stream}.method.{name}"] = new[name][len(new[name]) - len(tensor) :]
+        converted |= {f"{stream}.{name}": old[name] for name in ("mean", "scale")}
+    return converted
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping) -> None:
-    """One safetensors file, with facts as JSON in its metadata, by rename."""
-    content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"plusmv": json.dumps(facts)})
-    write_bytes(path, content)  # not the library's own writing into a mapped file, which a full disk kills by a signal
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
+    """Write one safetensors file atomically, with metadata as JSON under "plusmv"."""
+    content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"plusmv": json.dumps(metadata)})
+    write_bytes(
+        path, content
+    )  # not save_file: it writes to a memory map, and a full disk kills the process with SIGBUS
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """What write_tensors wrote. Raises Missing or BadInput."""
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a file of write_tensors. Raises Missing or BadInput."""
     if not path.is_file():
         raise Missing(
             f"there is no checkpoint {path}; train one with `plusmv train`, or name it with --run or --checkpoint"

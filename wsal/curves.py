@@ -1,9 +1,10 @@
-"""The curves of a run: losses and attention over the steps, as rows, as CSV, and as a warning in words."""
+"""Training curves: losses and attention statistics over the steps, as rows and as CSV, and warnings about them."""
 
 import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -11,27 +12,40 @@ from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.methods.method import Symptom
 from plusmv.wsal.settings import Settings
 
-START = ("stream", "step", "loss")  # columns; the terms of the loss follow
-END = ("attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")
+LEADING_COLUMNS = ("stream", "step", "loss")  # the terms of the loss follow
+ATTENTION_COLUMNS = ("attention_mean", "attention_q10", "attention_q50", "attention_q90", "attention_within")
+
+
+class CurveRow(TypedDict):
+    """A row of curves.csv; beside these columns it has one for each term of the method's loss."""
+
+    stream: str
+    step: float
+    loss: float  # weighted, averaged since the row before
+    attention_mean: float
+    attention_q10: float  # quantiles over snippets
+    attention_q50: float
+    attention_q90: float
+    attention_within: NotRequired[float]  # its standard deviation within a video; absent where all are of one snippet
 
 
 def loss_terms(rows: Iterable[Mapping[str, object]]) -> list[str]:
-    """Names of the terms of the loss that the rows hold, in their order."""
+    """Names of the loss terms in the rows, in order of appearance."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if name not in START + END]
+    return [name for name in names if name not in LEADING_COLUMNS + ATTENTION_COLUMNS]
 
 
-def averages(attention: np.ndarray) -> dict[str, float]:
-    """Mean and spread of the attention over snippets (N,)."""
+def attention_statistics(attention: np.ndarray) -> dict[str, float]:
+    """Mean and quantiles of the attention over snippets (N,)."""
     low, middle, high = np.quantile(attention, [0.1, 0.5, 0.9]).tolist()
     mean = float(attention.mean(dtype=np.float64))
     return {"attention_mean": mean, "attention_q10": low, "attention_q50": middle, "attention_q90": high}
 
 
-def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) -> list[str]:
-    """In words, what the last row of each stream says of an attention that tells no snippet from another.
+def collapse_warnings(rows: Iterable[CurveRow], settings: Settings | None = None) -> list[str]:
+    """Warnings about streams whose attention does not separate snippets, from the last row of each stream.
 
-    settings: what the run was trained with; then what to change in them is told too.
+    settings: those of the run; with them each warning suggests what to change.
     """
     last = {row["stream"]: row for row in rows}
     warnings = []
@@ -40,21 +54,21 @@ def collapse_warnings(rows: Iterable[dict], settings: Settings | None = None) ->
         if row["attention_q10"] > 0.9:
             text, symptom = "is near 1 everywhere, so every threshold returns the whole video", "high"
         elif row["attention_q90"] < 0.05:
-            text, symptom = "is near 0 everywhere, so few proposals are left", "low"
+            text, symptom = "is near 0 everywhere, so few proposals remain", "low"
         elif row["attention_q90"] - row["attention_q10"] < 0.05:
             text, symptom = f"hardly differs between snippets (near {row['attention_mean']:.2f})", "flat"
-        elif row.get("attention_within", 1.0) < 0.02:  # absent in curves of an earlier version
+        elif row.get("attention_within", 1.0) < 0.02:  # absent in curves of earlier versions
             low, high = row["attention_q10"], row["attention_q90"]
             text, symptom = f"hardly differs within a video: near {low:.2f} in some, near {high:.2f} in others", "high"
         else:
             continue
-        more = f"; try {_advice(settings, symptom)}" if settings else ""
-        warnings.append(f"the {stream} attention {text}{more}")
+        advice = f"; try {_advice(settings, symptom)}" if settings else ""
+        warnings.append(f"the {stream} attention {text}{advice}")
     return warnings
 
 
 def _advice(settings: Settings, symptom: Symptom) -> str:
-    """What to change: the method's own advice first, then what holds for every method."""
+    """The method's own advice, or else what helps every method."""
     own = find_method(settings.method).advice(settings.own, symptom)
     if own:
         return own
@@ -63,20 +77,22 @@ def _advice(settings: Settings, symptom: Symptom) -> str:
     return f"more steps, or a --centre {f'above {settings.centre:g}' if settings.centre else 'such as 8'}"
 
 
-def curves_csv(rows: Iterable[dict]) -> str:
-    """The curves as CSV: weighted terms of the loss, averaged since the row before, lambda's mean and quantiles, and
-    its standard deviation within a video."""
+def curves_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The curves as CSV, with the columns of CurveRow and the weighted loss terms."""
     rows, text = list(rows), io.StringIO()
-    writer = csv.DictWriter(text, [*START, *loss_terms(rows), *END], restval="", lineterminator="\n")
+    writer = csv.DictWriter(
+        text, [*LEADING_COLUMNS, *loss_terms(rows), *ATTENTION_COLUMNS], restval="", lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
-def read_curves(path: Path) -> list[dict]:
+def read_curves(path: Path) -> list[CurveRow]:
     """Rows of a curves.csv; numbers as float, absent terms left out."""
     with open(path, encoding="utf-8", newline="") as file:
-        return [
+        rows = [
             {name: value if name == "stream" else float(value) for name, value in row.items() if value}
             for row in csv.DictReader(file)
         ]
+    return cast("list[CurveRow]", rows)  # curves_csv wrote them

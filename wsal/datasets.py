@@ -1,12 +1,12 @@
-"""Data sets as others publish them: ActivityNet JSON, THUMOS14's folders of text files, W-TALC's folders of npy arrays.
+"""Readers of published data sets: ActivityNet JSON, THUMOS14's folders of text files, W-TALC's folders of npy arrays.
 
-    read_dataset(path, subset)   a JSON file, or a folder of either kind, by what lies in it
-    read_found(path)             detections, ActivityNet JSON or (a .txt file) THUMOS text
+    read_dataset(path, subset)   a JSON file, or a folder of either kind, recognised by its files
+    load_detections(path)             detections, ActivityNet JSON or (a .txt file) THUMOS text
 
 THUMOS text: one instance a line, `video start end` in a file of its class (`BaseballPitch_val.txt`,
 `Ambiguous_test.txt`; columns separated by one or two spaces); detections are `video start end class confidence`, the
-class by its number among the 101 of UCF101. The text says no durations, so they are 0 (unknown). W-TALC's arrays of
-lists are pickles in a .npy coat, read by an unpickler that makes numbers, text, lists and arrays, nothing else.
+class by its number among the 101 of UCF101. The text has no durations, so they are 0 (unknown). W-TALC's arrays of
+lists are pickled, and are read by an unpickler that admits numbers, text, lists and arrays, nothing else.
 """
 
 import io
@@ -22,8 +22,8 @@ from plusmv.core.errors import BadInput, one_line
 from plusmv.core.workspace import write_bytes
 from plusmv.features.checkpoint import ADMITTED, ArrayUnpickler
 
-AMBIGUOUS = "Ambiguous"  # THUMOS14: no class; nobody could say whether the action is there
-NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers leave them out
+AMBIGUOUS = "Ambiguous"  # THUMOS14: not a class; the annotators could not tell whether the action is present
+NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers exclude them
 CLASS_NUMBERS = {
     "BaseballPitch": 7, "BasketballDunk": 9, "Billiards": 12, "CleanAndJerk": 21, "CliffDiving": 22,
     "CricketBowling": 23, "CricketShot": 24, "Diving": 26, "FrisbeeCatch": 31, "GolfSwing": 33,
@@ -41,9 +41,9 @@ WTALC_FILES = ("videoname", "subset", "duration", "segments", "labels")
 
 
 def read_dataset(path: Path, subset: str | None = None) -> dict[str, AnnotatedVideo]:
-    """Read {id: video} of one subset, or of all. Raises BadInput naming the file at fault, or what is missing.
+    """Read {id: video} of one subset, or of all. Raises BadInput naming the invalid file, or what is missing.
 
-    Instances that nobody could judge keep the label "Ambiguous"; it is no class (see `labels_of`).
+    Ambiguous instances keep the label "Ambiguous", which is not a class (see `labels_of`).
     """
     if not path.is_dir():
         return read_annotations(path, subset)
@@ -61,29 +61,29 @@ def labels_of(video: AnnotatedVideo) -> tuple[str, ...]:
     return tuple(label for label in video.labels if label != AMBIGUOUS)
 
 
-def read_found(path: Path) -> dict[str, tuple[Instance, ...]]:
+def load_detections(path: Path) -> dict[str, tuple[Instance, ...]]:
     """Read {id: detections} from ActivityNet JSON, or from THUMOS text where the name ends in .txt."""
     if path.suffix != ".txt":
         return read_detections(path)
-    names = {number: name for name, number in CLASS_NUMBERS.items()}
-    found = defaultdict(list)
+    labels: dict[float, str] = {number: name for name, number in CLASS_NUMBERS.items()}
+    detections = defaultdict(list)
     for line, words in _lines(path, 5):
         start, end, number, score = _numbers(path, line, words[1:])
-        if number not in names:
-            raise BadInput(f"{path}, line {line}: there is no THUMOS14 class {words[3]!r}")
-        found[words[0].removesuffix(".mp4")].append(Instance(names[number], start, end, score))
-    return {video: tuple(instances) for video, instances in found.items()}
+        if number not in labels:
+            raise BadInput(f"{path}, line {line}: unknown THUMOS14 class {words[3]!r}")
+        detections[words[0].removesuffix(".mp4")].append(Instance(labels[number], start, end, score))
+    return {video: tuple(instances) for video, instances in detections.items()}
 
 
 def thumos_number(label: str) -> int:
-    """A class's number in the THUMOS text format. Raises BadInput for a label that is no THUMOS14 class."""
+    """A class's number in the THUMOS text format. Raises BadInput for a label that is not a THUMOS14 class."""
     if label not in CLASS_NUMBERS:
-        raise BadInput(f"{label!r} is no THUMOS14 class, so the THUMOS text format has no number for it")
+        raise BadInput(f"{label!r} is not a THUMOS14 class, so the THUMOS text format has no number for it")
     return CLASS_NUMBERS[label]
 
 
 def thumos_text(detections: Mapping[str, Iterable[Instance]]) -> str:
-    """Detections as the THUMOS toolkit reads them. Raises BadInput for a label that is no THUMOS14 class."""
+    """Detections as the THUMOS toolkit reads them. Raises BadInput for a label that is not a THUMOS14 class."""
     lines = []
     for video, instances in detections.items():
         for instance in instances:
@@ -93,17 +93,17 @@ def thumos_text(detections: Mapping[str, Iterable[Instance]]) -> str:
 
 
 def write_thumos_text(path: Path, detections: Mapping[str, Iterable[Instance]]) -> None:
-    """Write detections in the THUMOS text format, by rename."""
+    """Write detections in the THUMOS text format, atomically."""
     write_bytes(path, thumos_text(detections).encode())
 
 
 def read_ambiguous(path: Path) -> dict[str, tuple[Instance, ...]]:
     """Read {id: ambiguous instances} from the official `Ambiguous_test.txt`."""
-    found = defaultdict(list)
+    instances = defaultdict(list)
     for line, words in _lines(path, 3):
         start, end = _numbers(path, line, words[1:])
-        found[words[0].removesuffix(".mp4")].append(Instance(AMBIGUOUS, start, end))
-    return {video: tuple(instances) for video, instances in found.items()}
+        instances[words[0].removesuffix(".mp4")].append(Instance(AMBIGUOUS, start, end))
+    return {video: tuple(several) for video, several in instances.items()}
 
 
 def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
@@ -121,26 +121,27 @@ def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
             instances[words[0]].append(Instance(label, start, end))
             subsets[words[0]] = subset
     return {
-        name: AnnotatedVideo(name, subsets[name], 0.0, 0.0, tuple(sorted(found, key=lambda i: (i.start, i.end))))
-        for name, found in sorted(instances.items())
+        name: AnnotatedVideo(name, subsets[name], 0.0, 0.0, tuple(sorted(several, key=lambda i: (i.start, i.end))))
+        for name, several in sorted(instances.items())
     }
 
 
 def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
     names, subsets, durations, segments, labels = (_array(folder / f"{name}.npy") for name in WTALC_FILES)
     if len({len(column) for column in (names, subsets, durations, segments, labels)}) > 1:
-        raise BadInput(f"the arrays in {folder} differ in length, so they are not of one data set")
+        raise BadInput(f"the arrays in {folder} differ in length, so they do not belong to one data set")
     videos = {}
-    for name, subset, duration, places, kinds in zip(names, subsets, durations, segments, labels, strict=True):
+    for name, subset, duration, pairs, texts in zip(names, subsets, durations, segments, labels, strict=True):
         identity = _text(name)
         try:
             instances = tuple(
-                Instance(_text(kind), float(place[0]), float(place[1]))
-                for place, kind in zip(places, kinds, strict=True)
+                Instance(_text(label), float(pair[0]), float(pair[1])) for pair, label in zip(pairs, texts, strict=True)
             )
             seconds = float(np.ravel(duration)[0])
         except (TypeError, ValueError, IndexError) as error:
-            raise BadInput(f"{folder}: the instances of {identity!r} are no [start, end] with a label each") from error
+            raise BadInput(
+                f"{folder}: the instances of {identity!r} are not [start, end] pairs with a label each"
+            ) from error
         if not np.isfinite([seconds, *(t for i in instances for t in (i.start, i.end))]).all():
             raise BadInput(f"{folder}: the times of {identity!r} are not finite numbers")
         videos[identity] = AnnotatedVideo(identity, _text(subset), seconds, 0.0, instances)
@@ -155,26 +156,26 @@ ADMITTED_IN_LISTS = {
 
 
 class _ListUnpickler(ArrayUnpickler):
-    """Makes numpy's numbers too, of which W-TALC's lists are full."""
+    """Admits numpy scalars too, which W-TALC's lists hold."""
 
     admitted = ADMITTED_IN_LISTS
     asker, needer = "it", "annotation"
 
 
-def _array(path: Path) -> Sequence:
-    """A .npy file's array; lists in it come through the unpickler above. Raises BadInput for anything else."""
+def _array(path: Path) -> np.ndarray:
+    """A .npy file's array; object arrays go through the unpickler above. Raises BadInput for anything else."""
     try:
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            _, _, kind = read(file)
-            if not kind.hasobject:
+            _, _, dtype = read(file)
+            if not dtype.hasobject:
                 file.seek(0)
                 return np.load(file, allow_pickle=False)
             return np.ravel(_ListUnpickler(io.BytesIO(file.read()), encoding="bytes").load())
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # a damaged pickle raises nearly any kind
+    except Exception as error:  # a damaged pickle can raise nearly any exception
         raise BadInput(f"cannot read {path}: {one_line(error)}") from error
 
 
@@ -184,7 +185,7 @@ def _text(value: object) -> str:
 
 
 def _lines(path: Path, columns: int) -> Iterable[tuple[int, list[str]]]:
-    """(line number, words) of every line that is not empty."""
+    """(line number, words) of every non-empty line."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:

@@ -1,11 +1,12 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import numpy as np
 import torch
 
-from plusmv.core.annotations import Instance
+from plusmv.core.annotations import Instance, by_decreasing_score
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint
@@ -13,54 +14,76 @@ from plusmv.wsal.methods.method import Reading
 from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
 
 DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
-TOP_SNIPPETS = 3  # whose T-CAM says how sure the model is that a clip shows its tag
+TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
+
+
+class DetectionSettingsEntry(TypedDict):
+    """DetectionSettings in a detection file."""
+
+    gate: float
+    rgb_share: float
+    proposals: str
+    thresholds: list[float]
+    overlap: float
 
 
 @dataclass(frozen=True)
 class DetectionSettings:
     """How snippet scores become detections."""
 
-    gate: float = 0.1  # least video-level probability of a class; else the best class (paper)
-    rgb_share: float = 0.5  # theta of Eq. 12; flow has the rest
+    gate: float = 0.1  # minimum video-level probability of a class; below it only the best class (paper)
+    rgb_share: float = 0.5  # theta of Eq. 12; flow has 1 - theta
     proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN)
     thresholds: tuple[float, ...] | None = None  # None: DEFAULT_THRESHOLDS of the proposals
-    overlap: float = 0.5  # tIoU above which the worse of two detections of a class goes (paper)
+    overlap: float = 0.5  # tIoU above which non-maximum suppression drops the lower-scored detection (paper)
 
     def __post_init__(self):
         if self.proposals not in DEFAULT_THRESHOLDS:
-            raise BadInput(f"there are no proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
+            raise BadInput(f"unknown proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
         if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap)):
             raise BadInput("the gate, theta and the NMS overlap must lie between 0 and 1")
         if not all(0 <= level < 1 for level in self.levels):
-            raise BadInput("proposal thresholds must be at least 0 and below 1, as what they cut lies between 0 and 1")
+            raise BadInput("proposal thresholds must be at least 0 and below 1, the range of the attention")
 
     @property
     def levels(self) -> np.ndarray:
         return np.array(self.thresholds or parse_steps(DEFAULT_THRESHOLDS[self.proposals]))
 
+    def to_json(self) -> DetectionSettingsEntry:
+        return {
+            "gate": self.gate,
+            "rgb_share": self.rgb_share,
+            "proposals": self.proposals,
+            "thresholds": self.levels.tolist(),
+            "overlap": self.overlap,
+        }
+
 
 @dataclass(frozen=True)
 class VideoReadout:
-    """What the streams' models say of one video, as arrays. Class index 0 is the background."""
+    """Outputs of the streams' models for one video, as arrays. Class index 0 is the background."""
 
     seconds: np.ndarray  # (T, 2)
     probability: np.ndarray  # (C+1,), mean over the streams
     attention: dict[str, np.ndarray]  # stream -> (T,)
     activation: dict[str, np.ndarray]  # stream -> (T, C+1), the T-CAM w_c . x_t
-    score: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, C+1), where the method has its own
+    score: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # stream -> (T, C+1), of methods with a score of their own
 
     def mean_attention(self) -> np.ndarray:
         return np.mean(list(self.attention.values()), axis=0)
 
     def shares(self, rgb_share: float) -> dict[str, float]:
-        """Each stream's weight in Eq. 12; a stream alone has all of it."""
+        """Each stream's weight in Eq. 12; 1 for a single stream."""
         if len(self.attention) == 1:
             return dict.fromkeys(self.attention, 1.0)
         return {stream: rgb_share if stream == "rgb" else 1 - rgb_share for stream in self.attention}
 
     def weighted_activation(self, rgb_share: float, classes: np.ndarray) -> np.ndarray:
-        """(T, k) of k class indices: what Eq. 12 averages over a proposal."""
-        return sum(share * self._stream_score(stream, classes) for stream, share in self.shares(rgb_share).items())
+        """(T, k) of k class indices: what Eq. 12 attention_statistics over a proposal."""
+        shares = self.shares(rgb_share).items()
+        return np.sum([share * self._stream_score(stream, classes) for stream, share in shares], axis=0)
 
     def _stream_score(self, stream: str, classes: np.ndarray) -> np.ndarray:
         if stream in self.score:
@@ -75,7 +98,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
     for stream, model in checkpoint.models.items():
         width = len(model.mean)
         if stream not in features.streams or features.streams[stream].shape[1] != width:
-            raise BadInput(f"{features.id} has no {stream} features of width {width}, which this run was trained on")
+            raise BadInput(f"{features.id} has no {stream} features of width {width}, on which this run was trained")
         reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
         score = None if reading.score is None else reading.score.cpu()
         readings[stream] = Reading(reading.attention.cpu(), reading.activation.cpu(), reading.probability.cpu(), score)
@@ -89,17 +112,17 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
 
 
 def check_recipe(checkpoint: Checkpoint, features: VideoFeatures) -> None:
-    """Raises Refused for features that are known to be made otherwise than those of the training."""
+    """Raises Refused for features whose recipe is known and is not one of the training's."""
     if features.recipe and checkpoint.recipes and features.recipe not in checkpoint.recipes:
-        raise Refused(f"the features of {features.id} were made otherwise than those the run was trained on;"
-                      " extract them alike, or give --allow-mixed-recipes")  # fmt: skip
+        raise Refused(f"the features of {features.id} have another recipe than those the run was trained on;"
+                      " extract them with the same recipe, or pass --allow-mixed-recipes")  # fmt: skip
 
 
 def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
-    """Foreground class indices (1..C) with at least the gate's probability; if there are none, the best one."""
+    """Foreground class indices (1..C) with at least the gate's probability, or the best one if none has."""
     foreground = probability[1:]
     passing = np.flatnonzero(foreground >= gate)
-    # .size, not .any(): the latter is False when only class 0 passes, and a published result lacks a video for it
+    # .size, not .any(), which is False for the index 0 alone; a published result lacks a video for it
     return 1 + (passing if passing.size else np.array([foreground.argmax()]))
 
 
@@ -108,14 +131,14 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
     present = present_classes(readout.probability, settings.gate)
     weighted = readout.weighted_activation(settings.rgb_share, present)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
-    found = []
+    detections: list[Instance] = []
     for column, index in enumerate(present.tolist()):
         intervals = class_proposals(readout, index, settings) if shared is None else shared
         segments = interval_seconds(intervals, readout.seconds)
-        real = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
-        scores = interval_means(weighted[:, column], intervals[real])
-        found += suppressed(classes[index - 1], segments[real], scores, settings.overlap)
-    return sorted(found, key=lambda instance: -instance.score)
+        extended = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
+        scores = interval_means(weighted[:, column], intervals[extended])
+        detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
+    return by_decreasing_score(detections)
 
 
 def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:
@@ -130,7 +153,7 @@ def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettin
 
 
 def label_scores(readout: VideoReadout, rgb_share: float) -> np.ndarray:
-    """(C,) how strongly each class shows at its best: the mean of its top-3 T-CAM over the snippets."""
+    """(C,) scores: for each class the mean of its top-3 T-CAM over the snippets."""
     shares = readout.shares(rgb_share).items()
     fused = sum(share * readout.activation[stream][:, 1:] for stream, share in shares)
     return np.sort(fused, axis=0)[-TOP_SNIPPETS:].mean(axis=0)

@@ -1,11 +1,11 @@
 """The commands `detect` and `plot`: a trained run and features, or a video file, in; detections and pictures out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from plusmv.core.annotations import AnnotatedVideo, Instance, detections_json
+from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
 from plusmv.core.errors import BadInput, Refused
 from plusmv.core.workspace import Workspace, write_json
@@ -24,7 +24,21 @@ from plusmv.wsal.options import (
     open_source,
 )
 
+if TYPE_CHECKING:
+    from plusmv.wsal.checkpoints import Checkpoint
+    from plusmv.wsal.detect import DetectionSettings, VideoReadout
+    from plusmv.wsal.detection_runs import ScoresResult, VideoDetections
+
 app = typer.Typer(rich_markup_mode=None)
+
+
+class PlotResult(TypedDict):
+    """What `plusmv plot --json` prints."""
+
+    video: str
+    plot: str  # path of the PNG
+    detections: dict[str, int]  # run -> how many
+    truth: int  # instances
 
 
 @app.command()
@@ -33,7 +47,7 @@ def detect(
     features: Folders = None,
     subset: Subset = None,
     video: Annotated[
-        Path | None, typer.Option(help="A video file, instead of features; --annotations then only draw the truth.")
+        Path | None, typer.Option(help="A video file, instead of features; --annotations are then only drawn.")
     ] = None,
     run: Run = None,
     checkpoint: CheckpointFile = None,
@@ -46,9 +60,9 @@ def detect(
     scores: Annotated[Path | None, typer.Option(help="Write a CSV of class scores per video, no detections.")] = None,
     proposals: Proposals = "attention",
     thresholds: Thresholds = None,
-    gate: Annotated[float, typer.Option(help="Least video-level probability of a class.")] = 0.1,
+    gate: Annotated[float, typer.Option(help="Minimum video-level probability of a class.")] = 0.1,
     theta: Annotated[float, typer.Option(help="Share of RGB in Eq. 12.")] = 0.5,
-    overlap: Annotated[float, typer.Option(help="tIoU above which the worse of two detections goes.")] = 0.5,
+    overlap: Annotated[float, typer.Option(help="tIoU of non-maximum suppression.")] = 0.5,
     plot: Annotated[
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,
@@ -57,7 +71,7 @@ def detect(
     feature_stride: FeatureStride = 16,
     allow_mixed_recipes: AllowMixed = False,
     allow_other_classes: Annotated[
-        bool, typer.Option("--allow-other-classes", help="Annotations may have labels that the run does not know.")
+        bool, typer.Option("--allow-other-classes", help="Accept annotations with labels that the run does not know.")
     ] = False,
     home: Home = HOME,
     as_json: Json = False,
@@ -78,19 +92,19 @@ def detect(
     if video and not video.is_file():
         raise BadInput(f"there is no video file {video}")
     if video and (features or scores or text):
-        raise BadInput("--video stands alone; leave out --features, --scores and --text")
+        raise BadInput("--video is used alone; leave out --features, --scores and --text")
     truth = _truth_of(video, annotations) if video and annotations else ()
     workspace = Workspace(home)
     settings = DetectionSettings(gate, theta, proposals, parse_steps(thresholds) if thresholds else None, overlap)
-    if classifier:
+    if video and classifier:
         _report_video(runs.detect_in_video_by_kinetics(video), truth, workspace, video, out, plot, as_json)
         return
     path = checkpoint_path(workspace, run, checkpoint)
-    torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
+    torch.set_num_threads(1)  # the matrices are small: more threads only add waiting
     trained = load_checkpoint(path, resolve_device(device))
     if text:
         for label in trained.classes:
-            thumos_number(label)  # refused before the work, not after
+            thumos_number(label)  # refuse before the work, not after
     if video:
         found = runs.detect_in_video(trained, video, settings, allow_mixed_recipes)
         _report_video(found, truth, workspace, video, out, plot, as_json)
@@ -106,8 +120,8 @@ def detect(
         say(line)
     if scores:
         rows = runs.write_scores(scores, readouts, trained.classes, theta)
-        emit({"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}, as_json,
-             f"{rows} scores of {len(readouts)} videos written to {scores}")  # fmt: skip
+        written: ScoresResult = {"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}
+        emit(written, as_json, f"{rows} scores of {len(readouts)} videos written to {scores}")
         return
     _report_detections(trained, readouts, left_out, settings, out or path.with_name("detections.json"), text, as_json)
 
@@ -128,7 +142,7 @@ def plot(
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Draw one video over time: attention, T-CAM by stream, proposals, detections, truth; two runs as in Figure 4."""
+    """Draw one video over time: attention, T-CAM by stream, proposals, detections and truth, for one run or two."""
     from plusmv.wsal.checkpoints import load_checkpoint
     from plusmv.wsal.datasets import read_dataset
     from plusmv.wsal.detect import DetectionSettings
@@ -138,7 +152,7 @@ def plot(
     workspace = Workspace(home)
     paths = [checkpoint_path(workspace, name, None) for name in run or []] + list(checkpoint or [])
     if not paths:
-        raise BadInput("say which trained run to draw: --run NAME or --checkpoint FILE, once or twice")
+        raise BadInput("choose a trained run to draw: --run NAME or --checkpoint FILE, once or twice")
     known = read_dataset(annotations) if annotations else {}
     if annotations and video not in known:
         raise BadInput(f"{annotations} has no video {video!r}; correct --video, or leave out --annotations")
@@ -152,20 +166,21 @@ def plot(
     truth = known[video].instances if known else ()
     frames = film_frames(film, float(found.seconds()[-1, 1])) if film else ()
     counts = plot_features(target, found, trained, settings, truth, frames)
-    emit({"video": video, "plot": str(target), "detections": counts, "truth": len(truth)}, as_json, str(target))
+    result: PlotResult = {"video": video, "plot": str(target), "detections": counts, "truth": len(truth)}
+    emit(result, as_json, str(target))
 
 
 def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | None) -> Path:
     """The checkpoint of a run, or the file named. Raises BadInput for neither or both."""
-    if bool(run) == bool(checkpoint):
-        raise BadInput(
-            "say which trained run to use: --run NAME or --checkpoint FILE, or --video with --classifier kinetics"
-        )
-    return checkpoint or workspace.run(run) / "checkpoint.safetensors"
+    if checkpoint and not run:
+        return checkpoint
+    if run and not checkpoint:
+        return workspace.run(run) / "checkpoint.safetensors"
+    raise BadInput("choose a trained run: --run NAME or --checkpoint FILE, or --video with --classifier kinetics")
 
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
-    """Raises Refused where the annotations have a label that the run was not trained to know."""
+    """Raises Refused for annotations with a label that is not a class of the run."""
     from plusmv.wsal.datasets import labels_of
 
     unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
@@ -177,24 +192,33 @@ def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], p
 
 
 def _truth_of(video: Path, annotations: Path) -> tuple[Instance, ...]:
-    """The true instances of the video that bears the file's name."""
+    """The true instances of the video named like the file."""
     from plusmv.wsal.datasets import read_dataset
 
     known = read_dataset(annotations)
     if video.stem not in known:
-        raise BadInput(f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without the truth")
+        raise BadInput(
+            f"{annotations} has no video {video.stem!r}; leave out --annotations to draw without ground truth"
+        )
     return known[video.stem].instances
 
 
 def _report_detections(
-    trained, readouts: dict, left_out: dict[str, str], settings, target: Path, text: Path | None, as_json: bool
+    trained: "Checkpoint",
+    readouts: "dict[str, VideoReadout]",
+    left_out: dict[str, str],
+    settings: "DetectionSettings",
+    target: Path,
+    text: Path | None,
+    as_json: bool,
 ) -> None:
     from plusmv.wsal import detection_runs as runs
     from plusmv.wsal.datasets import write_thumos_text
 
     found = runs.detect_all(trained, readouts, settings)
-    facts = runs.detection_facts(trained, settings) | {"videos": len(readouts), "left_out": left_out}
-    result = detections_json(found, **facts)
+    result = runs.detect_result(
+        found, {**runs.detection_facts(trained, settings), "videos": len(readouts), "left_out": left_out}
+    )
     if text:
         write_thumos_text(text, found)
     write_json(target, result)
@@ -205,7 +229,7 @@ def _report_detections(
 
 
 def _report_video(
-    found,
+    found: "VideoDetections",
     truth: tuple[Instance, ...],
     workspace: Workspace,
     video: Path,
@@ -213,16 +237,18 @@ def _report_video(
     plot: Path | None,
     as_json: bool,
 ) -> None:
+    from plusmv.wsal.detection_runs import detect_result
     from plusmv.wsal.pictures import film_frames
     from plusmv.wsal.video_plot import plot_video
 
     target = out or workspace.home / "detections" / f"{video.stem}.json"
     picture = plot or target.with_suffix(".png")
     frames = film_frames(video, float(found.seconds[-1, 1]))
-    plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.part], truth, frames)
-    facts = {"made_with": found.made_with, **found.facts, "plot": str(picture)}
-    result = detections_json({video.stem: found.detections}, **facts)
+    plot_video(picture, f"{video.name}, {found.made_with}", found.seconds, [found.section], truth, frames)
+    result = detect_result(
+        {video.stem: found.detections}, {"made_with": found.made_with, **found.facts, "plot": str(picture)}
+    )
     write_json(target, result)
     rows = [(i.label, i.score, round(i.start, 2), round(i.end, 2)) for i in found.detections[:20]]
-    made = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
-    emit(result, as_json, [made, f"{target}  {picture}"])
+    summary = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
+    emit(result, as_json, [summary, f"{target}  {picture}"])

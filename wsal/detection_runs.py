@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, detections_json
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import write_bytes
 from plusmv.features.feature_files import list_features
@@ -17,6 +18,7 @@ from plusmv.wsal import kinetics
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.detect import (
     DetectionSettings,
+    DetectionSettingsEntry,
     VideoReadout,
     check_recipe,
     class_proposals,
@@ -25,18 +27,57 @@ from plusmv.wsal.detect import (
     read_video,
 )
 from plusmv.wsal.feature_source import FeatureSource
-from plusmv.wsal.video_plot import Part
+from plusmv.wsal.video_plot import Section
+
+
+class DetectionFacts(TypedDict):
+    """What detections were made with, for their file."""
+
+    features: dict[str, str]  # stream -> the networks that made its features
+    fingerprint: NotRequired[str]  # of the trained run; this and the next two are absent where there is none
+    training: NotRequired[dict[str, Any]]  # its settings, see wsal.settings
+    detection: NotRequired[DetectionSettingsEntry]
+    video_probability: NotRequired[dict[str, float]]  # action -> of the whole video, with --classifier
+    videos: NotRequired[int]  # read, where features were
+    left_out: NotRequired[dict[str, str]]  # video -> why it was not read
+    made_with: NotRequired[str]  # of a video file's detections, in words
+    plot: NotRequired[str]  # path of the video file's picture
+
+
+class DetectResult(TypedDict):
+    """What `plusmv detect --json` prints and writes as detections.json."""
+
+    version: str
+    external_data: DetectionFacts
+    results: dict[str, list[DetectionEntry]]  # video id -> by decreasing score
+
+
+class ScoreRow(TypedDict):
+    """A row of the CSV of `plusmv detect --scores`."""
+
+    id: str  # of the video
+    label: str
+    score: float  # mean of the top-3 T-CAM
+
+
+class ScoresResult(TypedDict):
+    """What `plusmv detect --scores FILE --json` prints."""
+
+    videos: int
+    left_out: dict[str, str]  # video -> why it has no scores
+    rows: int
+    out: str
 
 
 @dataclass(frozen=True)
-class FoundInVideo:
-    """Detections in one video file by decreasing score, and what a picture of it needs."""
+class VideoDetections:
+    """Detections in one video file by decreasing score, and what its picture needs."""
 
     detections: list[Instance]
     seconds: np.ndarray  # (T, 2)
-    part: Part
+    section: Section  # of the picture
     made_with: str
-    facts: dict
+    facts: DetectionFacts
 
 
 def every_video(source: FeatureSource) -> dict[str, AnnotatedVideo]:
@@ -49,9 +90,10 @@ def read_videos(
 ) -> tuple[dict[str, VideoReadout], dict[str, str]]:
     """Readouts of the videos with usable features, one video in memory at a time, and {id: reason} of the others.
 
-    Raises Refused for features made otherwise than in training, Missing if none is usable.
+    Raises Refused for features of another recipe than the training's, Missing if none is usable.
     """
-    readouts, left_out = {}, {}
+    readouts: dict[str, VideoReadout] = {}
+    left_out: dict[str, str] = {}
     for video in videos:
         usable, reasons = source.read_all([video])
         left_out |= reasons
@@ -60,10 +102,10 @@ def read_videos(
                 check_recipe(trained, features)
             try:
                 readouts[video.id] = read_video(trained, features)
-            except BadInput as error:  # a stream lacks, or has another width
+            except BadInput as error:  # a stream is missing or has another width
                 left_out[video.id] = str(error)
     if not readouts:
-        raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'there is no video')}")
+        raise Missing(f"no video has usable features: {next(iter(left_out.values()), 'the list of videos is empty')}")
     return readouts, left_out
 
 
@@ -74,13 +116,19 @@ def detect_all(
     return {video: detect_video(readout, trained.classes, settings) for video, readout in readouts.items()}
 
 
-def detection_facts(trained: Checkpoint, settings: DetectionSettings) -> dict:
-    """What the detections were made with, for their file."""
+def detect_result(detections: Mapping[str, Iterable[Instance]], facts: DetectionFacts) -> DetectResult:
+    """A detection file's content."""
+    file = detections_json(detections)
+    return {"version": file["version"], "external_data": facts, "results": file["results"]}
+
+
+def detection_facts(trained: Checkpoint, settings: DetectionSettings) -> DetectionFacts:
+    """What a trained run's detections are made with."""
     return {
         "fingerprint": trained.fingerprint,
         "training": trained.settings.to_json(),
         "features": trained.weights,
-        "detection": {**vars(settings), "thresholds": settings.levels.tolist()},
+        "detection": settings.to_json(),
     }
 
 
@@ -92,73 +140,74 @@ def write_scores(path: Path, readouts: Mapping[str, VideoReadout], classes: tupl
         for label, score in zip(classes, label_scores(readout, rgb_share), strict=True)
     ]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("id", "label", "score"), *rows])
+    csv.writer(text, lineterminator="\n").writerows([tuple(ScoreRow.__annotations__), *rows])
     write_bytes(path, text.getvalue().encode())
     return len(rows)
 
 
 def detect_in_video(
     trained: Checkpoint, path: Path, settings: DetectionSettings, allow_mixed_recipes: bool = False
-) -> FoundInVideo:
-    """Extract a video file's features as the run's were and detect in it. Raises BadInput for what cannot be read."""
+) -> VideoDetections:
+    """Extract a video file's features like the run's and detect in it. Raises BadInput for an unreadable file."""
     from plusmv.features.pipeline import Extractor
 
-    made = trained.weights.get("flow", "")
+    flow_weights = trained.weights.get("flow", "")
     extractor = Extractor(
         replace(Recipe(), stride=trained.stride),
         trained.settings.streams,
-        flow_init="cross-modality" if made.startswith("cross-modality") else None,
+        flow_init="cross-modality" if flow_weights.startswith("cross-modality") else None,
         random_weights=any(label.startswith("random") for label in trained.weights.values()),
     )
     features = extractor.extract(path, path.stem)
-    if not allow_mixed_recipes:  # a recipe's hash spans all streams of a file; those not needed here count as they were
+    if (
+        not allow_mixed_recipes
+    ):  # the hash spans all streams of a file, so those not extracted here count as in training
         check_recipe(trained, replace(features, recipe=extractor.recipe.hash(trained.weights | features.weights)))
     readout = read_video(trained, features)
     detections = detect_video(readout, trained.classes, settings)
-    part = picture_part(readout, trained.classes, settings, detections)
+    section = plot_section(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    return FoundInVideo(detections, readout.seconds, part, made_with, detection_facts(trained, settings))
+    return VideoDetections(detections, readout.seconds, section, made_with, detection_facts(trained, settings))
 
 
-def detect_in_video_by_kinetics(path: Path) -> FoundInVideo:
+def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
     """Detect the actions that Kinetics-400 knows in a video file, without any training."""
     from plusmv.features.pipeline import Extractor
 
     extractor = Extractor(replace(Recipe(), stride=kinetics.STRIDE), ("rgb",))
     features = extractor.extract(path, path.stem)
-    found = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
-    strongest = found.strongest()
-    panels = {"Kinetics-400 probability": {name: found.activation[name] for name in strongest}}
-    facts = {
+    result = kinetics.detect(features.streams["rgb"], features.seconds(), kinetics.STRIDE)
+    strongest = result.strongest()
+    panels = {"Kinetics-400 probability": {name: result.activation[name] for name in strongest}}
+    section = Section(panels, result.detections)
+    facts: DetectionFacts = {
         "features": features.weights,
-        "video_probability": {name: found.probability[name] for name in strongest},
+        "video_probability": {name: result.probability[name] for name in strongest},
     }
-    return FoundInVideo(
-        found.detections, features.seconds(), Part(panels, found.detections), "the I3D's Kinetics-400 classes", facts
-    )
+    return VideoDetections(result.detections, features.seconds(), section, "the I3D's Kinetics-400 classes", facts)
 
 
-def picture_part(
+def plot_section(
     readout: VideoReadout,
     classes: tuple[str, ...],
     settings: DetectionSettings,
     detections: Sequence[Instance],
     name: str = "",
-    wanted: Sequence[str] = (),
+    first: Sequence[str] = (),
     most: int = 4,
-) -> Part:
-    """What a picture shows of one run: attention, T-CAM of each stream for the classes found, and the proposals.
+) -> Section:
+    """One run's section of a picture: attention, each stream's T-CAM for the detected classes, and the proposals.
 
-    wanted: classes to show first, such as the true ones.
+    first: classes to show before those, such as the true ones. most: classes shown.
     """
-    labels = [label for label in (*wanted, *(i.label for i in detections)) if label in classes]
+    labels = [label for label in (*first, *(i.label for i in detections)) if label in classes]
     columns = {label: 1 + classes.index(label) for label in list(dict.fromkeys(labels))[:most]}
     mean = {"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}
     panels = {"attention λ": readout.attention | mean}
     for stream, activation in readout.activation.items():
         panels[f"T-CAM {stream}"] = {label: activation[:, column] for label, column in columns.items()}
     best = columns.get(detections[0].label) if detections else None
-    return Part(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
+    return Section(panels, detections, proposal_levels(readout, best, settings) if best else (), name)
 
 
 def proposal_levels(readout: VideoReadout, index: int, settings: DetectionSettings) -> list[tuple[float, float, float]]:

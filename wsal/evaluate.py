@@ -1,25 +1,26 @@
 """Average precision of temporal detections after ActivityNet's protocol, in plain numpy.
 
 The protocol of the official `eval_detection.py`: within a class, detections of all videos are taken by decreasing
-score (ties: the later in the file first, its reversed argsort made stable); each takes the free true instance of its
+score (ties: the later in the file first, its reversed argsort made stable); each matches the free true instance of its
 video with the highest tIoU, if that reaches the threshold, else it is a false positive; AP is the area under the
 interpolated precision-recall curve; mAP is the mean over the classes that have a true instance.
 
-The protocol "thumos" adds the THUMOS toolkit's treatment of ambiguous segments and nothing else of it: a detection that
-takes no true instance and touches a segment labelled "Ambiguous" is left out instead of being a false positive. (The
-toolkit also matches instance by instance, and its AP is another; published THUMOS14 figures are mostly ActivityNet's.)
+The protocol "thumos" adds the THUMOS toolkit's treatment of ambiguous segments and nothing else: a detection that
+matches no true instance and overlaps a segment labelled "Ambiguous" is left out instead of being a false positive. (The
+toolkit also matches instance by instance and computes another AP; published THUMOS14 figures mostly use ActivityNet's.)
 
-What the official code leaves undefined is defined here, and named under "notes" when it occurs: labels found only among
-the detections count in no class, two segments without any extent have tIoU 0, true instances without extent stay in the
-recall's denominator, a detection in a video that is not in the ground truth is a false positive.
+What the official code leaves undefined is defined here, and reported under "notes" when it occurs: labels found only
+among the detections count in no class, two segments without any extent have tIoU 0, true instances without extent stay
+in the recall's denominator, a detection in a video that is not in the ground truth is a false positive.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.annotations import AnnotatedVideo, Instance, score_of
 from plusmv.core.errors import BadInput
 from plusmv.wsal.datasets import AMBIGUOUS
 
@@ -28,29 +29,41 @@ THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3
 Pairs = Sequence[tuple[str, Instance]]  # (video id, instance)
 
 
+class EvaluateResult(TypedDict):
+    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision."""
+
+    protocol: str
+    tiou: list[float]
+    mAP: list[float]  # at each tIoU
+    average_mAP: float
+    per_class: dict[str, list[float]]  # label -> AP at each tIoU
+    videos: int
+    ground_truth: int  # true instances
+    detections: int
+    notes: list[str]
+
+
 def evaluate(
     ground_truth: Mapping[str, AnnotatedVideo],
     detections: Mapping[str, Sequence[Instance]],
     tious: Sequence[float] = THUMOS_TIOUS,
     protocol: str = "activitynet",
     without: Sequence[str] = (),
-) -> dict:
+) -> EvaluateResult:
     """Score detections against annotations, both as wsal.datasets reads them.
 
-    without: videos that take no part, with their detections. Returns {"protocol", "tiou", "mAP", "average_mAP",
-    "per_class": {label: AP at each tIoU}, "videos", "ground_truth", "detections", "notes"}; AP and mAP in [0, 1] at
-    full precision, counts of videos, true instances and detections. Raises BadInput for a protocol that there is not.
+    without: videos to exclude, with their detections. Raises BadInput for an unknown protocol.
     """
     if protocol not in PROTOCOLS:
-        raise BadInput(f"there is no protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+        raise BadInput(f"unknown protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
     left_out = [video for video in without if video in ground_truth or video in detections]
     ground_truth = {video: known for video, known in ground_truth.items() if video not in left_out}
     detections = {video: instances for video, instances in detections.items() if video not in left_out}
-    truth, found, ambiguous = labelled_pairs(ground_truth, detections)
+    truth, predicted, ambiguous = labelled_pairs(ground_truth, detections)
     thresholds = np.asarray(tious, dtype=np.float64)
-    forgiving = ambiguous if protocol == "thumos" else {}
+    ignored = ambiguous if protocol == "thumos" else {}
     per_class = {
-        label: class_average_precision(truth[label], found.get(label, []), thresholds, forgiving)
+        label: class_average_precision(truth[label], predicted.get(label, []), thresholds, ignored)
         for label in sorted(truth)
     }
     mean = np.mean(list(per_class.values()), axis=0) if per_class else np.zeros(len(thresholds))
@@ -62,8 +75,8 @@ def evaluate(
         "per_class": {label: precision.tolist() for label, precision in per_class.items()},
         "videos": len(ground_truth),
         "ground_truth": sum(map(len, truth.values())),
-        "detections": sum(map(len, found.values())),
-        "notes": _notes(ground_truth, detections, truth, found) + _ambiguous_notes(ambiguous, protocol, left_out),
+        "detections": sum(map(len, predicted.values())),
+        "notes": _notes(ground_truth, detections, truth, predicted) + _ambiguous_notes(ambiguous, protocol, left_out),
     }
 
 
@@ -72,48 +85,49 @@ def labelled_pairs(
 ) -> tuple[dict[str, Pairs], dict[str, Pairs], dict[str, np.ndarray]]:
     """True instances and detections by label, and {video: (A, 2)} ambiguous segments, which are neither."""
     truth = _by_label((video.id, instance) for video in ground_truth.values() for instance in video.instances)
-    found = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
-    unsure = defaultdict(list)
+    predicted = _by_label((video, instance) for video, instances in detections.items() for instance in instances)
+    instances_by_video = defaultdict(list)
     for video, instance in truth.pop(AMBIGUOUS, []):
-        unsure[video].append(instance)
-    return truth, found, {video: segments_of(instances) for video, instances in unsure.items()}
+        instances_by_video[video].append(instance)
+    return truth, predicted, {video: segments_of(instances) for video, instances in instances_by_video.items()}
 
 
 def class_average_precision(
-    truth: Pairs, found: Pairs, thresholds: np.ndarray, ambiguous: Mapping[str, np.ndarray] | None = None
+    truth: Pairs, predicted: Pairs, thresholds: np.ndarray, ambiguous: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
     """AP of one class at each tIoU threshold: (len(thresholds),) from the subset's (video id, instance) pairs.
 
-    ambiguous: {video: (A, 2)} segments whose touch excuses a false positive.
+    ambiguous: {video: (A, 2)} segments; false positives that overlap one are ignored.
     """
-    order = by_score(found)
-    hits = matches(truth, found, order, thresholds) >= 0
-    excused = np.zeros(len(found), dtype=bool)
+    order = by_score(predicted)
+    hits = matches(truth, predicted, order, thresholds) >= 0
+    ignored = np.zeros(len(predicted), dtype=bool)
     if ambiguous:
-        ranked = [found[index] for index in order]
-        excused = np.array([_touches(ambiguous.get(video), instance) for video, instance in ranked], dtype=bool)
+        ranked = [predicted[index] for index in order]
+        ignored = np.array([_overlaps(ambiguous.get(video), instance) for video, instance in ranked], dtype=bool)
     return np.array(
         [
-            interpolated_average_precision(hits[hits[:, k] | ~excused, k], len(truth))
+            interpolated_average_precision(hits[hits[:, k] | ~ignored, k], len(truth))
             for k in range(len(thresholds))
         ]
     )  # fmt: skip
 
 
-def by_score(found: Pairs) -> np.ndarray:
+def by_score(predicted: Pairs) -> np.ndarray:
     """Indices of the detections by decreasing score; of equal scores the later first."""
-    return np.argsort([instance.score for _, instance in found], kind="stable")[::-1] if found else np.zeros(0, int)
+    scores = np.array([score_of(detection) for _, detection in predicted], dtype=np.float64)
+    return np.argsort(scores, kind="stable")[::-1]
 
 
-def matches(truth: Pairs, found: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(P, K) index into `truth` of the instance that each detection takes at each threshold, by rank; -1 for none."""
+def matches(truth: Pairs, predicted: Pairs, order: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """(P, K) index into `truth` of the instance that each detection matches at each threshold, by rank; -1 for none."""
     taken = np.full((len(order), len(thresholds)), -1)
-    rows_of_video, instances_of_video = _rows_by_video(found[index] for index in order), _rows_by_video(truth)
+    rows_of_video, instances_of_video = _rows_by_video(predicted[index] for index in order), _rows_by_video(truth)
     for video, rows in rows_of_video.items():
         if video in instances_of_video:
             places = np.array(instances_of_video[video])
             overlaps = temporal_iou(
-                segments_of(found[order[row]][1] for row in rows), segments_of(truth[place][1] for place in places)
+                segments_of(predicted[order[row]][1] for row in rows), segments_of(truth[place][1] for place in places)
             )
             local = greedy_matches(overlaps, thresholds)
             taken[rows] = np.where(local >= 0, places[local], -1)
@@ -121,12 +135,12 @@ def matches(truth: Pairs, found: Pairs, order: np.ndarray, thresholds: np.ndarra
 
 
 def greedy_matches(overlaps: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Which true instance each detection of one video takes: (P, K) indices, -1 for none, from tIoU (P, G), best first.
+    """The true instance that each detection of one video matches: (P, K) indices, -1 for none, from tIoU (P, G).
 
-    Only the few pairs that reach the lowest threshold are visited, for all K thresholds at once, each row's best true
-    instance first. Where a detection overlaps several equally, the official code's reversed numpy argsort decides. Such
-    ties are real (a long detection over equally long instances): sorting them otherwise moves an AP of the published
-    STPN detections by .01.
+    Detections come best first. Only the few pairs that reach the lowest threshold are visited, for all K thresholds at
+    once, each row's best true instance first. Where a detection overlaps several equally, the official code's reversed
+    numpy argsort decides. Such ties are real (a long detection over equally long instances): another order moves an AP
+    of the published STPN detections by .01.
     """
     matched = np.full((len(overlaps), len(thresholds)), -1)
     free = np.ones((overlaps.shape[1], len(thresholds)), dtype=bool)
@@ -159,7 +173,7 @@ def temporal_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
-def _by_label(pairs: Iterable[tuple[str, Instance]]) -> dict[str, list[tuple[str, Instance]]]:
+def _by_label(pairs: Iterable[tuple[str, Instance]]) -> dict[str, Pairs]:
     labelled = defaultdict(list)
     for video, instance in pairs:
         labelled[instance.label].append((video, instance))
@@ -173,7 +187,7 @@ def _rows_by_video(pairs: Iterable[tuple[str, Instance]]) -> dict[str, list[int]
     return rows
 
 
-def _touches(segments: np.ndarray | None, instance: Instance) -> bool:
+def _overlaps(segments: np.ndarray | None, instance: Instance) -> bool:
     return segments is not None and bool(
         (np.minimum(segments[:, 1], instance.end) > np.maximum(segments[:, 0], instance.start)).any()
     )
@@ -184,46 +198,46 @@ def segments_of(instances: Iterable[Instance]) -> np.ndarray:
     return np.array([(instance.start, instance.end) for instance in instances], dtype=np.float64).reshape(-1, 2)
 
 
-def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, found: Mapping) -> list[str]:
-    """What is out of the ordinary in these files and how it was treated, one sentence each."""
-    silent = [video for video in ground_truth if not detections.get(video)]
-    foreign = [video for video in detections if video not in ground_truth and detections[video]]
-    unknown = sorted(set(found) - set(truth))
+def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, predicted: Mapping) -> list[str]:
+    """Unusual content of the files and how it was treated, one note each."""
+    without_detections = [video for video in ground_truth if not detections.get(video)]
+    unannotated = [video for video in detections if video not in ground_truth and detections[video]]
+    unknown = sorted(set(predicted) - set(truth))
     flat = {
         "true instances": sum(instance.end <= instance.start for pairs in truth.values() for _, instance in pairs),
-        "detections": sum(instance.end <= instance.start for pairs in found.values() for _, instance in pairs),
+        "detections": sum(instance.end <= instance.start for pairs in predicted.values() for _, instance in pairs),
     }
-    tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in found.values())
+    tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in predicted.values())
     past = sum(0 < ground_truth[video].duration < i.end for pairs in truth.values() for video, i in pairs)
     notes = [
         (not truth, "there is no true instance, so there is no class to score"),
-        (silent, f"{len(silent)} videos have no detection: {_some(silent)}"),
-        (foreign, f"{sum(len(detections[v]) for v in foreign)} detections lie in {len(foreign)} videos without ground"
-                  f" truth and count as false positives: {_some(foreign)}"),
-        (unknown, f"{sum(len(found[u]) for u in unknown)} detections have labels without any true instance and count"
-                  f" in no class: {_some(unknown)}"),
+        (without_detections, f"{len(without_detections)} videos have no detection: {_first_few(without_detections)}"),
+        (unannotated, f"{sum(len(detections[v]) for v in unannotated)} detections lie in {len(unannotated)} videos"
+                      f" without ground truth and count as false positives: {_first_few(unannotated)}"),
+        (unknown, f"{sum(len(predicted[u]) for u in unknown)} detections have labels without any true instance and"
+                  f" count in no class: {_first_few(unknown)}"),
         *((count, f"{count} {what} end where they start or before and match nothing") for what, count in flat.items()),
-        (past, f"{past} true instances end after their video; they are taken as they stand"),
+        (past, f"{past} true instances end after their video and are used unchanged"),
         (tied, f"{tied} detections share their score with another of their class; the later in the file goes first"),
     ]  # fmt: skip
-    return [sentence for occurs, sentence in notes if occurs]
+    return [note for occurs, note in notes if occurs]
 
 
 def _ambiguous_notes(ambiguous: Mapping[str, np.ndarray], protocol: str, left_out: Sequence[str]) -> list[str]:
     count = sum(map(len, ambiguous.values()))
     treated = (
-        "false positives that touch one are left out"
+        "false positives that overlap one are ignored"
         if protocol == "thumos"
-        else "this protocol takes them as background"
+        else "this protocol treats them as background"
     )
     notes = [
         (count, f"{count} segments in {len(ambiguous)} videos are ambiguous; {treated}"),
         (not count and protocol == "thumos", "no segment is marked ambiguous, so this equals the activitynet protocol;"
                                              " --ambiguous takes the official Ambiguous_test.txt"),
-        (left_out, f"{len(left_out)} videos were left out as asked, with their detections: {_some(left_out)}"),
+        (left_out, f"{len(left_out)} videos were excluded as requested, with their detections: {_first_few(left_out)}"),
     ]  # fmt: skip
-    return [sentence for occurs, sentence in notes if occurs]
+    return [note for occurs, note in notes if occurs]
 
 
-def _some(names: Sequence[str], limit: int = 5) -> str:
+def _first_few(names: Sequence[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

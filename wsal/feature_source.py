@@ -1,9 +1,10 @@
-"""Annotated videos together with their features: what is there, what fits, and what had to be left out and why."""
+"""Features of annotated videos: which videos have usable ones, and why the others are left out."""
 
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import Missing, PlusmvError
@@ -14,9 +15,15 @@ SLACK_SNIPPETS = 2  # decoders and containers differ by a frame or two, and the 
 SLACK_SHARE = 0.02  # of the duration: containers round frame rates
 
 
+class FeatureProvider(Protocol):
+    """Where the features of annotated videos come from: files, or a simulation."""
+
+    def read_all(self, videos: Iterable[AnnotatedVideo]) -> tuple[dict[str, VideoFeatures], dict[str, str]]: ...
+
+
 @dataclass(frozen=True)
 class FeatureSource:
-    """Folders of feature files, and what to assume of files that do not say how they were sampled."""
+    """Folders of feature files, and the sampling to assume for files that do not record it."""
 
     folders: tuple[Path, ...]
     fps: float = 25.0
@@ -25,7 +32,7 @@ class FeatureSource:
     def read(self, video_id: str) -> VideoFeatures:
         """One video's features. Raises BadInput or Missing.
 
-        ActivityNet's ids stand without the "v_" that its files have, so those are tried too.
+        ActivityNet's ids lack the "v_" of its file names, so "v_ID" is tried too.
         """
         try:
             return read_features(self.folders, video_id, self.fps, self.stride)
@@ -35,7 +42,7 @@ class FeatureSource:
             raise
 
     def read_all(self, videos: Iterable[AnnotatedVideo]) -> tuple[dict[str, VideoFeatures], dict[str, str]]:
-        """Features of all videos that have usable ones, and {id: reason} of the others."""
+        """{id: usable features}, and {id: reason} of the other videos."""
         usable, left_out = {}, {}
         for video in videos:
             try:
@@ -43,7 +50,7 @@ class FeatureSource:
             except PlusmvError as error:
                 left_out[video.id] = str(error)
                 continue
-            reason = misfit(features, video.duration)
+            reason = duration_mismatch(features, video.duration)
             if reason:
                 left_out[video.id] = reason
             else:
@@ -51,8 +58,8 @@ class FeatureSource:
         return usable, left_out
 
 
-def misfit(features: VideoFeatures, duration: float) -> str | None:
-    """Why these features cannot be of a video of this many seconds; None if they can or the duration is unknown (0)."""
+def duration_mismatch(features: VideoFeatures, duration: float) -> str | None:
+    """Why these features cannot belong to a video of this duration; None if they can or it is unknown (0)."""
     covered = ((features.count - 1) * features.stride + features.length) / features.fps
     slack = SLACK_SNIPPETS * max(features.stride, features.length) / features.fps + SLACK_SHARE * duration
     if not duration or abs(covered - duration) <= slack:
@@ -64,6 +71,6 @@ def misfit(features: VideoFeatures, duration: float) -> str | None:
 
 
 def summary(left_out: dict[str, str], limit: int = 5) -> list[str]:
-    """One line per video that was left out, the first few and how many more."""
+    """A line for each of the first videos left out, and how many more there are."""
     lines = [f"left out {video}: {reason}" for video, reason in list(left_out.items())[:limit]]
     return lines + ([f"left out {len(left_out) - limit} more videos"] if len(left_out) > limit else [])

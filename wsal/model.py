@@ -1,4 +1,4 @@
-"""The model of one stream as it is kept in a checkpoint: the centring of its features, and a method's model."""
+"""The model of one stream, as stored in a checkpoint: feature centring and a method's model."""
 
 import math
 
@@ -11,7 +11,7 @@ from plusmv.wsal.settings import Settings
 
 
 class StreamModel(nn.Module):
-    """A method's model on features of width d, centred."""
+    """A method's model on centred features of width d."""
 
     mean: Tensor  # (d,)
     scale: Tensor  # (d,)
@@ -32,10 +32,10 @@ class StreamModel(nn.Module):
             self.scale.copy_(torch.where(deviation > 1e-6, share / deviation, 0))
 
     def centred(self, features: Tensor) -> Tensor:
-        """(T, d) features as the model reads them."""
+        """(T, d) features as the method receives them."""
         return (features - self.mean) * self.scale
 
     @torch.no_grad()
     def read(self, features: Tensor) -> Reading:
-        """What detection uses of one video's features (T, d)."""
+        """The method's outputs for one video's features (T, d)."""
         return self.method.read(self.centred(features))

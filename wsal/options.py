@@ -1,4 +1,4 @@
-"""What the commands of wsal share: options, and how their text becomes settings. Loads nothing heavy."""
+"""Options shared by the commands of wsal, and their parsing. Imports nothing heavy."""
 
 import contextlib
 import threading
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
 Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
 Folders = Annotated[list[Path] | None, typer.Option("--features", help="Folder of feature files; may be repeated.")]
-FeatureFps = Annotated[float, typer.Option(min=0.1, help="Frames a second of feature files that do not say.")]
-FeatureStride = Annotated[int, typer.Option(min=1, help="Frames between snippets, of feature files that do not say.")]
-AllowMixed = Annotated[
-    bool, typer.Option("--allow-mixed-recipes", help="Use features made in different ways together.")
-]
-Subset = Annotated[str | None, typer.Option(help="Which subset of the annotations (default: all).")]
+FeatureFps = Annotated[float, typer.Option(min=0.1, help="Frames per second, if feature files do not record it.")]
+FeatureStride = Annotated[int, typer.Option(min=1, help="Frames between snippets, if feature files do not record it.")]
+AllowMixed = Annotated[bool, typer.Option("--allow-mixed-recipes", help="Mix features of different recipes.")]
+Subset = Annotated[str | None, typer.Option(help="Subset of the annotations (default: all).")]
 Run = Annotated[str | None, typer.Option(help="Name of the training run.")]
 CheckpointFile = Annotated[Path | None, typer.Option("--checkpoint", help="A checkpoint file, instead of --run.")]
-Processes = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one a stream and core).")]
+Processes = Annotated[int | None, typer.Option(min=1, help="Worker processes (default: one per stream and core).")]
 SetOwn = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, a setting of the method; may be repeated.")
 ]
@@ -36,30 +34,30 @@ Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list 
 
 
 def open_source(folders: list[Path] | None, fps: float, stride: int) -> "FeatureSource":
-    """The feature folders. Raises BadInput for none, or for one that is not there."""
+    """A source of the feature folders. Raises BadInput for none, or for a missing one."""
     from plusmv.wsal.feature_source import FeatureSource
 
     if not folders:
-        raise BadInput("say where the feature files are: --features DIR")
+        raise BadInput("specify the feature files: --features DIR")
     for folder in folders:
         if not folder.is_dir():
             raise BadInput(f"there is no feature folder {folder}; extract features first, or correct --features")
     return FeatureSource(tuple(folders), fps, stride)
 
 
-def streams_named(text: str | None) -> tuple[str, ...] | None:
-    """The streams named, in our order, each once; None for all there are."""
+def parse_streams(text: str | None) -> tuple[str, ...] | None:
+    """The streams in "rgb,flow", each once, in the order of STREAMS; None (all) for None."""
     from plusmv.features.feature_files import STREAMS
 
     if text is None:
         return None
-    named = {part.strip() for part in text.split(",")}
-    if named - set(STREAMS):
+    names = {part.strip() for part in text.split(",")}
+    if names - set(STREAMS):
         raise BadInput(f"--streams must be rgb, flow or both, not {text!r}")
-    return tuple(stream for stream in STREAMS if stream in named)
+    return tuple(stream for stream in STREAMS if stream in names)
 
 
-def three_weights(text: str) -> dict[str, float]:
+def parse_loss_weights(text: str) -> dict[str, float]:
     """ "0.1,0.1,0.1" as the settings' weights of L_bg, L_guide and L_cluster."""
     try:
         background, guide, cluster = map(float, text.split(","))
@@ -68,8 +66,8 @@ def three_weights(text: str) -> dict[str, float]:
     return {"background_weight": background, "guide_weight": guide, "cluster_weight": cluster}
 
 
-def tious_named(text: str) -> tuple[float, ...]:
-    """tIoU thresholds by the name of a set, as start:stop:step, or as a list."""
+def parse_tious(text: str) -> tuple[float, ...]:
+    """tIoU thresholds from the name of a set, start:stop:step, or a list."""
     from plusmv.wsal.datasets import TIOUS
     from plusmv.wsal.proposals import parse_steps
 
@@ -80,18 +78,18 @@ def tious_named(text: str) -> tuple[float, ...]:
 
 
 def percent(values: list[float]) -> list[str]:
-    """Values and their mean, in %."""
+    """The values and their mean, formatted in %."""
     return [f"{100 * value:.1f}" for value in (*values, sum(values) / len(values))]
 
 
 @contextlib.contextmanager
 def steps_bar(watch: "StopSignal", total: int, description: str) -> Iterator[None]:
-    """A bar of the steps that the training processes have done."""
-    over = threading.Event()
+    """A progress bar of the steps done by the training processes."""
+    finished = threading.Event()
 
     def follow(advance) -> None:
         seen = 0
-        while not over.wait(0.3):
+        while not finished.wait(0.3):
             advance(watch.done - seen)
             seen = watch.done
 
@@ -101,5 +99,5 @@ def steps_bar(watch: "StopSignal", total: int, description: str) -> Iterator[Non
         try:
             yield
         finally:
-            over.set()
+            finished.set()
             thread.join()

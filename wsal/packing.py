@@ -1,6 +1,6 @@
-"""Videos of different length as one run of snippets, so that one product serves them all, and what averages over each.
+"""Videos of different lengths concatenated along time, so that one matrix product serves them all.
 
-A step on B packed videos has the gradients of B steps on one each, averaged: no video enters another's terms.
+A step on B packed videos has the mean gradient of B steps on one each: no video enters another's terms.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Packed:
-    """B videos, one after the other: N snippets. All tensors lie on the features' device."""
+    """B concatenated videos of N snippets in total. All tensors are on the features' device."""
 
     def __init__(self, videos: Sequence[Tensor], targets: Tensor):
         """Pack features (T, d) of B videos with their targets (B, C+1)."""
@@ -26,7 +26,7 @@ class Packed:
 
     @cached_property
     def shares(self) -> Tensor:
-        """(B, N): 1/T where the snippet is the video's, else 0. Times a signal (N,): its mean over each video."""
+        """(B, N): 1/T for the video's own snippets, else 0. Times a signal (N,): its mean over each video."""
         own = torch.arange(len(self.lengths), device=self.owner.device)[:, None] == self.owner
         return own.to(self.features.dtype) / self.counts[:, None]
 
@@ -42,7 +42,7 @@ class Packed:
     def spread_within(self, signals: Tensor) -> Tensor | None:
         """Standard deviation of M signals (M, N) over each video's own snippets, averaged over the videos: (M,).
 
-        Videos of one snippet have none; None where there are no others.
+        Videos of one snippet are left out; None if there are no others.
         """
         several = [index for index, length in enumerate(self.lengths) if length > 1]
         if not several:
@@ -52,7 +52,7 @@ class Packed:
         return variances[:, several].sqrt().mean(-1)
 
     def smooth(self, signal: Tensor, sigma: float) -> Tensor:
-        """G(sigma) * signal (..., N), within each video, its ends repeated outwards; sigma in snippets. Any T >= 1."""
+        """G(sigma) * signal (..., N), within each video, edge values repeated; sigma in snippets. Any T >= 1."""
         if sigma == 0:
             return signal
         if sigma not in self.smoothers:
@@ -66,7 +66,7 @@ class Packed:
         return smoothed.index_select(-1, gathered)
 
     def _smoother(self, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-        """The kernel, which snippets to lay out so that each video stands between its repeated ends, and how back."""
+        """The kernel, indices that pad each video with its edge snippets, and indices that undo the padding."""
         kernel = gaussian(sigma)
         radius = len(kernel) // 2
         spread, gathered, start, at = [], [], 0, 0

@@ -1,7 +1,8 @@
-"""Pictures of a run: its curves. And the style that all pictures share."""
+"""A picture of training curves, and the style that all pictures share."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -9,12 +10,13 @@ from plusmv.core.workspace import atomic_path
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.typing import RcKeyType
 
 from plusmv.wsal.curves import loss_terms
 
 COLOURS = ("#3366cc", "#e0792b", "#2a9d5c", "#c23b5a", "#7b5ea7", "#8a6d3b", "#4aa3b8", "#777777")
 INK = "#333333"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -26,7 +28,7 @@ STYLE = {
 }
 
 
-def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
+def plot_curves(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a PNG of a run's curves (rows of wsal.curves): the loss's terms, and the attention's mean and spread."""
     streams = list(dict.fromkeys(row["stream"] for row in rows))
     with plt.rc_context(STYLE):
@@ -40,12 +42,12 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
             layout="constrained",
         )
         for column, stream in enumerate(streams):
-            found = [row for row in rows if row["stream"] == stream]
-            steps = [row["step"] for row in found]
-            terms = ["loss", *loss_terms(found)]
+            curve = [row for row in rows if row["stream"] == stream]
+            steps = [row["step"] for row in curve]
+            terms = ["loss", *loss_terms(curve)]
             for term, colour in zip(terms, (INK, *COLOURS), strict=False):
-                axes[0, column].plot(steps, [row[term] for row in found], label=term, color=colour, linewidth=1.5)
-            quantiles = {q: [row[f"attention_{q}"] for row in found] for q in ("q10", "q50", "q90", "mean")}
+                axes[0, column].plot(steps, [row[term] for row in curve], label=term, color=colour, linewidth=1.5)
+            quantiles = {q: [row[f"attention_{q}"] for row in curve] for q in ("q10", "q50", "q90", "mean")}
             axes[1, column].fill_between(
                 steps, quantiles["q10"], quantiles["q90"], color=COLOURS[0], alpha=0.18, linewidth=0, label="10 to 90 %"
             )
@@ -62,7 +64,7 @@ def plot_curves(path: Path, title: str, rows: Sequence[Mapping]) -> None:
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write a PNG by rename, and let the figure go."""
+    """Write a PNG atomically and close the figure."""
     with atomic_path(path) as part:
         figure.savefig(part, dpi=130)
     plt.close(figure)

@@ -1,6 +1,6 @@
 """From snippet scores to intervals: thresholds, connected components, non-maximum suppression.
 
-Snippet intervals are [start, end) indices; segments are seconds.
+Intervals are [start, end) in snippets; segments are in seconds.
 """
 
 import functools
@@ -13,25 +13,25 @@ from plusmv.core.annotations import Instance
 from plusmv.core.errors import BadInput
 from plusmv.wsal.evaluate import temporal_iou
 
-MOST_STEPS = 1000
+MAX_STEPS = 1000
 BLOCK = 512  # proposals compared with all others at once
 
 
 @functools.cache
 def parse_steps(text: str) -> tuple[float, ...]:
-    """ "0:0.5:0.025" (end included, counted in decimals so that no step is lost) or "0.5,0.7" as numbers."""
+    """ "0:0.5:0.025" (end included, in decimal arithmetic so that no step is lost) or "0.5,0.7" as numbers."""
     try:
         if ":" in text:
             start, stop, step = map(Decimal, text.split(":"))
             count = int((stop - start) / step) + 1
-            numbers = [start + index * step for index in range(min(count, MOST_STEPS + 1))]
+            numbers = [start + index * step for index in range(min(count, MAX_STEPS + 1))]
         else:
             numbers = [Decimal(part) for part in text.split(",")]
-        if not 0 < len(numbers) <= MOST_STEPS or not all(number.is_finite() for number in numbers):
+        if not 0 < len(numbers) <= MAX_STEPS or not all(number.is_finite() for number in numbers):
             raise ValueError
     except (InvalidOperation, ValueError, ArithmeticError) as error:
         raise BadInput(
-            f"{text!r} is no list of numbers; write start:stop:step such as 0:0.5:0.025, or 0.5,0.7"
+            f"{text!r} is not a list of numbers; write start:stop:step such as 0:0.5:0.025, or 0.5,0.7"
         ) from error
     return tuple(map(float, numbers))
 
@@ -42,7 +42,7 @@ def components(signal: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     above[:, 1:-1] = signal[None, :] > np.asarray(thresholds, dtype=np.float64)[:, None]
     edges = np.diff(above, axis=1)
     starts, ends = np.nonzero(edges == 1)[1], np.nonzero(edges == -1)[1]
-    distinct = np.unique(starts * (len(signal) + 1) + ends)  # of numbers: sorting pairs takes ten times as long
+    distinct = np.unique(starts * (len(signal) + 1) + ends)  # of integers: sorting pairs takes ten times as long
     return np.stack(np.divmod(distinct, len(signal) + 1), axis=1)
 
 
@@ -61,19 +61,20 @@ def interval_seconds(intervals: np.ndarray, seconds: np.ndarray) -> np.ndarray:
 def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
     """Indices of the segments (N, 2) to keep, by decreasing score; ties: the first given.
 
-    A segment goes if its tIoU with a better kept one is above `overlap`. tIoU is in seconds as it stands: the "+ 1" of
-    box code is a pixel, and a third of THUMOS14's instances are shorter than two seconds.
+    A segment is dropped if its tIoU with a kept one of higher score is above `overlap`. tIoU is in seconds without the
+    "+ 1" of box code, which is a pixel: a third of THUMOS14's instances are shorter than two seconds.
     """
     waiting, kept = np.argsort(-scores, kind="stable"), [np.zeros(0, dtype=np.int64)]
     while waiting.size:
-        block = waiting[:BLOCK]  # so that thousands of proposals never make one huge matrix
-        goes = temporal_iou(segments[block], segments[waiting]) > overlap
-        worse = np.triu(goes[:, : len(block)], 1)  # the pairs (better, worse) of which the second may go
-        stays, before = ~worse.any(axis=0), np.ones(len(block), dtype=bool)
+        block = waiting[:BLOCK]  # bounds the matrix for thousands of proposals
+        drops = temporal_iou(segments[block], segments[waiting]) > overlap
+        worse = np.triu(drops[:, : len(block)], 1)  # pairs (better, worse) of which the second may be dropped
+        stays: np.ndarray = ~np.any(worse, axis=0)
+        before: np.ndarray = np.ones(len(block), dtype=bool)
         while (stays != before).any():  # each round settles one more link of every chain of overlaps
-            stays, before = ~worse[stays].any(axis=0), stays
+            stays, before = ~np.any(worse[stays], axis=0), stays
         kept.append(block[stays])
-        waiting = waiting[len(block) :][~goes[stays, len(block) :].any(axis=0)]
+        waiting = waiting[len(block) :][~drops[stays, len(block) :].any(axis=0)]
     return np.concatenate(kept)
 
 

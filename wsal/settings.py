@@ -1,4 +1,4 @@
-"""The settings of a training run, kept in every checkpoint: those that all methods share, and the method's own."""
+"""Settings of a training run, stored in its checkpoint: those shared by all methods, and the method's own."""
 
 import dataclasses
 import math
@@ -8,21 +8,21 @@ from typing import Any
 from plusmv.wsal.methods.find import find_method, method_settings
 from plusmv.wsal.methods.method import check
 
-PER_RUN_FIELDS = {"seed", "order_seed", "own"}  # in which the runs of one stack may differ; of `own` only loss weights
+PER_RUN_FIELDS = {"seed", "order_seed", "own"}  # may differ between the runs of a stack; of `own` only loss weights
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the streams of one run are trained. Where a default is not the paper's, the comment says so, LOG.md why."""
+    """How the streams of one run are trained. Comments mark defaults that are not the paper's; see LOG.md."""
 
-    streams: tuple[str, ...] = ("rgb", "flow")  # trained apart from each other
+    streams: tuple[str, ...] = ("rgb", "flow")  # trained separately
     method: str = "bm"  # a name of methods.find.METHODS, or package.module:Class
-    own: Any = None  # the method's own settings, of its dataclass; None: their defaults
-    centre: float = 8.0  # features to z-scores, scaled to this length on average; 0 leaves them raw, as in the paper
+    own: Any = None  # an instance of the method's Settings; None: its defaults
+    centre: float = 8.0  # z-scores, scaled to this length on average; 0: raw features, as in the paper
     lr: float = 1e-4  # Adam, as in the paper
-    steps: int = 1000  # the last model is the result
-    batch: int = 1  # videos a step, packed; the paper takes one
-    mv_ratio: float | None = None  # share of the videos seen that are microvideos; None simply adds them, as the paper
+    steps: int = 1000  # the model after the last step is the result
+    batch: int = 1  # videos per step, packed; 1 in the paper
+    mv_ratio: float | None = None  # share of the videos seen that are microvideos; None: in proportion, as in the paper
     seed: int = 0  # of the initial weights
     order_seed: int | None = None  # of the order of the videos; None: seed. Runs trained as one stack share it
 
@@ -34,7 +34,7 @@ class Settings:
             (bool(self.streams), "name at least one stream, such as --streams rgb,flow"),
             (
                 self.lr > 0 and min(self.steps, self.batch) >= 1,
-                "lr, steps and videos a step must be positive",
+                "lr, steps and videos per step must be positive",
             ),
             (min(self.seed, self.order_seed or 0) >= 0, "seeds must not be negative"),
             (self.centre >= 0, "the length of centred features must not be negative"),
@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def of(cls, **fields: Any) -> "Settings":
-        """Settings from shared and own fields together. Raises BadInput for a field that the method does not have."""
+        """Settings from shared and own fields together. Raises BadInput for an unknown field."""
         shared = {name: value for name, value in fields.items() if name in _SHARED}
         own = {name: value for name, value in fields.items() if name not in _SHARED}
         return cls(**shared, own=method_settings(shared.get("method", "bm"), own))
@@ -60,17 +60,17 @@ class Settings:
 
     @property
     def order(self) -> int:
-        """The seed that decides the order of the videos."""
+        """The seed of the order of the videos."""
         return self.seed if self.order_seed is None else self.order_seed
 
     def shared(self) -> tuple:
-        """What runs must have in common to be trained as one stack."""
+        """The part of the settings that runs of one stack have in common."""
         weights = set(find_method(self.method).WEIGHTS.values())
         own = tuple((name, value) for name, value in vars(self.own).items() if name not in weights)
         return (self.order, own, *(value for name, value in vars(self).items() if name not in PER_RUN_FIELDS))
 
     def term_weight(self, term: str) -> float:
-        """The weight of a term of the method's loss; terms that no setting weighs have 1."""
+        """The weight of a loss term; 1 if no setting weights it."""
         setting = find_method(self.method).WEIGHTS.get(term)
         return getattr(self.own, setting) if setting else 1.0
 
@@ -80,7 +80,7 @@ class Settings:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Settings":
-        """What to_json made. Fields of other methods, which earlier versions wrote too, are left out."""
+        """The inverse of to_json. Ignores fields of other methods, which earlier versions wrote too."""
         own = {field.name for field in dataclasses.fields(find_method(fields["method"]).Settings)}
         known = {name: value for name, value in fields.items() if name in own or name in _SHARED}
         return cls.of(**known | {"streams": tuple(fields["streams"])})

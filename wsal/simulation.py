@@ -1,23 +1,24 @@
-"""Simulated two-stream features on THUMOS14's timeline, real or drawn: for tests, benchmarks and first ablations.
+"""Simulated two-stream features on THUMOS14's timeline, real or generated: for tests, benchmarks and first ablations.
 
-Everything made here is simulated and says so in its recipe and notes. A snippet is a point in a space of `latent`
+All features made here are marked as simulated in their recipe and notes. A snippet is a point in a space of `latent`
 dimensions, seen through a fixed random projection, so that the width changes the cost but not the problem:
 
     latent_t = shift of the video + shift of the shot + scenery of the class + action + bursts + noise
     feature_t = max(0, common * (1 + contrast * (projection(latent_t) + speckle)))
 
-Scenery goes with the class and stands in the background too (the trap of weak supervision); action exists inside
-instances, passes through a few phases, differs from instance to instance and fades at soft boundaries; bursts are
-motion in the background that belongs to no class; noise has a memory. Like I3D's pooled features the result is not
-negative and shares a large mean. The streams differ: RGB sees scenery, flow sees action.
+Scenery correlates with the class and is present in the background too (the trap of weak supervision); action exists
+inside instances, passes through a few phases, differs from instance to instance and fades at soft boundaries; bursts
+are background motion of no class; noise is autocorrelated. Like I3D's pooled features the result is non-negative with a
+large common mean. The streams differ: RGB is dominated by scenery, flow by action.
 
 The constants were set by statistics of the features (`benchmarks/simulation.py` prints them) before any method was run
 on them: a linear probe of single snippets on true segments at about .5 mAP a stream and .7 for both, of whole videos at
-.87 (RGB) and .66 (flow), about half of the variance between videos. They are not to be tuned by what a method scores.
+.87 (RGB) and .66 (flow), about half of the variance between videos. Do not tune them by the results of a method.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,9 +33,25 @@ SHOT_SNIPPETS = 20  # mean length of a shot, about 13 s
 PHASES = 3
 
 
+class SimulatedWorld(TypedDict):
+    """features/simulated.json beside simulated features: what they were made with."""
+
+    simulated: str  # Simulation.recipe
+    classes: list[str]
+
+
+class SimulateResult(SimulatedWorld):
+    """What `plusmv simulate --json` prints: videos = made + skipped."""
+
+    videos: int
+    made: int
+    skipped: int  # there before
+    out: str
+
+
 @dataclass(frozen=True)
 class Quality:
-    """How strongly a stream shows each part; 1 is the standard deviation of its noise in each latent dimension."""
+    """Strength of each component in a stream, in units of the noise's standard deviation per latent dimension."""
 
     action: float  # length of a class's direction at full strength
     scenery: float
@@ -51,14 +68,14 @@ QUALITY = {
 
 @dataclass(frozen=True)
 class Simulation:
-    """One simulated world. Same settings and annotations: the same features, video by video."""
+    """One simulated world. Equal settings and annotations give equal features of each video."""
 
     width: int = 256
     seed: int = 0
     latent: int = 64
     contrast: float = 0.5
     memory: float = 0.7  # correlation of the noise between neighbouring snippets
-    speckle: float = 0.25  # noise of each feature by itself
+    speckle: float = 0.25  # independent noise of each feature
 
     def __post_init__(self):
         if self.width < 1 or self.seed < 0:
@@ -70,7 +87,7 @@ class Simulation:
 
 
 class World:
-    """What all videos of one simulation share: directions of classes, phases and scenery, and the projections."""
+    """Shared by all videos of one simulation: directions of classes, phases and scenery, and the projections."""
 
     def __init__(self, simulation: Simulation, classes: Sequence[str]):
         self.simulation, self.classes = simulation, tuple(classes)
@@ -79,13 +96,13 @@ class World:
         self.common = {stream: 0.1 + draws.gamma(0.6, 0.5, width) for stream in STREAMS}
         self.projection = {s: draws.normal(size=(latent, width)) / np.sqrt(latent) for s in STREAMS}
         self.scenery = {s: unit(draws.normal(size=(len(classes), latent))) for s in STREAMS}
-        shared = {s: unit(draws.normal(size=latent)) for s in STREAMS}  # that somebody acts at all
+        shared = {s: unit(draws.normal(size=latent)) for s in STREAMS}  # common to all actions
         own = {s: unit(draws.normal(size=(len(classes), 1, latent))) for s in STREAMS}
         phase = {s: unit(draws.normal(size=(len(classes), PHASES, latent))) for s in STREAMS}
         self.action = {s: unit(0.5 * shared[s] + own[s] + phase[s]) for s in STREAMS}  # (C, PHASES, latent)
 
     def features(self, video: AnnotatedVideo) -> VideoFeatures:
-        """Both streams of one video, from its own seed: whatever else is made."""
+        """Both streams of one video, from a seed of its own: independent of other videos."""
         simulation = self.simulation
         draws = np.random.default_rng([simulation.seed, 1, *video.id.encode()])
         frames = max(SNIPPET_LENGTH, int(video.duration * FPS))
@@ -108,14 +125,14 @@ class World:
         points = points + quality.scenery * (script.scenery @ self.scenery[stream])
         points += quality.action * np.einsum("tcp,cpl->tl", script.action, self.action[stream])
         points += quality.burst * script.burst[:, None] * unit(draws.normal(size=(script.shots, latent)))[script.shot]
-        points += remembering(draws.normal(size=points.shape), simulation.memory)
+        points += autoregressive(draws.normal(size=points.shape), simulation.memory)
         seen = points @ self.projection[stream]
         seen += simulation.speckle * draws.normal(size=seen.shape)
         return np.maximum(self.common[stream] * (1 + simulation.contrast * seen), 0).astype(np.float32)
 
 
 class _Script:
-    """What happens in one video, snippet by snippet, for both streams."""
+    """The events in one video, snippet by snippet, for both streams."""
 
     def __init__(self, draws, video: AnnotatedVideo, seconds: np.ndarray, classes: int, names: Sequence[str]):
         count = len(seconds)
@@ -136,7 +153,7 @@ class _Script:
         self.burst = (draws.random(self.shots) < 0.3)[self.shot] * (1 - acting)
 
     def _act(self, draws, instance: Instance, seconds: np.ndarray, label: int) -> None:
-        """Add one instance: how far each snippet lies in it, softened, times the phase it is in."""
+        """Add one instance: the share of each snippet inside it, softened, times the phase."""
         covered = np.minimum(seconds[:, 1], instance.end) - np.maximum(seconds[:, 0], instance.start)
         inside = np.clip(covered / np.maximum(np.ptp(seconds, axis=1), 1e-6), 0, 1)
         soft = np.convolve(np.pad(inside, 1, mode="edge"), [0.2, 0.6, 0.2], mode="valid")
@@ -154,8 +171,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def remembering(noise: np.ndarray, memory: float) -> np.ndarray:
-    """White noise (T, L) made to correlate by `memory` from one snippet to the next; its variance stays."""
+def autoregressive(noise: np.ndarray, memory: float) -> np.ndarray:
+    """An AR(1) process (T, L) from white noise: lag-1 correlation `memory`, equal variance."""
     fresh = np.sqrt(1 - memory**2)
     for index in range(1, len(noise)):
         noise[index] = memory * noise[index - 1] + fresh * noise[index]
@@ -164,7 +181,7 @@ def remembering(noise: np.ndarray, memory: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SimulatedFeatures:
-    """A source of features as wsal.feature_source.FeatureSource is one, that makes them instead of reading them."""
+    """A wsal.feature_source.FeatureProvider that simulates features."""
 
     world: World
 
@@ -174,7 +191,7 @@ class SimulatedFeatures:
 
 
 def drawn_timeline(seed: int = 0, per_class: int = 10) -> dict[str, AnnotatedVideo]:
-    """A timeline with THUMOS14's statistics where the real one is not at hand: {id: video} of validation and test.
+    """A random timeline with THUMOS14's statistics: {id: video} of validation and test.
 
     From its 412 videos: durations are log-normal (median 155 s, sd of the logarithm .88); so are the number of
     instances (median 8.5, 1.16, correlating by .65 with the duration) and their length (median 3.0 s, .83). A

@@ -1,9 +1,9 @@
-"""Training a stack of models of one stream in one pass over the features: the steps, and what is kept.
+"""Training a stack of models of one stream in one pass over the features: the steps, and the saved progress.
 
 The runs of a stack see the same videos in the same order and may differ in seeds and loss weights. A method is written
-as one model; torch.func.vmap applies it to all of the stack, whose parameters have a leading axis M. So a run ends near
-where it would end alone (rounding differs), and a run that was stopped anywhere ends in the same bits: all randomness
-follows from the seeds, and what is kept on disk holds everything else.
+as one model; torch.func.vmap applies it to the whole stack, whose parameters have a leading axis M. A run's weights are
+those of the run alone up to rounding. A run that was stopped and resumed ends in the same bits: all randomness follows
+from the seeds, and the progress file holds all other state.
 """
 
 import copy
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -21,21 +22,31 @@ from torch.func import functional_call, stack_module_state, vmap
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import STREAMS
 from plusmv.wsal.checkpoints import read_tensors, write_tensors
-from plusmv.wsal.curves import averages
+from plusmv.wsal.curves import attention_statistics
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.packing import Packed
 from plusmv.wsal.settings import Settings
 
 CPU = torch.device("cpu")
-KEEP_SECONDS = 10.0  # at most this much work is lost to a kill
+KEEP_SECONDS = 10.0  # between saves: at most this much work is lost
 
 PROGRESS = "plusmv progress 2"
 
 
+class ProgressMetadata(TypedDict):
+    """The JSON in the metadata of an unfinished stack's tensors, under "plusmv"."""
+
+    format: str
+    runs: list[str]  # fingerprint of each run
+    settings: list[dict[str, Any]]  # of each run, see wsal.settings
+    step: int
+    rows: dict[str, list[dict[str, Any]]]  # fingerprint -> rows of the run's curves, see wsal.curves.CurveRow
+
+
 @dataclass(frozen=True)
 class StreamVideos:
-    """What a stack trains on: the features of one stream, and the labels."""
+    """The training data of a stack: features of one stream, and labels."""
 
     stream: str
     features: list[np.ndarray]  # (T, d) float32 each
@@ -44,7 +55,7 @@ class StreamVideos:
 
 
 class _Objective(nn.Module):
-    """A method's loss terms and attention as the forward of one module, which functional_call can apply."""
+    """A method's loss terms and attention as the forward of one module, for functional_call."""
 
     def __init__(self, method: Method):
         super().__init__()
@@ -56,7 +67,7 @@ class _Objective(nn.Module):
 
 
 class Stack:
-    """M models, their optimiser, and the curves so far."""
+    """M models, their optimiser, and their curves so far."""
 
     def __init__(self, videos: StreamVideos, settings: Sequence[Settings], device: torch.device = CPU):
         self.settings = list(settings)
@@ -68,12 +79,12 @@ class Stack:
         self.buffers = buffers  # (M, ...)
         self.optimiser = torch.optim.Adam(self.parameters.values(), lr=settings[0].lr, fused=device.type != "mps")
         self.done = 0  # steps
-        self.rows: list[list[dict]] = [[] for _ in settings]  # of each model's curves
+        self.rows: list[list[dict[str, Any]]] = [[] for _ in settings]  # of each model's curves
         self.seen = MetricsBuffer()
         self.weights: dict[str, Tensor] = {}  # loss term -> (M,)
 
     def terms(self, videos: Packed) -> tuple[dict[str, Tensor], Tensor]:
-        """Each loss term, not yet weighted, (M, B), and the attention (M, N)."""
+        """Each unweighted loss term (M, B), and the attention (M, N)."""
         state = self.parameters | self.buffers
         if self.template.method.stackable and len(self.settings) > 1:
             return vmap(lambda one: functional_call(self.objective, one, (videos,)), randomness="same")(state)
@@ -81,11 +92,11 @@ class Stack:
             functional_call(self.objective, {name: tensor[index] for name, tensor in state.items()}, (videos,))
             for index in range(len(self.settings))
         ]
-        terms = {name: torch.stack([found[name] for found, _ in each]) for name in each[0][0]}
+        terms = {name: torch.stack([one[name] for one, _ in each]) for name in each[0][0]}
         return terms, torch.stack([attention for _, attention in each])
 
     def step(self, videos: Packed) -> None:
-        """One step of every model on the same packed videos."""
+        """One optimiser step of every model on the same packed videos."""
         terms, attention = self.terms(videos)
         weighted = {name: self._weight(name, term) * term.mean(-1) for name, term in terms.items()}  # (M,) each
         self.optimiser.zero_grad()
@@ -100,44 +111,44 @@ class Stack:
         return self.weights[name]
 
     def models(self) -> list[StreamModel]:
-        """The models as they are now, each by itself, on the CPU."""
-        found = []
+        """The current models, unstacked, on the CPU."""
+        models = []
         for index in range(len(self.settings)):
             model = copy.deepcopy(self.template)
             model.settings = self.settings[index]
             model.method.settings = self.settings[index].own
             state = {name: tensor[index].detach() for name, tensor in (self.parameters | self.buffers).items()}
             model.load_state_dict({"mean": model.mean, "scale": model.scale} | state)
-            found.append(model.cpu())
-        return found
+            models.append(model.cpu())
+        return models
 
     def close_row(self, stream: str) -> None:
-        """Turn what was seen since the last row into a row of each model's curves.
+        """Add a row to each model's curves: averages since the row before.
 
-        Raises BadInput once a loss is NaN or infinite: nothing that such a run ends in can be used.
+        Raises BadInput for a loss that is not finite: such a run cannot recover.
         """
         for rows, each, row in zip(self.rows, self.settings, self.seen.rows(), strict=True):
             used = [name for name in self.weights if each.term_weight(name)]
             kept = {name: value for name, value in row.items() if name in used or name.startswith("attention_")}
-            row = {"stream": stream, "step": self.done, "loss": sum(kept[name] for name in used), **kept}
-            if not all(math.isfinite(value) for name, value in row.items() if name != "stream"):
+            loss = sum(kept[name] for name in used)
+            if not all(map(math.isfinite, (loss, *kept.values()))):
                 raise BadInput(
                     "the loss is no longer a finite number; choose a smaller --lr, --centre or --loss-weights"
                 )
-            rows.append(row)
+            rows.append({"stream": stream, "step": self.done, "loss": loss, **kept})
         self.seen = MetricsBuffer()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, and the metrics since the last row."""
-        found = {f"model.{name}": tensor.detach() for name, tensor in (self.parameters | self.buffers).items()}
+        """All state of the training: parameters, optimiser, and the metrics since the last row."""
+        state = {f"model.{name}": tensor.detach() for name, tensor in (self.parameters | self.buffers).items()}
         states = self.optimiser.state_dict()["state"]
         for index, name in enumerate(self.parameters):
-            found |= {f"adam.{key}.{name}": tensor for key, tensor in states.get(index, {}).items()}
-        return {name: tensor.cpu() for name, tensor in (found | self.seen.tensors()).items()}
+            state |= {f"adam.{key}.{name}": tensor for key, tensor in states.get(index, {}).items()}
+        return {name: tensor.cpu() for name, tensor in (state | self.seen.tensors()).items()}
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor], places: Sequence[int]) -> None:
-        """Take up what `tensors` kept; model i of this stack was model places[i] of that one."""
+        """Restore the state in `tensors`; model i of this stack was model places[i] of that one."""
         chosen = list(places)
         for name, tensor in (self.parameters | self.buffers).items():
             tensor.copy_(tensors[f"model.{name}"][chosen])
@@ -157,9 +168,9 @@ class MetricsBuffer:
     terms: dict[str, list[Tensor]] = field(default_factory=dict)  # name, or "attention_within" -> (M,) a step
     attention: list[Tensor] = field(default_factory=list)  # (M, N) a step
 
-    def add(self, found: dict[str, Tensor], attention: Tensor, videos: Packed) -> None:
+    def add(self, terms: dict[str, Tensor], attention: Tensor, videos: Packed) -> None:
         within = videos.spread_within(attention)
-        for name, term in (found if within is None else found | {"attention_within": within}).items():
+        for name, term in (terms if within is None else terms | {"attention_within": within}).items():
             self.terms.setdefault(name, []).append(term)
         self.attention.append(attention)
 
@@ -168,15 +179,15 @@ class MetricsBuffer:
         terms = {name: torch.stack(values).cpu().double().mean(0).tolist() for name, values in self.terms.items()}
         attention = torch.cat(self.attention, dim=1).cpu().numpy()
         return [
-            {name: values[index] for name, values in terms.items()} | averages(attention[index])
+            {name: values[index] for name, values in terms.items()} | attention_statistics(attention[index])
             for index in range(len(attention))
         ]
 
     def tensors(self) -> dict[str, Tensor]:
         if not self.attention:
             return {}
-        found = {f"seen.{name}": torch.stack(values) for name, values in self.terms.items()}
-        return found | {"seen.attention": torch.cat(self.attention, dim=1)}
+        state = {f"seen.{name}": torch.stack(values) for name, values in self.terms.items()}
+        return state | {"seen.attention": torch.cat(self.attention, dim=1)}
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor], places: Sequence[int]) -> "MetricsBuffer":
@@ -188,7 +199,7 @@ class MetricsBuffer:
 
 
 def initial_model(videos: StreamVideos, settings: Settings) -> StreamModel:
-    """A centred model with random weights that follow from seed and stream, whatever ran before."""
+    """A centred model with random weights that depend on seed and stream only."""
     width, classes = videos.features[0].shape[1], videos.targets.shape[1] - 1
     with torch.random.fork_rng(devices=[]):
         sequence = np.random.SeedSequence([settings.seed, STREAMS.index(videos.stream)])
@@ -200,7 +211,7 @@ def initial_model(videos: StreamVideos, settings: Settings) -> StreamModel:
 
 
 def snippet_statistics(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (d,) float32 over all snippets, video by video: no second copy of the features."""
+    """Mean and standard deviation (d,) float32 over all snippets, video by video to avoid a copy of the features."""
     count = sum(map(len, features))
     mean = sum(video.sum(axis=0, dtype=np.float64) for video in features) / count
     square = sum(((video - mean) ** 2).sum(axis=0) for video in features) / count
@@ -210,7 +221,7 @@ def snippet_statistics(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
 def video_order(microvideo: np.ndarray, settings: Settings) -> np.ndarray:
     """(steps, batch) indices of videos: shuffled passes over all of them, from the seed alone.
 
-    With `mv_ratio` that share of the videos seen are microvideos, which otherwise, being many and short, are most.
+    With `mv_ratio` that share of the indices are microvideos, which are most of the videos otherwise.
     """
     draws, count = np.random.default_rng(settings.order), settings.steps * settings.batch
     if settings.mv_ratio is None or microvideo.all() or not microvideo.any():
@@ -229,7 +240,7 @@ def _passes(indices: np.ndarray, count: int, draws: np.random.Generator) -> np.n
 
 
 class BatchFeed:
-    """The packed videos of each step, centred once; single videos stay packed."""
+    """The packed videos of each step. Features are centred once; packed single videos are cached."""
 
     def __init__(self, videos: StreamVideos, model: StreamModel, settings: Settings):
         with torch.no_grad():
@@ -246,7 +257,7 @@ class BatchFeed:
         (index,) = chosen
         if index not in self.single:
             self.single[index] = Packed([self.features[index]], self.targets[chosen])
-            self.features[index] = self.single[index].features  # one copy is enough
+            self.features[index] = self.single[index].features  # share the memory
         return self.single[index]
 
 
@@ -259,52 +270,58 @@ def train_stack(
     on_step: Callable[[int], bool] = lambda done: False,
     device: torch.device = CPU,
 ) -> Stack | None:
-    """Train the stack to its last step; goes on from what `progress` kept. None if asked to stop: then it is kept.
+    """Train the stack to its last step, resuming from `progress`. None if stopped, with the progress saved.
 
-    fingerprints: of each run's settings and data, which identify it. on_step: called with the steps done after each;
-    returns whether to stop. Raises Refused if `progress` is of other runs.
+    fingerprints: of each run's settings and data, which identify it. on_step: called after each step with their number;
+    returns whether to stop. Raises Refused if `progress` belongs to other runs.
     """
     stack = Stack(videos, settings, device)
     _resume(progress, fingerprints, stack)
     feed = BatchFeed(videos, stack.template, settings[0])
     steps, a_pass = settings[0].steps, -(-len(videos.features) // settings[0].batch)
     interval = max(1, min(a_pass, steps // 20))
-    kept = time.monotonic()
+    saved_at = time.monotonic()
     with torch.random.fork_rng():
         while stack.done < steps:
-            torch.manual_seed(settings[0].order * steps + stack.done)  # of dropout and the like, in whatever process
+            torch.manual_seed(settings[0].order * steps + stack.done)  # of dropout and the like, in any process
             stack.step(feed.at(stack.done))
             if stack.done % interval == 0 or stack.done == steps:
                 stack.close_row(videos.stream)
             stopping = on_step(stack.done)
-            if stopping or stack.done == steps or time.monotonic() - kept >= keep_seconds:
-                _keep(progress, fingerprints, stack)
-                kept = time.monotonic()
+            if stopping or stack.done == steps or time.monotonic() - saved_at >= keep_seconds:
+                _save_progress(progress, fingerprints, stack)
+                saved_at = time.monotonic()
             if stopping and stack.done < steps:
                 return None
     return stack
 
 
-def _keep(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
+def _save_progress(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
     rows = dict(zip(fingerprints, stack.rows, strict=True))
     settings = [each.to_json() for each in stack.settings]
-    facts = {"format": PROGRESS, "runs": list(fingerprints), "settings": settings, "step": stack.done, "rows": rows}
-    write_tensors(progress, stack.tensors(), facts)
+    metadata: ProgressMetadata = {
+        "format": PROGRESS,
+        "runs": list(fingerprints),
+        "settings": settings,
+        "step": stack.done,
+        "rows": rows,
+    }
+    write_tensors(progress, stack.tensors(), metadata)
 
 
 def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
-    """Load what was kept into the stack; nothing where nothing was."""
+    """Load saved progress into the stack, if there is any."""
     if not progress.exists():
         return
     tensors, facts = read_tensors(progress)
     if facts.get("format") != PROGRESS:
-        raise Refused(f"{progress} was left by another version of plusmv; remove it to start this training again")
+        raise Refused(f"{progress} was written by another version of plusmv; remove it to start this training again")
     known = set(fingerprints) & set(facts["runs"])
     if known and len(known) < len(fingerprints):
         counts = f"{len(facts['runs'])} and not {len(fingerprints)}"
         raise Refused(
             f"{progress.parent} holds an unfinished training of other runs, {counts}; "
-            "finish it first as it was asked for, choose another --run, or remove that folder"
+            "finish it first with its own command, choose another --run, or remove that folder"
         )
     if not known:
         then = Settings.from_json(facts["settings"][0])
@@ -316,7 +333,7 @@ def _resume(progress: Path, fingerprints: Sequence[str], stack: Stack) -> None:
 
 
 def other_run(folder: Path, then: Settings, now: Settings, kind: str = "a run") -> str:
-    """In one line, how what lies in a run's folder differs from what was asked for."""
+    """The message that a run's folder holds other settings or data than requested."""
     before, after = then.to_json(), now.to_json()
     changed = [f"{name} was {before.get(name)}, now {after[name]}" for name in after if before.get(name) != after[name]]
     difference = f"settings ({'; '.join(changed)})" if changed else "training data"

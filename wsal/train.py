@@ -1,8 +1,8 @@
-"""Training: streams apart, whole videos, a fixed number of steps, the last model; many runs in one pass.
+"""Training: separate streams, whole videos, a fixed number of steps; many runs in one pass.
 
-Nothing is ever selected on a test set. Runs that differ only in seed and losses are trained as one stack (wsal.stack),
-each stream in a worker of its own. A run that was stopped (Ctrl-C, SIGTERM) or killed and started again ends in the
-same bits.
+The result is the model after the last step: nothing is selected on a test set. Runs that differ only in seed and loss
+weights are trained as one stack (wsal.stack), each stream in a worker of its own. A run that was stopped (Ctrl-C,
+SIGTERM) or killed and then resumed ends in the same bits.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
+from typing import Any, TypedDict
 
 import torch
 
@@ -23,7 +24,7 @@ from plusmv.core.errors import Missing, PlusmvError, Refused
 from plusmv.core.workers import map_unordered
 from plusmv.core.workspace import exclusive_folder, remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from plusmv.wsal.curves import curves_csv
+from plusmv.wsal.curves import CurveRow, collapse_warnings, curves_csv, read_curves
 from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.settings import Settings
@@ -34,24 +35,40 @@ Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
 
 
+class TrainResult(TypedDict):
+    """What `plusmv train --json` prints."""
+
+    run: str
+    checkpoint: str  # path
+    finished_before: bool
+    videos: int  # trained on
+    microvideos: int  # of them
+    left_out: dict[str, str]  # video -> why it takes no part
+    classes: list[str]
+    settings: dict[str, Any]  # shared ones and the method's own, see wsal.settings
+    code: str  # version of the distribution and hash of the code that trained it
+    last: dict[str, CurveRow]  # stream -> last row of its curves
+    warnings: list[str]
+
+
 class StopSignal:
-    """How far a training is, and the wish to stop it, seen by all its processes."""
+    """Progress of a training and the request to stop it, shared by its processes."""
 
     def __init__(self, most_tasks: int = 64):
         self.steps = RawArray("q", most_tasks)  # done, by task
-        self.wish = RawArray("b", 1)
+        self.requested = RawArray("b", 1)
 
     def stop(self) -> None:
-        """Keep what is done after the step that is running, and end."""
-        self.wish[0] = 1
+        """Save the progress after the current step and end."""
+        self.requested[0] = 1
 
     @property
     def stopping(self) -> bool:
-        return bool(self.wish[0])
+        return bool(self.requested[0])
 
     @property
     def done(self) -> int:
-        """Steps done, of all streams and stacks together."""
+        """Steps done, summed over streams and stacks."""
         return sum(self.steps)
 
 
@@ -79,9 +96,9 @@ def train_together(
 ) -> dict[str, Checkpoint]:
     """Train many runs in as few passes over the features as their settings allow; each into folder / name.
 
-    A finished run with the same settings and data is kept. Raises Refused where a folder holds a run with
-    others or where another process trains in it, KeyboardInterrupt or SystemExit after a signal, once everything done
-    is on disk. workers: processes; 1 trains in this one.
+    A finished run with the same settings and data is kept. Raises Refused for a folder with a run of other
+    settings or data, or one in which another process trains; KeyboardInterrupt or SystemExit after a signal, once the
+    progress is saved. workers: processes; 1 trains in this one.
     """
     with exclusive_folder(folder):
         return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds, device)
@@ -105,7 +122,7 @@ def _train_together(
         (index, training.of_stream(stream)) for index, names in enumerate(stacks) for stream in runs[names[0]].streams
     ]
     with _stopped_by_signals(watch):
-        trained = dict(_carry_out(stage, tasks, workers))
+        trained = dict(_run_tasks(stage, tasks, workers))
     for index, names in enumerate(stacks):
         for place, name in enumerate(names):
             streams = {stream: trained[index, stream] for stream in runs[name].streams}
@@ -129,8 +146,8 @@ class _Training:
     device: torch.device
 
     def setup(self) -> None:
-        torch.set_num_threads(1)  # small matrices; and one thread makes the bits the same on every machine
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent hears it, and asks for a clean stop
+        torch.set_num_threads(1)  # the matrices are small, and one thread makes the result independent of the machine
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent handles it and requests a stop
 
     def process(self, task: Task) -> tuple[list[dict], list[list[dict]]] | None:
         """Parameters and curves of each model of the stack; None if stopped."""
@@ -157,8 +174,8 @@ class _Training:
         return [{n: t.numpy() for n, t in model.state_dict().items()} for model in stack.models()], stack.rows
 
 
-def _carry_out(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
-    """((index, stream), its value) of all tasks; ends early, without a value, once the watch wishes to stop."""
+def _run_tasks(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
+    """((index, stream), value) of all tasks; ends early once a stop is requested."""
     if workers == 1 or len(tasks) < 2:
         with _one_thread():
             for task in tasks:
@@ -175,7 +192,7 @@ def _carry_out(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterato
 
 
 def _stacks(runs: Mapping[str, Settings]) -> list[list[str]]:
-    """Names of the runs that can be trained in one pass, in the order given."""
+    """Names of the runs that can be trained together, in the order given."""
     stacks: dict[tuple, list[str]] = {}
     for name, settings in runs.items():
         stacks.setdefault(settings.shared(), []).append(name)
@@ -202,7 +219,7 @@ def _finish(
     place: int,
     folder: Path,
 ) -> Checkpoint:
-    """Write curves and checkpoint of one run; streams: what the stage made of each, `place` the run's in its stack."""
+    """Write curves and checkpoint of one run; streams: the stage's value for each; place: the run's in its stack."""
     models, rows = {}, []
     for stream, (states, curves) in streams.items():
         state = {name: torch.from_numpy(array) for name, array in states[place].items()}
@@ -228,8 +245,26 @@ def _finish(
     return checkpoint
 
 
+def train_result(folder: Path, training: TrainingSet, trained: Checkpoint, finished_before: bool) -> TrainResult:
+    """The result of the finished run in a folder, with the last rows of its curves and warnings about them."""
+    rows = read_curves(folder / CURVES)
+    return {
+        "run": folder.name,
+        "checkpoint": str(folder / CHECKPOINT),
+        "finished_before": finished_before,
+        "videos": trained.videos,
+        "microvideos": trained.microvideos,
+        "left_out": training.left_out,
+        "classes": list(trained.classes),
+        "settings": trained.settings.to_json(),
+        "code": trained.code,
+        "last": {row["stream"]: row for row in rows},
+        "warnings": collapse_warnings(rows, trained.settings),
+    }
+
+
 def code_version(method: str) -> str:
-    """The distribution's version, and a hash over the modules that a trained model follows from."""
+    """The distribution's version, and a hash over the modules that determine a trained model."""
     digest = hashlib.sha256()
     for name in ("model", "packing", "settings", "stack", "train"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
@@ -255,25 +290,25 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_by_signals(watch: StopSignal) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the running step end and be kept, then end the program; a second Ctrl-C at once."""
+    """On Ctrl-C or SIGTERM finish the current step, save, and end the program; on a second Ctrl-C end at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
+        yield  # only the main thread receives signals
         return
-    heard: list[int] = []
+    received: list[int] = []
 
-    def hear(number: int, frame: object) -> None:
-        if heard and number == signal.SIGINT:
+    def handle(number: int, frame: object) -> None:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        heard.append(number)
+        received.append(number)
         watch.stop()
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if watch.stopping:
-        if signal.SIGTERM in heard:
+        if signal.SIGTERM in received:
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt

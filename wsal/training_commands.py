@@ -1,9 +1,10 @@
-"""The command `train`: annotations and features in, a run out; all arithmetic is in the other modules."""
+"""The command `train`: from annotations and features to a trained run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
 from plusmv.core.commandline import HOME, Home, Json, emit, say, table
@@ -20,14 +21,21 @@ from plusmv.wsal.options import (
     Processes,
     SetOwn,
     open_source,
+    parse_loss_weights,
+    parse_streams,
     steps_bar,
-    streams_named,
-    three_weights,
 )
 
+if TYPE_CHECKING:
+    import torch
+
+    from plusmv.wsal.settings import Settings
+    from plusmv.wsal.train import TrainResult
+    from plusmv.wsal.training_set import TrainingSet
+
 app = typer.Typer(rich_markup_mode=None)
-HIDDEN = 256  # width of a hidden layer, for the estimate
-LITTLE = 1e12  # multiplications and additions: what a core does in about the time in which another process starts
+HIDDEN = 256  # width of a hidden layer, to estimate the work
+SMALL_TRAINING = 1e12  # multiply-adds that a core does in about the time another process takes to start
 
 
 @app.command()
@@ -39,19 +47,19 @@ def train(
         bool, typer.Option("--mv", help="Add the workspace's exported microvideos and their features.")
     ] = False,
     mv_set: Annotated[Path | None, typer.Option(help="Add the microvideos of this ActivityNet JSON.")] = None,
-    mv_ratio: Annotated[float | None, typer.Option(help="Share of the videos seen that are microvideos.")] = None,
+    mv_ratio: Annotated[float | None, typer.Option(help="Share of microvideos among the videos seen.")] = None,
     method: Annotated[
         str, typer.Option(help="bm (the paper), stpn (its baseline), or your own package.module:Class.")
     ] = "bm",
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all videos (default 25).")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of --epochs.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Videos a step, packed (paper: 1).")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Videos per step, packed (paper: 1).")] = 1,
     lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
-    seed: Annotated[int, typer.Option(min=0, help="Decides initial weights and the order of videos.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the initial weights and the order of videos.")] = 0,
     set_: SetOwn = None,
     loss_weights: Annotated[
-        str | None, typer.Option(help="Of L_bg, L_guide, L_cluster; 0 switches off (default 0.1,0.1,0.1).")
+        str | None, typer.Option(help="Weights of L_bg, L_guide, L_cluster; 0: off (default 0.1,0.1,0.1).")
     ] = None,
     sparsity: Annotated[float | None, typer.Option(help="Weight of STPN's sparsity loss (default 1e-4).")] = None,
     pool: Annotated[
@@ -65,7 +73,7 @@ def train(
         bool | None, typer.Option("--bias/--no-bias", help="Give the classifier a bias (default and paper: none).")
     ] = None,
     sigma: Annotated[
-        float | None, typer.Option(help="Snippets, of the Gaussian over L_guide's targets (default 1).")
+        float | None, typer.Option(help="Of the Gaussian over L_guide's targets, snippets (default 1).")
     ] = None,
     streams: Annotated[str | None, typer.Option(help="rgb,flow or one of them (default: all there are).")] = None,
     workers: Processes = None,
@@ -76,7 +84,7 @@ def train(
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
-    """Train on video-level labels, without or with microvideos (+MV). The same command again resumes."""
+    """Train on video-level labels, without or with microvideos (+MV). Run it again to resume."""
     from plusmv.features.device import resolve_device
     from plusmv.wsal.datasets import read_dataset
     from plusmv.wsal.feature_source import summary
@@ -85,13 +93,13 @@ def train(
     from plusmv.wsal.training_set import load_training_set
 
     if mv_ratio is not None and not (mv or mv_set):
-        raise BadInput("--mv-ratio shares the steps with microvideos; add them with --mv or --mv-set")
+        raise BadInput("--mv-ratio needs microvideos; add them with --mv or --mv-set")
     workspace = Workspace(home)
     microvideos = _microvideos(workspace, mv, mv_set)
     training = load_training_set(
         read_dataset(annotations, subset),
         open_source([*(features or []), *([workspace.features] if mv else [])], feature_fps, feature_stride),
-        streams_named(streams),
+        parse_streams(streams),
         microvideos,
         allow_mixed_recipes,
     )
@@ -106,24 +114,24 @@ def train(
         batch=batch,
         mv_ratio=mv_ratio,
         seed=seed,
-        **(three_weights(loss_weights) if loss_weights else {}) | given | parse_settings(method, set_ or []),
+        **(parse_loss_weights(loss_weights) if loss_weights else {}) | given | parse_settings(method, set_ or []),
     )
     for line in summary(training.left_out):
         say(line)
     if training.unknown_recipes:
-        say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not say how they were made;"
-            " make sure that all were made alike")  # fmt: skip
+        say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not record their recipe;"
+            " make sure that all have the same")  # fmt: skip
     folder = workspace.run(run or method.rpartition(":")[2] + ("+mv" if mv or mv_set else ""))
-    result = _train(training, settings, folder, workers or _enough(training, settings), resolve_device(device))
+    result = _train(training, settings, folder, workers or _default_workers(training, settings), resolve_device(device))
     emit(result, as_json, _training_text(result))
 
 
-def _enough(training, settings) -> int:
-    """Processes for a training: one a stream and core, but none of its own where starting it takes longer."""
+def _default_workers(training: "TrainingSet", settings: "Settings") -> int:
+    """Worker processes: one per stream and core, or none beside this one for a small training."""
     snippets = sum(len(array) for video in training.videos for array in video.streams.values()) / len(training.videos)
     width = next(iter(training.videos[0].streams.values())).shape[1]
-    products = 4 * settings.steps * settings.batch * snippets * width * HIDDEN
-    return min(len(settings.streams), available_cores()) if products > LITTLE else 1
+    operations = 4 * settings.steps * settings.batch * snippets * width * HIDDEN
+    return min(len(settings.streams), available_cores()) if operations > SMALL_TRAINING else 1
 
 
 def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[str, AnnotatedVideo]:
@@ -138,36 +146,26 @@ def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[st
     return read_annotations(path, MICROVIDEO_SUBSET) if path else {}
 
 
-def _train(training, settings, folder: Path, workers: int, device) -> dict:
-    from plusmv.wsal import curves, train
+def _train(
+    training: "TrainingSet", settings: "Settings", folder: Path, workers: int, device: "torch.device"
+) -> "TrainResult":
+    from plusmv.wsal import train
 
     finished_before, watch = (folder / train.CHECKPOINT).exists(), train.StopSignal()
     with steps_bar(watch, settings.steps * len(settings.streams), "train"):
         trained = train.train(training, settings, folder, workers, watch, device=device)
-    rows = curves.read_curves(folder / train.CURVES)
+    result = train.train_result(folder, training, trained, finished_before)
     if not (folder / "curves.png").exists():
+        from plusmv.wsal.curves import read_curves
         from plusmv.wsal.plots import plot_curves
 
-        plot_curves(folder / "curves.png", folder.name, rows)
-    warnings = curves.collapse_warnings(rows, settings)
-    for warning in warnings:
+        plot_curves(folder / "curves.png", folder.name, read_curves(folder / train.CURVES))
+    for warning in result["warnings"]:
         say(f"warning: {warning}")
-    return {
-        "run": folder.name,
-        "checkpoint": str(folder / train.CHECKPOINT),
-        "finished_before": finished_before,
-        "videos": trained.videos,
-        "microvideos": trained.microvideos,
-        "left_out": training.left_out,
-        "classes": list(trained.classes),
-        "settings": settings.to_json(),
-        "code": trained.code,
-        "last": {row["stream"]: row for row in rows},
-        "warnings": warnings,
-    }
+    return result
 
 
-def _training_text(result: dict) -> list:
+def _training_text(result: "TrainResult") -> list[str | Table]:
     settings, done = (
         result["settings"],
         "was finished before, nothing to do" if result["finished_before"] else "finished",
@@ -175,8 +173,8 @@ def _training_text(result: dict) -> list:
     rows = [(stream, row["loss"], row["attention_mean"], row["attention_q10"], row["attention_q90"])
             for stream, row in result["last"].items()]  # fmt: skip
     return [
-        f"run {result['run']} {done}: {settings['steps']} steps a stream on {result['videos']} videos"
+        f"run {result['run']} {done}: {settings['steps']} steps per stream on {result['videos']} videos"
         f" ({result['microvideos']} of them microvideos), {len(result['left_out'])} left out",
-        table("at the end", ["stream", "loss", "mean attention", "10 %", "90 %"], rows),
+        table("after the last step", ["stream", "loss", "mean attention", "10 %", "90 %"], rows),
         result["checkpoint"],
     ]

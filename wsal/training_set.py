@@ -1,4 +1,4 @@
-"""What a run trains on: videos with features and video-level labels. Segments are never looked at."""
+"""The training data of a run: features and video-level labels. Segments are never used."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.features.feature_files import STREAMS, VideoFeatures
 from plusmv.wsal.datasets import labels_of
-from plusmv.wsal.feature_source import FeatureSource
+from plusmv.wsal.feature_source import FeatureProvider
 from plusmv.wsal.stack import StreamVideos
 
 
 @dataclass(frozen=True)
 class TrainingVideo:
-    """One video: its label set as a target, and its features."""
+    """One video: its labels as a target distribution, and its features."""
 
     id: str
     target: np.ndarray  # (C+1,) float32: 1/n for each of its n labels, index 0 the background
@@ -26,13 +26,13 @@ class TrainingVideo:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Videos sorted as they were annotated, and how their features were made."""
+    """Videos in the order of their annotations, and the origin of their features."""
 
     classes: tuple[str, ...]  # class c of the model is classes[c - 1]
     videos: tuple[TrainingVideo, ...]
-    left_out: dict[str, str]  # id -> why it takes no part
+    left_out: dict[str, str]  # id -> why it is not trained on
     recipes: tuple[str, ...]  # known recipe hashes; more than one only where mixing was allowed
-    unknown_recipes: int  # videos whose features do not say how they were made
+    unknown_recipes: int  # videos whose features do not record their recipe
     weights: dict[str, str]  # stream -> the networks that made its features, also of streams not trained on
     stride: int  # frames between snippets, of most videos
 
@@ -41,7 +41,7 @@ class TrainingSet:
         return tuple(self.videos[0].streams)
 
     def of_stream(self, stream: str) -> StreamVideos:
-        """What a stack of models of one stream trains on."""
+        """The training data of one stream's models."""
         return StreamVideos(
             stream,
             [video.streams[stream] for video in self.videos],
@@ -50,7 +50,7 @@ class TrainingSet:
         )
 
     def digest(self) -> str:
-        """sha256 over classes, targets and feature values: equal means the same training data."""
+        """sha256 over classes, targets and features: equal for equal training data."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
         for video in self.videos:
             digest.update(f"\0{video.id}\0{video.microvideo}\0".encode() + video.target.tobytes())
@@ -61,43 +61,43 @@ class TrainingSet:
 
 def load_training_set(
     annotated: Mapping[str, AnnotatedVideo],
-    source: FeatureSource,
+    source: FeatureProvider,
     streams: Sequence[str] | None = None,
     microvideos: Mapping[str, AnnotatedVideo] | None = None,
     allow_mixed_recipes: bool = False,
 ) -> TrainingSet:
     """Load all features at once. The classes are those of `annotated`; microvideos add none.
 
-    streams: which to use (default: all that occur). A video that lacks features, fits badly or has no label takes no
-    part and is named in `left_out`. Raises Missing if none is left, Refused for features of several recipes, BadInput
-    for features of different widths.
+    streams: which to use (default: all that occur). A video without features, with features that cannot be its own, or
+    without a label is left out, with the reason in `left_out`. Raises Missing if none is left, Refused for features of
+    several recipes, BadInput for features of different widths.
     """
     microvideos = microvideos or {}
-    twice = set(annotated) & set(microvideos)
-    if twice:
-        raise BadInput(f"video {min(twice)!r} is both in the annotations and in the microvideo set; rename one")
+    duplicates = set(annotated) & set(microvideos)
+    if duplicates:
+        raise BadInput(f"video {min(duplicates)!r} is both in the annotations and in the microvideo set; rename one")
     classes = tuple(sorted({label for video in annotated.values() for label in labels_of(video)}))
-    everyone = {**annotated, **microvideos}
-    features, left_out = source.read_all(everyone.values())
+    by_id = {**annotated, **microvideos}
+    features, left_out = source.read_all(by_id.values())
     wanted = tuple(streams) if streams else tuple(s for s in STREAMS if any(s in f.streams for f in features.values()))
     videos = []
-    for video_id, found in features.items():
-        target = _target(everyone[video_id], classes)
-        lacking = [stream for stream in wanted if stream not in found.streams]
+    for video_id, available in features.items():
+        target = _target(by_id[video_id], classes)
+        lacking = [stream for stream in wanted if stream not in available.streams]
         if lacking:
             left_out[video_id] = f"its features have no stream {', '.join(lacking)}; extract it, or choose --streams"
         elif target is None:
-            labelled = labels_of(everyone[video_id])
+            labelled = labels_of(by_id[video_id])
             left_out[video_id] = "none of its labels is a class of the annotations" if labelled else "it has no label"
         else:
-            arrays = {stream: found.streams[stream] for stream in wanted}
+            arrays = {stream: available.streams[stream] for stream in wanted}
             videos.append(TrainingVideo(video_id, target, arrays, video_id in microvideos))
     if not videos:
         reason = next(iter(left_out.values()), "the annotations hold no video")
-        raise Missing(f"none of {len(everyone)} videos can be trained on: {reason}")
+        raise Missing(f"none of {len(by_id)} videos can be trained on: {reason}")
     used = [features[video.id] for video in videos]
     _check_widths(videos)
-    recipes = tuple(sorted({found.recipe for found in used if found.recipe}))
+    recipes = tuple(sorted({each.recipe for each in used if each.recipe}))
     if len(recipes) > 1 and not allow_mixed_recipes:
         raise Refused(_mixture(used, recipes))
     return TrainingSet(
@@ -105,14 +105,14 @@ def load_training_set(
         tuple(videos),
         left_out,
         recipes,
-        sum(found.recipe is None for found in used),
+        sum(each.recipe is None for each in used),
         {s: ", ".join(sorted({f.weights[s] for f in used if s in f.weights})) for f in used for s in f.weights},
-        int(np.bincount([found.stride for found in used]).argmax()),
+        int(np.bincount([each.stride for each in used]).argmax()),
     )
 
 
 def _target(video: AnnotatedVideo, classes: tuple[str, ...]) -> np.ndarray | None:
-    """Labels divided by their number: CliffDiving, for one, is always also Diving. None without a known label."""
+    """1/n for each of n labels (a CliffDiving is also a Diving). None without a known label."""
     target = np.zeros(len(classes) + 1, dtype=np.float32)
     target[[1 + classes.index(label) for label in labels_of(video) if label in classes]] = 1
     return target / target.sum() if target.any() else None
@@ -129,15 +129,17 @@ def _check_widths(videos: Sequence[TrainingVideo]) -> None:
 
 
 def _mixture(used: Sequence[VideoFeatures], recipes: Sequence[str]) -> str:
-    """Names two of the recipes, a video of each, and in which settings or weights they differ."""
-    one, other = (next(found for found in used if found.recipe == recipe) for recipe in recipes[:2])
-    told = [found.settings | {f"{stream} weights": label for stream, label in found.weights.items()}
-            for found in (one, other)]  # fmt: skip
-    differing = sorted(name for name in told[0].keys() | told[1].keys() if told[0].get(name) != told[1].get(name))
+    """The message that recipes are mixed: two of them, a video of each, and how they differ."""
+    one, other = (next(each for each in used if each.recipe == recipe) for recipe in recipes[:2])
+    origins = [each.settings | {f"{stream} weights": label for stream, label in each.weights.items()}
+            for each in (one, other)]  # fmt: skip
+    differing = sorted(
+        name for name in origins[0].keys() | origins[1].keys() if origins[0].get(name) != origins[1].get(name)
+    )
     differing = [name for name in differing if name != "stride"]
     differ = f", which differ in {', '.join(differing)}" if differing else ""
-    names = " and ".join(f"{found.recipe} (such as {found.id})" for found in (one, other))
+    names = " and ".join(f"{each.recipe} (such as {each.id})" for each in (one, other))
     return (
         f"features of {len(recipes)} recipes would be mixed: {names}{differ}; a model could tell the sets apart;"
-        " extract all alike, or give --allow-mixed-recipes"
+        " extract all with one recipe, or pass --allow-mixed-recipes"
     )

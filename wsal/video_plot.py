@@ -1,6 +1,6 @@
-"""A picture of one video over time: frames, attention, T-CAM, proposals, detections, truth; two runs above each other.
+"""A picture of one video over time: frames, attention, T-CAM, proposals, detections, ground truth.
 
-With two parts this is the paper's Figure 4: the same video as two checkpoints see it.
+With two sections it is the paper's Figure 4: two checkpoints on the same video.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from plusmv.core.annotations import Instance
+from plusmv.core.annotations import Instance, by_decreasing_score, score_of
 from plusmv.wsal.plots import COLOURS, INK, STYLE, save_figure
 
-NARROW = 0.04  # of the axis: a bar that cannot hold its score, which then stands to its right
+NARROW = 0.04  # of the axis: a bar too narrow for its score, which is drawn to its right
 CURVES, BARS, FRAMES, PROPOSALS = 1.5, 0.24, 0.9, 0.8  # inches: a panel, a row of bars, the strip, a panel of proposals
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one run, or one classifier, says of the video."""
+class Section:
+    """The outputs of one run, or one classifier, for the video."""
 
     panels: Mapping[str, Mapping[str, np.ndarray]]  # axis label -> curve name -> (T,), drawn as steps
     detections: Sequence[Instance]
@@ -31,23 +31,23 @@ def plot_video(
     path: Path,
     title: str,
     seconds: np.ndarray,
-    parts: Sequence[Part],
+    sections: Sequence[Section],
     truth: Sequence[Instance] = (),
     frames: Sequence[np.ndarray] = (),
     shown: int = 10,
 ) -> None:
     """Write a PNG of one video over seconds.
 
-    seconds: (T, 2) of the snippets. truth: bars above the detections, which are by class and darker the better; the
-    best `shown` of each part. frames: pictures (H, W, 3) at even distances through the whole video.
+    seconds: (T, 2) of the snippets. truth: bars above the detections, which are by class and darker for higher
+    scores; the best `shown` of each section. frames: (H, W, 3), evenly spaced over the whole video.
     """
-    best = [sorted(part.detections, key=lambda instance: -instance.score)[:shown] for part in parts]
-    colours = _colours(parts, best, truth)
-    rows = [_bar_rows(found, truth, colours) for found in best]
+    best = [by_decreasing_score(section.detections)[:shown] for section in sections]
+    colours = _colours(sections, best, truth)
+    rows = [_bar_rows(detections, truth, colours) for detections in best]
     heights = [FRAMES] if len(frames) else []
-    for part, bars in zip(parts, rows, strict=True):
-        heights += [CURVES] * len(part.panels) + [PROPOSALS] * bool(part.proposals) + [BARS * len(bars) + 0.3]
-    end = axis_end(seconds, [instance for found in best for instance in found], truth)
+    for section, bars in zip(sections, rows, strict=True):
+        heights += [CURVES] * len(section.panels) + [PROPOSALS] * bool(section.proposals) + [BARS * len(bars) + 0.3]
+    end = axis_end(seconds, [instance for detections in best for instance in detections], truth)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(heights), 1, sharex=True, squeeze=False, figsize=(10, sum(heights) + 1), height_ratios=heights,
@@ -56,17 +56,18 @@ def plot_video(
         free = iter(axes[:, 0])
         if len(frames):
             _draw_frames(next(free), frames, float(seconds[-1, 1]))
-        for part, found, bars in zip(parts, best, rows, strict=True):
+        for section, detections, bars in zip(sections, best, rows, strict=True):
             first = axis = None
-            for name, curves in part.panels.items():
+            for name, curves in section.panels.items():
                 axis = next(free)
                 first = first or axis
                 _draw_curves(axis, name, curves, seconds, truth, colours)
-            if part.proposals:
-                _draw_proposals(next(free), part.proposals)
+            if section.proposals:
+                _draw_proposals(next(free), section.proposals)
             axis = next(free)
-            _draw_bars(axis, bars, found[-1].score if found else 0, found[0].score if found else 0, end)
-            (first or axis).set_title(part.name, loc="left", fontsize=10)
+            scores = [score_of(detection) for detection in detections] or [0.0]  # by decreasing score
+            _draw_bars(axis, bars, scores[-1], scores[0], end)
+            (first or axis).set_title(section.name, loc="left", fontsize=10)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         axes[-1, 0].set_xlabel("seconds")
         axes[-1, 0].set_xlim(0, end)
@@ -74,17 +75,17 @@ def plot_video(
 
 
 def axis_end(seconds: np.ndarray, detections: Sequence[Instance], truth: Sequence[Instance]) -> float:
-    """Where the time axis ends: after what was seen and found, and after the truth as far as the video can reach.
+    """Where the time axis ends: after all snippets and detections, and after the truth up to one snippet later.
 
-    The last snippet may be followed by a part of one; annotations that end far after their video must not squeeze it.
+    The video may end with a partial snippet; annotations that end far after it must not compress the axis.
     """
-    seen = max(float(seconds[-1, 1]), *(instance.end for instance in detections), 0.1)
-    reach = seen + float(np.ptp(seconds[0]))
-    return max(seen, min(reach, max((instance.end for instance in truth), default=0.0)))
+    covered = max(float(seconds[-1, 1]), *(instance.end for instance in detections), 0.1)
+    reach = covered + float(np.ptp(seconds[0]))
+    return max(covered, min(reach, max((instance.end for instance in truth), default=0.0)))
 
 
 def _draw_frames(axis, frames: Sequence[np.ndarray], end: float) -> None:
-    """Each picture in the middle of its share of the time, as wide as its shape allows."""
+    """Each frame over its share of the time."""
     share = end / len(frames)
     for index, frame in enumerate(frames):
         axis.imshow(
@@ -117,10 +118,12 @@ def _draw_curves(axis, name: str, curves: Mapping[str, np.ndarray], seconds: np.
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _colours(parts: Sequence[Part], best: Sequence[Sequence[Instance]], truth: Sequence[Instance]) -> dict[str, str]:
-    """One colour a name, the same in every panel and in the bars; each panel starts with the first."""
+def _colours(
+    sections: Sequence[Section], best: Sequence[Sequence[Instance]], truth: Sequence[Instance]
+) -> dict[str, str]:
+    """One colour per name, the same in every panel and in the bars; each panel starts with the first free colour."""
     colours = {"mean": INK}
-    panels = [list(curves) for part in parts for curves in part.panels.values()]
+    panels = [list(curves) for section in sections for curves in section.panels.values()]
     for names in [*panels, [i.label for several in (*best, truth) for i in several]]:
         used = {colours[name] for name in names if name in colours}
         free = [colour for colour in COLOURS if colour not in used] or COLOURS
@@ -130,7 +133,7 @@ def _colours(parts: Sequence[Part], best: Sequence[Sequence[Instance]], truth: S
 
 
 def _draw_bars(axis, rows: Sequence[tuple[str, str, list[Instance]]], low: float, high: float, end: float) -> None:
-    """A row of bars each: (tick label, colour, instances that do not overlap). Detections are darker the better."""
+    """Rows of bars: (tick label, colour, instances that do not overlap). Detections of higher score are darker."""
     for height, (_, colour, instances) in enumerate(rows):
         for instance in instances:
             strength = 1.0 if instance.score is None or high <= low else (instance.score - low) / (high - low)
@@ -148,7 +151,7 @@ def _draw_bars(axis, rows: Sequence[tuple[str, str, list[Instance]]], low: float
 def _bar_rows(
     detections: Sequence[Instance], truth: Sequence[Instance], colours: Mapping[str, str]
 ) -> list[tuple[str, str, list[Instance]]]:
-    """Truth and detections of each label, those that overlap in rows of their own, the best in the first."""
+    """Truth and detections of each label, in as many rows as overlaps need, the best in the first."""
     labels = list(dict.fromkeys(instance.label for instance in (*truth, *detections)))
     rows: list[tuple[str, str, list[Instance]]] = []
     for label in labels:
@@ -164,4 +167,4 @@ def _bar_rows(
                     lanes.append(lane := [])
                 lane.append(instance)
             rows += [(name if lane is lanes[0] else "", colour, lane) for lane in lanes]
-    return rows or [("nothing found", INK, [])]
+    return rows or [("no detections", INK, [])]

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -107,13 +108,32 @@ class Ruling:
     reason: str
 
 
-def decide_from_csv(catalog: Catalog, path: Path) -> dict[str, int]:
+class DecisionRow(TypedDict):
+    """A row of the CSV that `plusmv decide --from` reads."""
+
+    clip: str  # sha256, or a post's platform id
+    action: str  # empty for duplicate and unusable
+    verdict: str
+    annotator: str
+    seconds: NotRequired[str]  # that the decision took
+    reason: NotRequired[str]
+
+
+class DecideResult(TypedDict):
+    """The JSON of `plusmv decide`: rows = recorded + skipped."""
+
+    rows: int
+    recorded: int
+    skipped: int
+
+
+def decide_from_csv(catalog: Catalog, path: Path) -> DecideResult:
     """Record the decisions of a CSV (clip, action, verdict, annotator[, seconds, reason]), all of them or none.
 
     clip: a sha256 or a post's platform id. action: a name of the catalog's or of THUMOS14.
     A line is skipped where it is what this annotator said last of that clip: the same file twice is recorded once. A
     post called duplicate whose very content another line keeps under another name is skipped too: posts of one
-    content are one clip. Returns {"rows", "recorded", "skipped"}. Raises BadInput naming the lines at fault.
+    content are one clip. Raises BadInput naming the lines at fault.
     """
     lines = _read(path)
     with catalog.reading() as session:

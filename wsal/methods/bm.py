@@ -17,18 +17,18 @@ from plusmv.wsal.methods.method import Method, Reading, Symptom, check
 from plusmv.wsal.packing import Packed
 
 MIN_MASS = 1e-8  # of the mean attention, so that an attention of 0 divides by something
-MAX_SIGMA = 1000  # snippets, over ten minutes; the kernel holds six times as many
+MAX_SIGMA = 1000  # snippets, over ten minutes; the kernel is six times as long
 
 
 @dataclass(frozen=True)
 class BMSettings:
-    """Where a default is not the paper's, the comment says so, LOG.md why."""
+    """Comments mark defaults that are not the paper's; see LOG.md."""
 
     background_weight: float = 0.1  # alpha of Eq. 11; 0 switches a term off
     guide_weight: float = 0.1  # beta of Eq. 11
     cluster_weight: float = 0.1  # gamma of Eq. 11
     pool: Literal["mean", "norm"] = "norm"  # Eq. 1 divides by T ("mean"); "norm" divides by the attention's mass
-    detach: bool = True  # whether L_guide's targets are constants; the paper does not say
+    detach: bool = True  # whether L_guide's targets are constants; unspecified in the paper
     bias: bool = False  # of the classifier; Eq. 2 has none
     sigma: float = 1.0  # snippets, of G in Eq. 6; the paper gives none
     hidden: int = 256  # width of the attention's hidden layer
@@ -45,7 +45,7 @@ class BMSettings:
 
 
 class Readout(NamedTuple):
-    """What the model makes of N snippets."""
+    """The model's outputs for N snippets."""
 
     attention: Tensor  # (N,), lambda in [0, 1]
     activation: Tensor  # (N, C+1), w_c . x_t: the temporal class activation map, without bias
@@ -72,7 +72,7 @@ class BM(Method):
 
     @torch.no_grad()
     def draw_weights(self) -> None:
-        """As nn.Linear does, but in the order that the published figures' seeds were drawn in."""
+        """Initialise like nn.Linear, but in the order of draws of the published figures."""
         hidden, attention = self.hidden, self.attention
         for tensor in (hidden.weight, self.classifier.weight, self.clusters.weight, hidden.bias):
             tensor.uniform_(-1 / math.sqrt(self.width), 1 / math.sqrt(self.width))
@@ -121,7 +121,7 @@ class BM(Method):
 
     @classmethod
     def advice(cls, settings: BMSettings, symptom: Symptom) -> str:
-        if settings.pool == "mean":  # it ends at attention 1 whatever else is chosen (LOG.md, 2026-11-25)
+        if settings.pool == "mean":  # ends at attention 1 with any other setting (LOG.md, 2026-11-25)
             return "--pool norm"
         if symptom == "low" and not (settings.background_weight and settings.guide_weight and settings.cluster_weight):
             return "all three losses (--loss-weights 0.1,0.1,0.1)"
@@ -137,7 +137,7 @@ def foreground_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def background_loss(logits: Tensor) -> Tensor:
-    """-log p_bg[0] (with Eq. 5), (B,): x_bg's logits (B, C+1) must say background."""
+    """-log p_bg[0] (with Eq. 5), (B,): x_bg's logits (B, C+1) must predict background."""
     return -logits.log_softmax(-1)[..., 0]
 
 

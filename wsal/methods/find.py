@@ -1,4 +1,4 @@
-"""Which method a name means, and its settings from `--set name=value`."""
+"""Methods by name, and their settings from `--set name=value`."""
 
 import dataclasses
 import importlib
@@ -18,9 +18,9 @@ METHODS: dict[str, type[Method]] = {"bm": BM, "stpn": STPN}
 
 
 def find_method(name: str) -> type[Method]:
-    """The class that a name of METHODS or package.module:Class means. Raises BadInput where there is none.
+    """The class for a name in METHODS or a package.module:Class. Raises BadInput for an unknown one.
 
-    The working folder counts among the places that modules are imported from.
+    Modules are imported from the working folder too.
     """
     if name in METHODS:
         return METHODS[name]
@@ -31,7 +31,7 @@ def find_method(name: str) -> type[Method]:
         sys.path.append(os.getcwd())
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a module may raise that is not ours
+    except Exception as error:  # a foreign module may raise anything
         raise BadInput(f"cannot import the method {name!r}: {type(error).__name__}: {one_line(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise BadInput(f"{name!r} is not a method: it must be a subclass of plusmv.wsal.methods.method.Method")
@@ -39,7 +39,7 @@ def find_method(name: str) -> type[Method]:
 
 
 def method_settings(name: str, fields: Mapping[str, Any]) -> Any:
-    """A method's settings with these fields. Raises BadInput for a field that it does not have."""
+    """A method's settings with these fields. Raises BadInput for an unknown field."""
     settings = find_method(name).Settings
     known = [field.name for field in dataclasses.fields(settings)]
     for field in fields:

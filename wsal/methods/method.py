@@ -1,9 +1,9 @@
-"""What a method is. To write your own, copy bm.py or stpn.py and name it `--method my_module:MyClass`.
+"""The interface of a method. To write your own, copy bm.py or stpn.py and pass `--method my_module:MyClass`.
 
-A method is written as ONE model of one stream, in plain autograd: `forward` turns snippets into what the losses and the
-detection read, `losses` gives the terms of the objective, `read` what detection uses of a video. Training runs several
-models at once by torch.func.vmap over their parameters; what cannot go through vmap (`.item()`, boolean indexing by
-what the model computes) still trains with `stackable = False`, model by model.
+A method is written as ONE model of one stream, in plain autograd: `forward` maps snippets to the tensors that losses
+and detection need, `losses` computes the terms of the objective, `read` the outputs that detection uses. Several models
+train at once by torch.func.vmap over their parameters; a method that vmap cannot handle (`.item()`, boolean indexing by
+computed values) sets `stackable = False` and trains model by model.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ Symptom = Literal["high", "low", "flat"]  # of an attention that does not separa
 
 
 class HasAttention(Protocol):
-    """What `forward` returns: anything with the attention, which the curves of the training show."""
+    """What `forward` returns: anything with the attention, which the training curves show."""
 
     @property
     def attention(self) -> Tensor: ...  # (N,) in [0, 1]
 
 
 class Reading(NamedTuple):
-    """What detection uses of one video of T snippets. Class index 0 is the background."""
+    """The outputs that detection uses, for one video of T snippets. Class index 0 is the background."""
 
-    attention: Tensor  # (T,) in [0, 1]; its thresholds make the proposals
+    attention: Tensor  # (T,) in [0, 1]; thresholded to proposals
     activation: Tensor  # (T, C+1), the temporal class activation map (T-CAM)
     probability: Tensor  # (C+1,), of the video's classes
     score: Tensor | None = None  # (T, C+1), whose mean scores a proposal (Eq. 12); None: attention x activation
@@ -36,40 +36,40 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class NoSettings:
-    """Settings of a method that has none."""
+    """Settings of a method without settings."""
 
 
 class Method(nn.Module):
-    """Base of all methods. Only `forward`, `losses` and `read` have to be written."""
+    """Base class of all methods. Subclasses implement `forward`, `losses` and `read`."""
 
     Settings: ClassVar[type] = NoSettings  # a frozen dataclass; each field is set by --set name=value
-    WEIGHTS: ClassVar[Mapping[str, str]] = {}  # loss term -> the setting that weighs it; other terms weigh 1
-    stackable: ClassVar[bool] = True  # whether several models train in one vmap
+    WEIGHTS: ClassVar[Mapping[str, str]] = {}  # loss term -> the setting that is its weight; other terms have weight 1
+    stackable: ClassVar[bool] = True  # whether several models can train in one vmap
 
     def __init__(self, width: int, classes: int, settings: Any):
-        """A model of features of `width` for `classes` classes beside the background; settings: of type Settings."""
+        """A model of features of `width` for `classes` classes plus background; settings: an instance of Settings."""
         super().__init__()
         self.width, self.classes, self.settings = width, classes, settings
 
     def forward(self, x: Tensor) -> HasAttention:
-        """What the model makes of snippets x (N, d), which may be those of several videos, one after the other."""
+        """The outputs for snippets x (N, d), which may belong to several concatenated videos."""
         raise NotImplementedError
 
     def losses(self, readout: Any, videos: Packed) -> dict[str, Tensor]:
-        """Loss term -> (B,), one value a video, not yet weighted. readout: what `forward` made of videos.features.
+        """Loss term -> (B,), one unweighted value per video. readout: forward(videos.features).
 
-        The loss is the sum of all terms, each times its weight, averaged over the videos. Whether a weight is 0 is not
-        to be asked here: runs with other weights may train in the same stack.
+        The loss is the weighted sum of all terms, averaged over the videos. Compute terms of weight 0 too: runs with
+        other weights may train in the same stack.
         """
         raise NotImplementedError
 
     def read(self, x: Tensor) -> Reading:
-        """One video's snippets (T, d) as detection sees them."""
+        """The outputs for one video's snippets (T, d)."""
         raise NotImplementedError
 
     @classmethod
     def advice(cls, settings: Any, symptom: Symptom) -> str:
-        """Which of the method's own options to change when the attention collapses; "" for none."""
+        """Which of the method's options to change when the attention collapses; "" for no advice."""
         return ""
 
 

@@ -1,6 +1,6 @@
 """STPN (Nguyen et al., CVPR 2018), the baseline of the paper's Table 1: foreground classes and a sparse attention.
 
-Shapes: N snippets of width d of B videos, C classes; class index 0, the background, takes no part.
+Shapes: N snippets of width d of B videos, C classes; class index 0, the background, is unused.
 """
 
 import math
@@ -18,9 +18,9 @@ MIN_MASS = 1e-8  # of the mean attention, so that an attention of 0 divides by s
 
 @dataclass(frozen=True)
 class STPNSettings:
-    """Settings beside those that all methods share."""
+    """STPN's own settings."""
 
-    sparsity_weight: float = 1e-4  # not in the paper, from STPN's public reimplementation
+    sparsity_weight: float = 1e-4  # not in the paper; from STPN's public reimplementation
     pool: Literal["mean", "norm"] = "norm"  # divide by T ("mean", the paper) or by the attention's mass
     bias: bool = False  # of the classifier
     hidden: int = 256  # width of the attention's hidden layer
@@ -35,7 +35,7 @@ class STPNSettings:
 
 
 class Readout(NamedTuple):
-    """What the model makes of N snippets."""
+    """The model's outputs for N snippets."""
 
     attention: Tensor  # (N,), lambda in [0, 1]
     activation: Tensor  # (N, C), w_c . x_t
