@@ -43,7 +43,14 @@ NOT_RUN = {  # command: why not, or what runs it
     'docker run --rm -v "$PWD:/workspace" plusmv --help': "no Docker in tests",
     ".venv/bin/pre-commit install": "would change the clone; its hooks are what `make lint` runs",
 }
-SLOW = ("plusmv experiment ablation",)  # forty trainings
+SLOW = (  # forty trainings; and what other tests of `make test` run too
+    "plusmv experiment ablation",
+    "streamlit run",
+    "plusmv crawl --source instagram",
+    "plusmv crawl --source urls",
+    'plusmv crawl --source ytdlp --query "https',
+    "plusmv crawl --source ytdlp --query youtube-shorts --action GolfSwing",
+)
 
 
 def fences(page: Path) -> list[tuple[str, str]]:
@@ -72,7 +79,11 @@ RUN = [
     for page, command in once_each()
     if command.startswith("plusmv ") and not command.startswith(SERVERS)
 ]
-SERVED = [command for _, command in once_each() if command.startswith(SERVERS)]
+SERVED = [
+    pytest.param(command, marks=[pytest.mark.slow] * command.startswith(SLOW))
+    for _, command in once_each()
+    if command.startswith(SERVERS)
+]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +151,7 @@ def goes_to_a_platform(command: str) -> bool:
 
 def test_every_command_runs_but_those_listed():
     """A new command runs, or stands in NOT_RUN with its reason; and none hides in a block that is no shell's."""
-    known = {param.values[1] for param in RUN} | {*SERVED}
+    known = {param.values[1] for param in RUN} | {param.values[0] for param in SERVED}
     assert {command for _, command in once_each()} - known == {*NOT_RUN}
     for page in PAGES:
         for language, content in fences(page):
