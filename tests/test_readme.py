@@ -35,7 +35,7 @@ LANGUAGES = {"sh", "bash", "python", "csv", "text"}
 SERVERS = ("plusmv label", "streamlit run")
 
 NOT_RUN = {  # command: why not, or what runs it
-    "make demo": "test_demo_report.py and, whole, `make test-all`",
+    "make demo": "test_walk.py takes the same way on a smaller world",
     "make test": "this is it",
     "make docs": "needs the docs extra; whoever changes docs runs it",
     "pip install -c constraints.txt .": "needs a package index; test_wheel.py builds and installs the wheel",
@@ -43,7 +43,14 @@ NOT_RUN = {  # command: why not, or what runs it
     'docker run --rm -v "$PWD:/workspace" plusmv --help': "no Docker in tests",
     ".venv/bin/pre-commit install": "would change the clone; its hooks are what `make lint` runs",
 }
-SLOW = ("plusmv experiment ablation",)  # forty trainings
+SLOW = (  # forty trainings; and what other tests of `make test` run too
+    "plusmv experiment ablation",
+    "streamlit run",
+    "plusmv crawl --source instagram",
+    "plusmv crawl --source urls",
+    'plusmv crawl --source ytdlp --query "https',
+    "plusmv crawl --source ytdlp --query youtube-shorts --action GolfSwing",
+)
 
 
 def fences(page: Path) -> list[tuple[str, str]]:
@@ -72,7 +79,11 @@ RUN = [
     for page, command in once_each()
     if command.startswith("plusmv ") and not command.startswith(SERVERS)
 ]
-SERVED = [command for _, command in once_each() if command.startswith(SERVERS)]
+SERVED = [
+    pytest.param(command, marks=[pytest.mark.slow] * command.startswith(SLOW))
+    for _, command in once_each()
+    if command.startswith(SERVERS)
+]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +106,7 @@ def _write_clips(folder: Path) -> None:
     for number, tag in enumerate(TAGS):
         make_video(folder / "clips" / tag / "one.mp4", seed=number, seconds=1)
         make_video(folder / "clips" / tag / "two.mp4", seed=10 + number, seconds=1)
-    make_video(folder / "clip.mp4", seed=20, seconds=2)
+    make_video(folder / "clip.mp4", seed=20, seconds=1.4)
     posts = [{"file": f"{tag}/one.mp4", "tag": tag, "platform": "own", "platform_id": tag} for tag in TAGS]
     (folder / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
     lines = [f"{tag}/one.mp4,{action},keep,me\n" for tag, action in zip(TAGS, ("GolfSwing", "Diving"), strict=True)]
@@ -108,9 +119,9 @@ def _write_benchmark(folder: Path) -> None:
     for number, (label, subset) in enumerate(
         [("GolfSwing", "validation"), ("Diving", "validation"), ("Diving", "test")]
     ):
-        make_video(folder / "thumos14" / f"video_{number}.mp4", seed=30 + number, seconds=2)
+        make_video(folder / "thumos14" / f"video_{number}.mp4", seed=30 + number, seconds=1.4)
         annotations = [{"label": label, "segment": [0.2, 1.1]}]
-        database[f"video_{number}"] = {"subset": subset, "duration": 2.0, "fps": 10, "annotations": annotations}
+        database[f"video_{number}"] = {"subset": subset, "duration": 1.4, "fps": 10, "annotations": annotations}
     (folder / "thumos14.json").write_text(json.dumps({"database": database}))
     (folder / "published").mkdir()
     np.save(folder / "published" / "video_0.npy", np.zeros((3, 2048), np.float32))
@@ -140,7 +151,7 @@ def goes_to_a_platform(command: str) -> bool:
 
 def test_every_command_runs_but_those_listed():
     """A new command runs, or stands in NOT_RUN with its reason; and none hides in a block that is no shell's."""
-    known = {param.values[1] for param in RUN} | {*SERVED}
+    known = {param.values[1] for param in RUN} | {param.values[0] for param in SERVED}
     assert {command for _, command in once_each()} - known == {*NOT_RUN}
     for page in PAGES:
         for language, content in fences(page):
@@ -169,21 +180,21 @@ def test_every_option_named_on_a_page_exists():
 def test_command(page, command, world, request):
     """README's in its order, then the pages': each finds what the ones before have made."""
     write_files_of(page, world)
-    line = command
+    arguments = shlex.split(command)[1:]
     if goes_to_a_platform(command):
         request.getfixturevalue("platform")
-        line += " --pause 0"
-    done = CliRunner().invoke(app, shlex.split(line)[1:], prog_name="plusmv")
+        arguments += ("--pause", "0")
+    done = CliRunner().invoke(app, arguments, prog_name="plusmv")
     assert done.exit_code == 0, f"{done.exception!r}\n{done.stderr}"
     assert done.stdout.strip()
 
 
 def write_files_of(page: Path, world: Path) -> None:
-    """The files that a page shows: the actions, and Python that opens with its file's name."""
+    """The files that a page shows: actions, decisions, and Python that opens with its file's name."""
     for language, content in fences(page):
         named = re.match(r'"""(\w+\.py)', content)
         if language == "csv":
-            (world / "actions.csv").write_text(content)
+            (world / f"{'actions' if content.startswith('action,') else 'decisions'}.csv").write_text(content)
         elif language == "python" and named:
             (world / named[1]).write_text(content)
 
@@ -198,7 +209,7 @@ def test_python(block, world):
     with contextlib.redirect_stdout(printed):
         exec(compile(block, "a page", "exec"), {"__name__": "page"})
     if "print(" in block:
-        assert "(3, 1024)" in printed.getvalue()
+        assert "(2, 1024)" in printed.getvalue()
 
 
 @pytest.mark.parametrize("command", SERVED)
