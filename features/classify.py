@@ -20,7 +20,7 @@ from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.features.i3d import build, feature
 from plusmv.features.recipe import Recipe
-from plusmv.features.weights import last_layer, load
+from plusmv.features.weights import last_layer, load, weights_path
 from plusmv.features.windows import centre_crop, pictures
 
 with open(Path(__file__).with_name("kinetics400.csv"), encoding="utf-8", newline="") as _file:
@@ -73,7 +73,7 @@ def classify_result(video: Path, found: Classification) -> ClassifyResult:
 
 def kinetics_logits(pooled: np.ndarray) -> np.ndarray:
     """Pooled RGB features (..., 1024) -> Kinetics-400 logits (..., 400). Raises Missing without the RGB weights."""
-    weight, bias = _classifier()
+    weight, bias = _classifier(weights_path("rgb"))
     return pooled @ weight.T + bias
 
 
@@ -129,5 +129,6 @@ def write_snippet_classes(path: Path, features: VideoFeatures, top: int, weights
 
 
 @cache
-def _classifier() -> tuple[np.ndarray, np.ndarray]:
+def _classifier(_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The RGB network's last layer; by file, as PLUSMV_WEIGHTS may change."""
     return last_layer(load("rgb"))

@@ -75,15 +75,15 @@ def test_actions_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "holds no actions"),
-        (b"action,tags\n", "holds no actions"),
+        (b"", "has no actions"),
+        (b"action,tags\n", "has no actions"),
         (b"action,tags,colour\nA,a,red\n", "line 2"),
         (b"action,tags\nA,a\n,b\n", "line 3"),
         (b"action,tags\nA,a,b,c\n", "line 2"),
-        (b"action,tags\nA,\x00\n", "no tag"),
+        (b"action,tags\nA,\x00\n", "invalid tag"),
         (b"action,tags\nCaf\xe9,cafe\n", "cannot read the actions"),
         (b'action,tags\n"A,a\n', "cannot read the actions"),
-        (b"action,tags\nA,#\n", "no tag"),
+        (b"action,tags\nA,#\n", "invalid tag"),
         (b"action,tags\nA,a\nA,b\n", "twice"),
     ],
 )
