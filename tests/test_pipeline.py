@@ -98,7 +98,8 @@ def test_the_gpus_path_on_cpu_tensors_is_the_same_recipe(tmp_path):
         assert cosine > 0.9999
 
 
-@pytest.mark.parametrize("moments", [(5.0,), pytest.param((1.0, 5.0, 7.0), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("moments", [(5.0,), (1.0, 5.0, 7.0)])
 def test_killed_at_any_moment_no_partial_file_is_seen_and_the_rest_is_made(tmp_path, moments):
     for index in range(5):
         make_video(tmp_path / "videos" / f"v{index}.mp4", seed=index, seconds=1)

@@ -16,7 +16,7 @@ from plusmv.curate.review.decisions import decide, undo
 from plusmv.db.models import Action, Clip, CrawlRun, Decision, FileState, Post, PostState, Sighting, SuspicionScore
 from plusmv.db.queries import save_actions
 from plusmv.features.feature_files import VideoFeatures, write_features
-from plusmv.features.weights import keep, load, random_weights
+from plusmv.features.weights import keep, last_layer, load, random_weights
 
 WIDTH = 16
 ACTIONS = (ActionFacts("GolfSwing", ("golf",)), ActionFacts("Billiards", ("billiards",)))
@@ -188,10 +188,9 @@ def test_kinetics_needs_no_decision(catalog, workspace):
     """Features that the classifier calls golf driving are less suspicious; Billiards has no class and says so."""
     keep("rgb", random_weights("rgb").tensors, {"origin": "random, for a test", "licence": "none"})
     label = load("rgb").label
-    from plusmv.features.classify import KINETICS_CLASSES, _classifier
+    from plusmv.features.classify import KINETICS_CLASSES
 
-    _classifier.cache_clear()
-    weight, _ = _classifier()
+    weight, _ = last_layer(load("rgb"))
     clips = fill(catalog, 4)["GolfSwing"]
     golf, other = weight[KINETICS_CLASSES.index("golf driving")], weight[KINETICS_CLASSES.index("abseiling")]
     with catalog.reading() as session:
@@ -201,7 +200,6 @@ def test_kinetics_needs_no_decision(catalog, workspace):
             made = VideoFeatures(name, {"rgb": rgb}, 25.0, weights={"rgb": label})
             write_features(workspace.features / f"{name}.safetensors", made)
     rows = {row.action: row for row in rank(catalog, workspace)}
-    _classifier.cache_clear()
     assert rows["GolfSwing"].signals["kinetics"] == 4
     assert rows["Billiards"].missing == {"kinetics": "no Kinetics-400 class shows this action"}
     found = scores(catalog, "kinetics")

@@ -103,7 +103,11 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     "number, keep",
-    [(signal.SIGKILL, 0), pytest.param(signal.SIGTERM, 1e9, marks=pytest.mark.slow), (signal.SIGINT, 1e9)],
+    [
+        (signal.SIGKILL, 0),
+        pytest.param(signal.SIGTERM, 1e9, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 1e9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_was_killed_or_stopped_goes_on_and_ends_in_the_same_bits(training, folder, tmp_path, number, keep):
     """SIGTERM and Ctrl-C keep what was done (nothing else does here), and a kill leaves what was kept."""
