@@ -287,6 +287,7 @@ SCRIPTS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_benchmark_finds_the_packages():
     """Each loads as a script does, its own folder first on the path; in one process, for most of them load torch."""
     code = f"import runpy, sys; sys.path[0] = {str(ROOT / 'benchmarks')!r}\n"

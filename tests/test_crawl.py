@@ -223,7 +223,8 @@ def undisturbed(many, tmp_path_factory) -> dict:
     return state_of(home)
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 6])
 def test_killed_at_any_moment_the_same_command_comes_to_the_same_end(many, undisturbed, tmp_path, times):
     """SIGKILL at random moments: in the end catalog and media equal an undisturbed crawl's, nothing is twice."""
     moments = random.Random(4)

@@ -77,6 +77,7 @@ def test_the_flow_networks_origin_is_in_the_recipe_hash():
     assert Recipe().hash(plain) != Recipe().hash({**plain, "flow": f"cross-modality from {plain['rgb']}"})
 
 
+@pytest.mark.slow
 def test_a_long_video_is_shared_out_and_put_together_again(tmp_path):
     """Chunks done by two processes, in any order, are the rows of one process."""
     video = write_video(tmp_path / "v.mp4", [i % 200 for i in range(200)], rate=25)

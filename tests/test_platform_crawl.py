@@ -194,7 +194,7 @@ def test_each_wall_has_a_name_and_leaves_the_cursor(films, session, tmp_path, mo
         assert server.refused == []
 
 
-@pytest.mark.parametrize("source", ["instagram", "ytdlp"])
+@pytest.mark.parametrize("source", ["instagram", pytest.param("ytdlp", marks=pytest.mark.slow)])
 def test_media_that_are_held_back_for_hours_end_the_crawl(server, session, tmp_path, source):
     """A long Retry-After is a stop with a name, no wait and no failed post; the same command goes on later."""
     platform, home = server.platform, tmp_path / "home"
@@ -265,6 +265,7 @@ def test_strange_tags(server, session, tmp_path):
     assert plusmv(server, session, tmp_path / "home", "crawl", "--tag", "x" * 201).returncode == 2
 
 
+@pytest.mark.slow
 def test_two_crawls_at_once_and_one_account(server, session, tmp_path):
     """The second process of one account is told whose turn it is; without a login, or dead, nobody is in the way."""
     platform, home = server.platform, tmp_path / "home"

@@ -92,6 +92,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "path", [*sys.path])
         patch.setenv("PLUSMV_WEIGHTS", str(folder / "weights"))
         for name in ("PLUSMV_HOME", "PLUSMV_DB"):
             patch.delenv(name, raising=False)
@@ -99,6 +100,7 @@ def world(tmp_path_factory):
         _write_clips(folder)
         _write_benchmark(folder)
         yield folder
+    sys.modules.pop("my_method", None)  # the pages' own method; another test has another one of this name
 
 
 def _write_clips(folder: Path) -> None:
