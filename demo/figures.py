@@ -5,7 +5,7 @@ hands and feet by two-bone inverse kinematics. The stage has x to the right, y u
 in oblique projection, so a figure can face the camera or run across the picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -223,7 +223,12 @@ def disc(picture: np.ndarray, centre: np.ndarray, radius: float, colour: Colour)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (int(min(255, max(0, channel * factor))) for channel in colour)
+    return colour_of(channel * factor for channel in colour)
+
+
+def colour_of(channels: Iterable[float]) -> Colour:
+    """Three numbers as a colour, each held to 0 to 255."""
+    red, green, blue = (int(min(255, max(0, channel))) for channel in channels)
     return red, green, blue
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from plusmv.core.workspace import atomic_path
-from plusmv.demo.figures import Camera, Colour, Look, Pose, draw_figure, skeleton, stage_direction, to_stage
+from plusmv.demo.figures import Camera, Colour, Look, Pose, colour_of, draw_figure, skeleton, stage_direction, to_stage
 from plusmv.demo.motions import ACTS, BAR_ON_FLOOR, GRAVITY, IDLE, RELEASE
 from plusmv.demo.scenery import (
     MAT_BEGINS,
@@ -121,8 +121,9 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], crf: int = 22) -> No
                 stream.time_base = Fraction(1, FPS)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
-        if stream is not None:
-            container.mux(stream.encode(None))
+        if stream is None:
+            raise ValueError(f"no picture to write to {path}")
+        container.mux(stream.encode(None))
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
@@ -215,8 +216,7 @@ def _draw_golf_ball(picture, camera: Camera, progress: float) -> None:
 def _dress(rng: np.random.Generator) -> Look:
     def choose(colours: Sequence[Colour]) -> Colour:
         chosen = colours[int(rng.integers(len(colours)))]
-        red, green, blue = (int(np.clip(channel + rng.normal(0, 8), 0, 255)) for channel in chosen)
-        return red, green, blue
+        return colour_of(channel + rng.normal(0, 8) for channel in chosen)
 
     return Look(choose(SKINS), choose(HAIRS), choose(CLOTHES), choose(CLOTHES), choose(CLOTHES[3:5]),
                 rng.uniform(0.88, 1.2), bool(rng.random() < 0.4), bool(rng.random() < 0.5))  # fmt: skip

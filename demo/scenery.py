@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from plusmv.demo.figures import Camera, Colour, capsule, disc, line, shade
+from plusmv.demo.figures import Camera, Colour, capsule, colour_of, disc, line, shade
 
 Random = np.random.Generator
 MAT_BEGINS, MAT_HEIGHT = 0.22, 0.3  # stage x and height of the high jump's mat
@@ -304,8 +304,7 @@ def _gradient(
 
 
 def _varied(rng: Random, colour: Colour) -> Colour:
-    red, green, blue = (int(np.clip(channel + rng.normal(0, 9), 0, 255)) for channel in colour)
-    return red, green, blue
+    return colour_of(channel + rng.normal(0, 9) for channel in colour)
 
 
 def _pick(rng: Random, choices: tuple) -> tuple:

@@ -13,7 +13,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from socket import create_server
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from typer.testing import CliRunner
 from plusmv.cli import COMMANDS, app
 from plusmv.core.actions import THUMOS14
 from plusmv.features.weights import keep, random_weights
-from tests.browser import answers, wait_until
+from tests.browser import answers, free_port, wait_until
 from tests.conftest import ROOT
 from tests.platform_server import playing
 from tests.platform_sites import Platform
@@ -217,8 +216,7 @@ def test_python(block, world):
 @pytest.mark.parametrize("command", SERVED)
 def test_the_labeler_answers(command, world):
     """Started as it stands, but for the port; `streamlit run` from the clone."""
-    with create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     _, *words = shlex.split(command)
     module, option = ("plusmv", "--port") if command.startswith("plusmv") else ("streamlit", "--server.port")
     server = subprocess.Popen(
