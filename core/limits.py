@@ -1,6 +1,6 @@
 """What files and pages of strangers may become in memory, and how slow a server may be: every bound, with its reason.
 
-Each is far above what real ones need. The error that meets one names it with its number (core.reading, core.least_speed).
+Each is far above what real ones need. The error that meets one names it with its number.
 """
 
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30

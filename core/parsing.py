@@ -1,7 +1,7 @@
 """Strangers' text as values: JSON, whole numbers, numbers, moments. Whatever the text is, it is a value or a BadInput.
 
 Python's own readers raise half a dozen kinds (RecursionError for JSON nested 100,000 deep, ValueError for 5,000 digits,
-OverflowError for the year 99999) and take what no format means: int() and float() read "1_0", "\N{ARABIC-INDIC DIGIT ONE}" and " 7\\n".
+OverflowError for the year 99999) and take what no format means: "1_0", digits of other scripts, a line break after.
 """
 
 import json

@@ -90,6 +90,8 @@ class ReasonCode(enum.StrEnum):
     LINK_EXPIRED = "link-expired"
     NO_ANSWER = "no-answer"  # after several tries
     REFUSED = "refused"  # a private address, or another scheme than http and https
+    NEEDS_PROGRAM = "needs-program"  # encrypted or live streams, RTMP: only another program could fetch them
+    LEFTOVER = "leftover"  # a part or a temporary file of a download that was not finished
     OUTSIDE_FOLDER = "outside-folder"
     UNREADABLE = "unreadable"  # a file of a folder
     UNDECODABLE = "undecodable"  # no whole video that decodes

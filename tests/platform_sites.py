@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests import platform_apis
+from tests import platform_apis, platform_streams
 
 HOSTS = {
     "www.instagram.com": "api",
@@ -123,6 +123,8 @@ class Platform:
         from tests.platform_server import Answer
 
         self.make = Answer
+        if asked.path.startswith("/streams/"):
+            return platform_streams.answer(self, asked)
         with self._lock:
             if HOSTS[asked.host] == "api":
                 refusal = self._refusal(asked)

@@ -131,7 +131,7 @@ class Web:
                                                stream=True, allow_redirects=False)  # fmt: skip
             except (requests.RequestException, OSError) as error:
                 raise TransientError(f"{host} does not answer ({_why(error)})") from error
-            _refuse_private_peer(response, url)
+            refuse_private_peer(response, url)
             if response.status_code == 429 or response.status_code >= 500:
                 response.close()
                 asked = retry_after(response.headers.get("Retry-After"))
@@ -205,8 +205,8 @@ def _proxied(url: str) -> bool:
     return bool(proxies.get(urlsplit(url).scheme) or proxies.get("all"))
 
 
-def _refuse_private_peer(response: requests.Response, url: str) -> None:
-    """A name may have changed its address since it was looked up: what counts is who answered."""
+def refuse_private_peer(response: requests.Response, url: str) -> None:
+    """Raise Refused where a private address has answered: a name may lead elsewhere than when it was looked up."""
     peer = getattr(getattr(response.raw, "connection", None), "sock", None)
     if peer is not None and not _proxied(url) and not public(str(peer.getpeername()[0])):
         response.close()
