@@ -49,7 +49,9 @@ def guarded_session(retries: Retry | int = 0, least: LeastSpeed = LEAST_SPEED) -
 
 
 def guard(session: requests.Session, retries: Retry | int = 0, least: LeastSpeed = LEAST_SPEED) -> None:
-    """Let a session's connections be guarded."""
+    """Let a session's connections be guarded, if they are not yet."""
+    if isinstance(session.get_adapter("https://"), GuardedAdapter):
+        return
     for scheme in ("https://", "http://"):
         session.mount(scheme, GuardedAdapter(retries, least))
 

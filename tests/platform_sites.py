@@ -32,7 +32,7 @@ HOSTS = {
     "files.clips.example": "media",
 }
 FIRST = 1_570_000_000  # the oldest post's time
-FAULTS = ("500", "cut", "length", "html", "gone", "expired", "huge", "slow", "private", "429")
+FAULTS = ("500", "cut", "length", "html", "gone", "expired", "huge", "slow", "drip", "private", "429")
 HUGE = 4_000_000_000  # bytes that a huge file says it has
 
 
@@ -72,6 +72,7 @@ class Switches:
     changed_format: bool = False
     empty_page: int | None = None  # the page (from 0) that comes back empty although there are more
     not_json: bool = False
+    hostile: dict | None = None  # the platform_server.Answer that an API gives, whatever it is asked
     repeat_pages: bool = False  # every page comes twice, under two cursors
     reorder: bool = False  # pages are shuffled within themselves at each answer
     listing_has_links: bool = False
@@ -148,6 +149,8 @@ class Platform:
         if switches.too_many:
             switches.too_many -= 1
             return self._too_many()
+        if switches.hostile is not None:
+            return self.make(**switches.hostile)
         if switches.login_redirect:
             return self.make(302, headers={"Location": f"https://{asked.host}/accounts/login/?next=/"})
         if switches.checkpoint:
@@ -278,6 +281,7 @@ class Platform:
             "html": self.make(200, b"<html>not a video</html>", "text/html"),
             "disguised": self.make(200, b"<html>not a video</html>" * 50, "video/mp4"),
             "huge": self.make(200, content, "video/mp4", length=HUGE),
+            "drip": self.make(200, content, "video/mp4", drip=platform_streams.DRIP),
             "slow": self.make(200, content, "video/mp4", slow=0.2),
             "private": self.make(302, b"", headers={"Location": "http://169.254.169.254/latest/meta-data"}),
             "file": self.make(302, b"", headers={"Location": "file:///etc/passwd"}),

@@ -27,7 +27,8 @@ LISTS = {
     "private": PLAIN.format(key="", end="#EXT-X-ENDLIST\n").replace("a.ts", "http://127.0.0.1:9/a.ts"),
     "file": PLAIN.format(key="", end="#EXT-X-ENDLIST\n").replace("a.ts", "file:///etc/passwd"),
 }
-DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="{type}" mediaPresentationDuration="PT0.4S"
+DASH = """<?xml version="1.0"?>
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="{type}" mediaPresentationDuration="PT0.4S"
  profiles="urn:mpeg:dash:profile:isoff-main:2011"><Period><AdaptationSet mimeType="video/mp4" contentType="video">
 <Representation id="v" codecs="avc1.42001E" bandwidth="1000" width="64" height="48"><SegmentList duration="1">
 <SegmentURL media="{HOST}/whole.mp4"/></SegmentList></Representation></AdaptationSet></Period></MPD>"""
