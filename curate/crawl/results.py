@@ -7,7 +7,10 @@ ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 class Counts(TypedDict):
-    """How posts ended: `found` is the sum of the rest."""
+    """How posts ended: `found` is the sum of the six endings.
+
+    without_uploader: the clips among them of which no post names an uploader, so that no takedown of one reaches them.
+    """
 
     found: int
     downloaded: int
@@ -16,6 +19,7 @@ class Counts(TypedDict):
     failed: int
     gone: int
     tombstoned: int
+    without_uploader: int
 
 
 class RunSummary(Counts):
