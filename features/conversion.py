@@ -1,5 +1,6 @@
 """Whole folders of features: packed into shards, checked, taken over from others' layouts and written in them."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -121,7 +122,7 @@ def export_features(
     source: Path, folder: Path, layout: published.Layout, watch: Progress = lambda ids, total, text: ids
 ) -> Iterator[VideoOutcome]:
     """Features in one of the field's layouts, float32, for tools that read nothing else."""
-    if folder.resolve() == source.resolve():
+    if os.path.realpath(folder) == os.path.realpath(source):
         raise BadInput("write the export to another folder: --to")
 
     def exported(video_id: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import whole_number
 from plusmv.curate.report.audit import next_to_audit
 from plusmv.curate.review import entries, leases, queue
 from plusmv.curate.review.cards import pace
@@ -103,8 +104,8 @@ def _cursor(sent: Any) -> Cursor:
 
 def _pair(sent: dict[str, Any]) -> ClipAction:
     try:
-        return ClipAction(int(sent["clip"]), int(sent["action"]))
-    except (KeyError, TypeError, ValueError) as error:
+        return ClipAction(whole_number(sent["clip"]), whole_number(sent["action"]))
+    except (KeyError, TypeError, BadInput) as error:
         raise BadInput("a clip and an action are required") from error
 
 

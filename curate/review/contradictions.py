@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
+from plusmv.core.parsing import whole_number
 from plusmv.curate.duplicates.groups import AcrossActions, across_actions, duplicate_groups, go_together
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
@@ -115,11 +116,11 @@ def read_answer(sent: Mapping[str, Any]) -> Answer:
             right=read_ids(sent.get("right")),
             wrong=read_ids(sent.get("wrong")),
             unusable=bool(sent.get("unusable")),
-            newest=min(int(sent.get("newest") or 0), 2**63 - 1),
+            newest=whole_number(sent.get("newest") or 0),
             seconds=read_seconds(sent.get("seconds")),
             undoes=read_request_id(sent, "undo"),
         )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (BadInput, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"invalid answer to a contradiction: {error}") from error
     if not answer.request_id or set(answer.right) & set(answer.wrong) or not (answer.clips or answer.undoes):
         raise BadInput("an answer needs an id and clips, and no action is both right and wrong")

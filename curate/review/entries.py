@@ -13,6 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
+from plusmv.core.parsing import finite_number, whole_number
 from plusmv.curate.review import decisions
 from plusmv.curate.review.idempotency import Row, idempotency_keys, is_recorded, rows_beside, rows_of_request
 from plusmv.curate.review.leases import ClipAction, release
@@ -44,7 +45,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
     """An entry from JSON. Raises BadInput for an invalid one."""
     try:
         clip_id = sent.get("clip")
-        pair = None if clip_id is None else ClipAction(int(clip_id), int(sent["action"]))
+        pair = None if clip_id is None else ClipAction(whole_number(clip_id), whole_number(sent["action"]))
         revises, other = sent.get("revises"), sent.get("other")
         undoes = sent.get("undo")
         return Entry(
@@ -53,7 +54,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
             verdict=str(sent.get("verdict", "")),
             seconds=read_seconds(sent.get("seconds")),
             reason=str(sent.get("reason") or ""),
-            other_action=None if other is None else int(other),
+            other_action=None if other is None else whole_number(other),
             how=How(sent.get("how", How.SINGLE)),
             revises=_read_row(revises),
             undoes=_read_row(undoes),
@@ -64,12 +65,13 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
 
 def _read_row(sent: Any) -> int | str | None:
     """A decision's id, or that of a request."""
-    return sent if sent is None or isinstance(sent, int) else str(uuid.UUID(sent))
+    return sent if sent is None else whole_number(sent) if isinstance(sent, int) else str(uuid.UUID(sent))
 
 
 def read_seconds(sent: Any) -> float | None:
     """Active seconds; None where they are unknown, or so many that the person was away."""
-    return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
+    seconds = None if sent is None else finite_number(sent)
+    return None if seconds is None or not 0 <= seconds <= AWAY_S else seconds
 
 
 def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> None:

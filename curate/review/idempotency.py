@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import whole_number
 from plusmv.db.models import Decision, DuplicateRuling
 
 Row = Decision | DuplicateRuling
@@ -56,8 +57,8 @@ def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
 
 
 def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
-    """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for invalid ones."""
-    found = tuple(dict.fromkeys(int(id_) for id_ in sent or ()))
-    if len(found) > most or not all(0 <= id_ < 2**63 for id_ in found):
-        raise ValueError(f"more than {most} ids, or an invalid one")
+    """Ids of clips or actions. Raises BadInput, ValueError or TypeError for invalid ones."""
+    found = tuple(dict.fromkeys(map(whole_number, sent or ())))
+    if len(found) > most:
+        raise ValueError(f"more than {most} ids")
     return found
