@@ -87,11 +87,11 @@ def test_an_archive_that_unpacks_to_more_than_it_says_or_may_is_refused(tmp_path
         read_npz(tmp_path / "v.npz", ("rgb",), most)
 
 
-def test_an_archive_of_a_million_members_is_refused_with_bounded_memory(tmp_path, bounded_memory):
+def test_an_archive_with_a_huge_list_of_members_is_refused_with_bounded_memory(tmp_path, bounded_memory):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for number in range(20_000):
-            archive.writestr(f"{number:060d}", b"")
+        for number in range(20):
+            archive.writestr(f"{number:060000d}", b"")
     (tmp_path / "v.npz").write_bytes(content.getvalue())
     with pytest.raises(BadInput):
         read_features([tmp_path], "v")

@@ -277,7 +277,10 @@ def _annotator(name: str) -> str:
 def _seconds(value: float | str | None) -> float | None:
     if value is None:
         return None
-    seconds = finite_number(value)
+    try:
+        seconds = finite_number(value)
+    except BadInput as error:
+        raise BadInput(f"seconds: {error}") from error
     if seconds < 0:
-        raise BadInput(f"seconds must be a number from 0, not {value!r}")
+        raise BadInput(f"seconds must be a number from 0, not {seconds:g}")
     return seconds
