@@ -55,7 +55,7 @@ class _MeteredRaw(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         started = time.monotonic()
-        count = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._raw.readinto(buffer)
         self._waited += time.monotonic() - started
         self._came += count or 0
         if count and self._waited >= self._least.window:

@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, most:
         return _array(packed, member.file_size, f"{member.filename[:60]} in {path}", most)
 
 
-def _array(file: BinaryIO, size: int, name: str, most: int) -> np.ndarray:
+def _array(file: IO[bytes], size: int, name: str, most: int) -> np.ndarray:
     """The array that starts here and has `size` bytes with its header."""
     header = io.BytesIO(file.read(min(size, ARRAY_HEADER)))
     version = np.lib.format.read_magic(header)
@@ -78,7 +78,7 @@ def _array(file: BinaryIO, size: int, name: str, most: int) -> np.ndarray:
     return array.reshape(shape, order="F" if in_columns else "C")
 
 
-def _check_index(file: BinaryIO, path: Path) -> None:
+def _check_index(file: IO[bytes], path: Path) -> None:
     """Raise BadInput for an archive whose list of members would fill the memory."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - END_OF_ARCHIVE.size - (1 << 16)))

@@ -33,10 +33,10 @@ class GuardedAdapter(HTTPAdapter):
         self._most = most
         keep_least_speed(self, least)
 
-    def send(self, request, stream=False, *arguments, **options):  # type: ignore[no-untyped-def,override]
+    def send(self, request, stream=False, *arguments, **options):
         response = super().send(request, stream, *arguments, **options)
         if not stream:  # requests would read it all, however much it is
-            response._content = read_page(response, self._most)  # type: ignore[attr-defined]
+            response._content = read_page(response, self._most)
             response._content_consumed = True  # type: ignore[attr-defined]
         return response
 

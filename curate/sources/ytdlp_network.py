@@ -47,7 +47,7 @@ class PoliteYtDlp(yt_dlp.YoutubeDL):
         self.rate_limiter, self._least_speed = rate_limiter, least_speed
         _forbid_programs()
         super().__init__(parameters | {"external_downloader": {"default": "native"}, "format": FORMATS})
-        self.format_selector = _among_native(self.format_selector)
+        self.format_selector: Any = _among_native(self.build_format_selector(FORMATS))
 
     def build_request_director(self, handlers, preferences=None):
         handler = functools.partial(_PoliteRH, rate_limiter=self.rate_limiter, least_speed=self._least_speed)
