@@ -22,6 +22,7 @@ from plusmv.curate.sources.base import (
 from plusmv.curate.sources.http import Web, allowed_url, public
 from plusmv.curate.sources.instagram import InstagramSource
 from plusmv.curate.sources.rate_limit import RateLimiter
+from plusmv.features.connections import LEAST_SPEED
 from tests.platform_server import playing
 from tests.platform_sites import Platform
 from tests.test_rate_limit import no_proxy  # noqa: F401
@@ -120,9 +121,10 @@ HOSTILE = {
 def test_whatever_an_api_answers_it_has_a_name(server, kind):
     answer, error = HOSTILE[kind]
     server.platform.switches.hostile = answer
+    least = LeastSpeed(1000, 0.05) if kind == "drip" else LEAST_SPEED
     for ask in (
-        lambda: Web(RateLimiter(0), QUICK).json("https://graph.facebook.com/v21.0/ig_hashtag_search", {"q": "x"}),
-        lambda: next(InstagramSource(RateLimiter(0), {"sessionid": "s"}, least_speed=QUICK).search("golf")),
+        lambda: Web(RateLimiter(0), least).json("https://graph.facebook.com/v21.0/ig_hashtag_search", {"q": "x"}),
+        lambda: next(InstagramSource(RateLimiter(0), {"sessionid": "s"}, least_speed=least).search("golf")),
     ):
         tracemalloc.start()
         with pytest.raises(error):
