@@ -156,7 +156,7 @@ def _gap(foreign: Sequence[SourceClip], material: ClipFeatures, draws: np.random
     """One or two stretches of foreign clips."""
     stretches = []
     for _ in range(draws.integers(PIECES[0], PIECES[1] + 1)):
-        whole = material.features[foreign[draws.integers(len(foreign))].id]
+        whole = material.features[foreign[int(draws.integers(len(foreign)))].id]
         length = min(whole.count, int(draws.integers(PIECE_SNIPPETS[0], PIECE_SNIPPETS[1] + 1)))
         start = int(draws.integers(0, whole.count - length + 1))
         streams = {name: array[start : start + length] for name, array in whole.streams.items()}
