@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 from plusmv.core.workspace import Workspace, write_private
 from plusmv.curate.review.passwords import people
@@ -24,7 +25,7 @@ def start(workspace: Workspace, annotator: str, passwords: Path | None) -> str:
     folder = _folder(workspace)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in folder.glob("*.json"):
-        if _ended(file):
+        if _read(file) is None:
             file.unlink(missing_ok=True)
     token = secrets.token_urlsafe(32)
     session = {"annotator": annotator, "made": time.time(), "password": _password(annotator, passwords)}
@@ -38,18 +39,16 @@ def annotator_of(workspace: Workspace, token: str, passwords: Path | None) -> st
     Raises PlusmvError where the passwords cannot be read.
     """
     file = _file(workspace, token)
-    if not token or _ended(file):
+    session = _read(file)
+    if session is None or not token:
         return None
-    try:
-        session = json.loads(file.read_bytes())
-        annotator: str = session["annotator"]
-        password = _password(annotator, passwords)
-        if password is None or session["password"] != password:
-            return None
+    annotator = str(session.get("annotator"))
+    password = _password(annotator, passwords)
+    if password is None or session.get("password") != password:
+        return None
+    with contextlib.suppress(OSError):  # signed out at this moment
         if time.time() - file.stat().st_mtime > NOTED_S:
             os.utime(file)
-    except (OSError, ValueError, KeyError, TypeError):  # signed out at this moment, or not a file of ours
-        return None
     return annotator
 
 
@@ -58,11 +57,14 @@ def end(workspace: Workspace, token: str) -> None:
     _file(workspace, token).unlink(missing_ok=True)
 
 
-def _ended(file: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        used, made = file.stat().st_mtime, json.loads(file.read_bytes())["made"]
-        return time.time() - used > IDLE_S or time.time() - made > LONGEST_S
-    return True
+def _read(file: Path) -> dict[str, Any] | None:
+    """What the file says of a session; None where that has ended, or the file is none of ours."""
+    try:
+        session: dict[str, Any] = json.loads(file.read_bytes())
+        lasts = time.time() - file.stat().st_mtime < IDLE_S and time.time() - session["made"] < LONGEST_S
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return session if lasts else None
 
 
 def _password(annotator: str, passwords: Path | None) -> str | None:
