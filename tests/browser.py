@@ -37,15 +37,21 @@ def chromium() -> str | None:
 
 @contextlib.contextmanager
 def serving(
-    home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
+    home: Path,
+    annotator: str = "ann",
+    port: int = 0,
+    overlap: float = 0.0,
+    db: str | None = None,
+    said: Path = Path(os.devnull),
 ) -> Iterator[tuple[subprocess.Popen, int]]:
-    """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
+    """`streamlit run labeler_ui` from the clone as a person would: the server and its port. said: what it prints."""
     port = port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
     environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
     environment |= {"PLUSMV_DB": db} if db else {}
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with said.open("w") as output:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.DEVNULL)
     SERVED[port] = Workspace(home), annotator
     try:
         wait_until(lambda: server.poll() is None and answers(port), "the server answers", seconds=60)

@@ -98,8 +98,8 @@ def filled(tmp_path_factory) -> Workspace:
     return fill_workspace(tmp_path_factory.mktemp("gate") / "home", clips=1)
 
 
-@pytest.fixture
-def workspace(filled, tmp_path, monkeypatch) -> Workspace:
+@pytest.fixture(name="workspace")
+def served_workspace(filled, tmp_path, monkeypatch) -> Workspace:
     for name in ("PLUSMV_DB", "PLUSMV_PASSWORDS", "PLUSMV_OVERLAP", "PLUSMV_ALLOW_HOST", "PLUSMV_OPEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PLUSMV_HOME", str(filled.home))

@@ -14,7 +14,7 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.review import passwords
 from plusmv.labeler_ui import link, sessions, sign_in
 from plusmv.labeler_ui.tries import A_MINUTE, FREE, LONGEST_WAIT_S, Tries
-from tests.test_gate import NAVIGATION, OURS, Answer, ask, cookie, filled, workspace  # noqa: F401
+from tests.test_gate import NAVIGATION, OURS, Answer, ask, cookie, filled, served_workspace  # noqa: F401
 
 
 def test_the_link_gets_in_once_and_the_next_one_is_printed(workspace, capsys, monkeypatch):
