@@ -9,6 +9,7 @@ import pytest
 from plusmv.core.workspace import Workspace
 from tests.browser import (  # noqa: F401
     Labeler,
+    Page,
     copied_workspace,
     decided,
     labeler_on_workspace,
@@ -63,14 +64,15 @@ def test_grid_only_the_wrong_ones_are_touched(labeler: Labeler, workspace: Works
 
 
 @pytest.mark.slow
-def test_a_preview_that_ends_before_its_clip_says_so(labeler: Labeler, workspace: Workspace):
+def test_a_preview_that_ends_before_its_clip_says_so(browser, labeler: Labeler, workspace: Workspace):
     with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog, catalog:
         catalog.execute("UPDATE clips SET duration = 75.2 WHERE id = 3")  # a preview holds 60 seconds
-    page = labeler.open("grid")
+    page = Page(browser, labeler.port, "grid").open()  # whose browser has not cached the clips
     wait_until(lambda: page.root.get_attribute("data-ready") == "true", "all 24 play", seconds=60)
     notes = page.tab.locator("figure .note").all_inner_texts()
     assert [index for index, note in enumerate(notes) if "60" in note and "75" in note] == [2]
     assert sum(map(bool, notes)) == 1
+    page.tab.close()
 
 
 @pytest.mark.slow
