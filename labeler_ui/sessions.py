@@ -24,7 +24,7 @@ def start(workspace: Workspace, annotator: str, passwords: Path | None) -> str:
     """A new session of this person; its token. Sessions that have ended are removed."""
     folder = _folder(workspace)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in folder.glob("*.json"):
+    for file in folder.glob("[0-9a-f]*.json"):  # others are being written
         if _read(file) is None:
             file.unlink(missing_ok=True)
     token = secrets.token_urlsafe(32)

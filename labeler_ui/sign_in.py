@@ -37,19 +37,20 @@ def show_sign_in(request: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     """POST /labeler/sign-in: name, password where there are some, and the page to go to; starts a session."""
-    who = request.scope[access.SIGNED_IN]
+    who, to = request.scope[access.SIGNED_IN], "/"
     try:
         sent = await _form(request)
+        to = _page_path(sent.get("to", to))
         name = checked_name(sent.get("name", ""))
         wait = await run_in_threadpool(_check, who, name, sent.get("password", ""))
         if wait:
             after = f"Too many tries: wait {math.ceil(wait)} seconds."
-            return page(who, sent.get("to", "/"), after, 429, {"Retry-After": str(math.ceil(wait))})
-        response = RedirectResponse(_page_path(sent.get("to", "/")), 303)
+            return page(who, to, after, 429, {"Retry-After": str(math.ceil(wait))})
+        response = RedirectResponse(to, 303)
         await run_in_threadpool(_start_session, request, response, name)
         return response
     except PlusmvError as error:
-        return page(who, problem=str(error), status=403 if isinstance(error, Refused) else 400)
+        return page(who, to, str(error), 403 if isinstance(error, Refused) else 400)
 
 
 def open_link(request: Request) -> Response:

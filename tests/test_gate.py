@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from plusmv.core.errors import Refused
 from plusmv.core.workspace import Workspace
 from plusmv.labeler_ui import access, gate, sessions, sign_in
 from plusmv.labeler_ui.gate import Gate
@@ -213,6 +214,16 @@ def test_every_answer_carries_the_policy(workspace, path):
         assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
         assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
         assert (headers["x-frame-options"], headers["cross-origin-resource-policy"]) == ("DENY", "same-origin")
+
+
+def test_a_page_is_drawn_for_as_long_as_its_session_lasts(workspace):
+    token = cookie(workspace).partition("=")[2]
+    connection = {"host": HOST}, {access.cookie_name(HOST): token}
+    assert access.annotator_of_page(*connection) == "ann"
+    sessions.end(workspace, token)
+    for ended in (connection, ({}, {})):
+        with pytest.raises(Refused):
+            access.annotator_of_page(*ended)
 
 
 def test_a_page_of_before_somebody_else_signed_in_records_nothing(workspace):
