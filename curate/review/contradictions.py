@@ -14,13 +14,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
-from plusmv.core.parsing import whole_number
 from plusmv.curate.duplicates.groups import AcrossActions, across_actions, duplicate_groups, go_together
 from plusmv.curate.review import decisions
 from plusmv.curate.review.entries import read_seconds
 from plusmv.curate.review.idempotency import (
     idempotency_keys,
     is_recorded,
+    read_id,
     read_ids,
     read_request_id,
     request_of,
@@ -116,7 +116,7 @@ def read_answer(sent: Mapping[str, Any]) -> Answer:
             right=read_ids(sent.get("right")),
             wrong=read_ids(sent.get("wrong")),
             unusable=bool(sent.get("unusable")),
-            newest=whole_number(sent.get("newest") or 0),
+            newest=read_id(sent.get("newest") or 0),
             seconds=read_seconds(sent.get("seconds")),
             undoes=read_request_id(sent, "undo"),
         )

@@ -58,7 +58,12 @@ def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
 
 def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
     """Ids of clips or actions. Raises BadInput, ValueError or TypeError for invalid ones."""
-    found = tuple(dict.fromkeys(map(whole_number, sent or ())))
+    found = tuple(dict.fromkeys(map(read_id, sent or ())))
     if len(found) > most:
         raise ValueError(f"more than {most} ids")
     return found
+
+
+def read_id(sent: Any) -> int:
+    """The id of a row, as databases hold it. Raises BadInput for an invalid one."""
+    return whole_number(sent)
