@@ -16,12 +16,12 @@ in the recall's denominator, a detection in a video that is not in the ground tr
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
 
 import numpy as np
 
 from plusmv.core.annotations import AnnotatedVideo, Instance, score_of
 from plusmv.core.errors import BadInput
+from plusmv.core.outcome import Ended
 from plusmv.wsal.datasets import AMBIGUOUS
 from plusmv.wsal.evaluation_notes import Pairs, ambiguity_notes, notes_of
 
@@ -29,8 +29,11 @@ PROTOCOLS = ("activitynet", "thumos")
 THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3
 
 
-class EvaluateResult(TypedDict):
-    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision."""
+class EvaluateResult(Ended):
+    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision.
+
+    done, failed: annotated videos that the detections name, if only with an empty list, and that they do not name.
+    """
 
     protocol: str
     tiou: list[float]
@@ -77,6 +80,9 @@ def evaluate(
         "ground_truth": sum(map(len, truth.values())),
         "detections": sum(map(len, predicted.values())),
         "notes": notes_of(ground_truth, detections, truth, predicted) + ambiguity_notes(ambiguous, protocol, left_out),
+        "done": len(ground_truth.keys() & detections.keys()),
+        "skipped": 0,
+        "failed": len(ground_truth.keys() - detections.keys()),
     }
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
-from plusmv.core.commandline import HOME, Home, Json, emit, say, table
+from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace, write_json
 from plusmv.wsal.options import (
@@ -74,6 +74,7 @@ def evaluate(
     rows += [(label, *percent(precision)) for label, precision in result["per_class"].items()]
     columns = ["tIoU", *(f"{level:g}" for level in result["tiou"]), "mean"]
     emit(result, as_json, [table(title, columns, rows), *(f"note: {note}" for note in result["notes"])])
+    conclude(result, "annotated videos")
 
 
 @app.command()
@@ -91,8 +92,9 @@ def diagnose(
     ] = None,
     features: Folders = None,
     show: Annotated[int, typer.Option(min=0, help="With --run: how many videos to draw.")] = 4,
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
@@ -119,7 +121,7 @@ def diagnose(
         with tempfile.TemporaryDirectory() as folder:
             pictures = []
             if run:
-                source = open_source(features, feature_fps, feature_stride)
+                source = open_source(features, feature_fps, feature_stride, layout)
                 pictures = _draw_videos(Path(folder), Workspace(home), run, source, truth, show)
             levels = THUMOS_TIOUS if bins == "thumos" else parse_tious("activitynet")
             scores = score_detections(truth, predicted, levels)
@@ -171,7 +173,7 @@ def _draw_videos(
             break
         try:
             path, instances = folder / f"{len(drawn)}.png", _without_ambiguous(video.instances)
-            plot_features(path, source.read(video.id), trained, DetectionSettings(), instances)
+            plot_features(path, source.read(video), trained, DetectionSettings(), instances)
             drawn.append(path)
         except PlusmvError as error:
             say(f"not drawn: {video.id}: {error}")
