@@ -25,7 +25,7 @@ def unknown_labels(labels: Sequence[str], classes: Sequence[str]) -> str:
     """Why a video none of whose labels is a class is left out."""
     if not labels:
         return "it has no label"
-    return f"none of its labels is a class of the annotations: {', '.join(_offered(labels, classes))}"
+    return f"none of its labels is a class of the annotations: {', '.join(offered(labels, classes))}"
 
 
 def no_microvideo(
@@ -38,11 +38,12 @@ def no_microvideo(
         return f"none of the {len(microvideos)} microvideos can be trained on: {reason}"
     return (
         f"none of the {len(microvideos)} microvideos has a label of the annotations: they are labelled"
-        f" {_listed(_offered(labels, classes))}, and the classes are {_listed(classes)}; rename one or the other"
+        f" {_listed(offered(labels, classes))}, and the classes are {_listed(classes)}; rename one or the other"
     )
 
 
-def _offered(labels: Iterable[str], classes: Sequence[str]) -> list[str]:
+def offered(labels: Iterable[str], classes: Sequence[str]) -> list[str]:
+    """The labels, each with the class that was probably meant."""
     nearest = {label: nearest_class(label, classes) for label in labels}
     return [f"{label} (did you mean {name}?)" if name else label for label, name in nearest.items()]
 

@@ -189,12 +189,13 @@ def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | No
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
     """Raises Refused for annotations with a label that is not a class of the run."""
+    from plusmv.wsal.class_names import offered
     from plusmv.wsal.datasets import labels_of
 
     unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
     if unknown:
         raise Refused(
-            f"{path} was trained on another class list: it does not know {', '.join(unknown[:3])}"
+            f"{path} was trained on another class list: it does not know {', '.join(offered(unknown[:3], classes))}"
             f"{' and more' if len(unknown) > 3 else ''}; use a run of these classes, or --allow-other-classes"
         )
 

@@ -80,10 +80,14 @@ def evaluate(
         "ground_truth": sum(map(len, truth.values())),
         "detections": sum(map(len, predicted.values())),
         "notes": notes_of(ground_truth, detections, truth, predicted) + ambiguity_notes(ambiguous, protocol, left_out),
-        "done": len(ground_truth.keys() & detections.keys()),
-        "skipped": 0,
-        "failed": len(ground_truth.keys() - detections.keys()),
+        **named(ground_truth, detections),
     }
+
+
+def named(ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping[str, Sequence[Instance]]) -> Ended:
+    """Annotated videos that the detections name (done), if only with an empty list, or do not name (failed)."""
+    known = ground_truth.keys()
+    return {"done": len(known & detections.keys()), "skipped": 0, "failed": len(known - detections.keys())}
 
 
 def labelled_pairs(

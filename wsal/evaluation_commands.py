@@ -103,7 +103,7 @@ def diagnose(
     from plusmv.wsal.diagnose import BINS
     from plusmv.wsal.diagnose import diagnose as analyse_errors
     from plusmv.wsal.diagnosis_page import diagnosis_page, plot_diagnosis
-    from plusmv.wsal.evaluate import THUMOS_TIOUS
+    from plusmv.wsal.evaluate import THUMOS_TIOUS, named
     from plusmv.wsal.evaluate import evaluate as score_detections
 
     if bins not in BINS:
@@ -127,8 +127,10 @@ def diagnose(
             scores = score_detections(truth, predicted, levels)
             diagnosis_page(html, detections.name, result, scores, pictures)
     written = [str(path) for path in (out and out / "diagnosis.png", html) if path]
-    printed: DiagnoseResult = {**result, "written": written}
+    counted = named(truth, predicted)
+    printed: DiagnoseResult = {**result, "written": written, **counted}
     emit(printed, as_json, [*_tables(result), *(f"note: {n}" for n in result["notes"]), *written])
+    conclude(counted, "annotated videos")
 
 
 def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, AnnotatedVideo]:

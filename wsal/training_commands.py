@@ -87,7 +87,8 @@ def train(
 ) -> None:
     """Train on video-level labels, without or with microvideos (+MV). Run it again to resume."""
     from plusmv.features.device import resolve_device
-    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.class_names import offered
+    from plusmv.wsal.datasets import labels_of, read_dataset
     from plusmv.wsal.feature_source import summary
     from plusmv.wsal.methods.find import parse_settings
     from plusmv.wsal.settings import Settings
@@ -122,6 +123,9 @@ def train(
     lacking = training.left_out.keys() & microvideos
     if lacking:
         say(f"{len(lacking)} of {len(microvideos)} microvideos are left out")
+    ignored = {label for video in microvideos.values() for label in labels_of(video)} - {*training.classes}
+    if ignored:
+        say(f"labels of microvideos that are no class: {', '.join(offered(sorted(ignored), training.classes))}")
     if training.unknown_recipes:
         say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not record their recipe;"
             " make sure that all have the same")  # fmt: skip

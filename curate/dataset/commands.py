@@ -159,11 +159,9 @@ def export(
     since = f"since the last export: {len(changed['added'])} added, {len(changed['left'])} left"
     since += f", {changed['taken_down']} taken down" * bool(changed["taken_down"])
     emit(result, as_json, [table("exported", ("action", "clips"), rows), written, check, since])
-    hint = "no clip is kept yet: judge some with plusmv label or plusmv decide"
-    if not result["clips"] and sum(result["left_out"].values()):
-        fall_short(hint)
     if not result["clips"]:
-        say(hint)
+        hint = "no clip is kept yet: judge some with plusmv label or plusmv decide"
+        (fall_short if any(result["left_out"].values()) else say)(hint)  # of an empty catalog nothing was asked
 
 
 def _of_files(
