@@ -50,7 +50,7 @@ def test_what_is_kept_is_turned_as_the_picture_is(picture, way):
 @pytest.mark.parametrize("way", ORIENTATIONS)
 def test_the_inverse_leads_back(original, way):
     back = way.inverse.of(way.of(original))
-    assert all(np.allclose(before, after) for before, after in zip(vars(original).values(), vars(back).values()))
+    assert all(np.allclose(array, getattr(back, name)) for name, array in vars(original).items())
 
 
 @pytest.mark.parametrize("way", [way for way in ORIENTATIONS if way.turn])

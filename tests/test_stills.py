@@ -1,4 +1,4 @@
-"""curate.duplicates.stills: clips with one end card or title share it, neither is the other's part; a calm scene is none."""
+"""curate.duplicates.stills: clips with one end card or title share it and are no parts; a calm scene is none."""
 
 import cv2
 import numpy as np
