@@ -28,6 +28,7 @@ PROPOSAL_VARIANTS = {  # name in the tables -> settings
     "attention > 0 to .5 (the paper)": DetectionSettings(),
     "attention > 0 to 1": DetectionSettings(thresholds=tuple(step / 40 for step in range(40))),
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
+    "both sides of the T-CAM (ours)": DetectionSettings(proposals="two-sided", overlap=0.4),
 }
 COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
 ORDER_NOTE = "stacked runs share the order of the videos, so the sd is over initial weights only"
