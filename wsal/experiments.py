@@ -14,6 +14,7 @@ import torch
 
 from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import map_unordered
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint
@@ -72,8 +73,8 @@ class ScoreTable(TypedDict):
     rows: list[TableRow]
 
 
-class ExperimentResult(TypedDict):
-    """What `plusmv experiment --json` prints and writes as NAME.json."""
+class ExperimentResult(Ended):
+    """What `plusmv experiment --json` prints and writes as NAME.json; done, failed: videos used, and left out."""
 
     experiment: str
     features: str  # their folders, or how they were simulated

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from plusmv.core.commandline import HOME, Database, Home, Json, Workers, counts, emit, say, say_failures, track
+from plusmv.core.commandline import (
+    HOME,
+    Database,
+    Home,
+    Json,
+    Workers,
+    conclude,
+    counts,
+    emit,
+    say,
+    say_failures,
+    track,
+)
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.core.workspace import Workspace
 
@@ -92,6 +104,7 @@ def previews(
     result = previews_result(clips, skipped, track(outcomes, clips - skipped, "previews"))
     emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
     say_failures([(failure["clip"], failure["reason"]) for failure in result["failures"]], "the same command")
+    conclude(result, "clips")
 
 
 @app.command()
@@ -114,6 +127,7 @@ def decide(
 
     result = decide_from_csv(open_catalog(Workspace(home), db), file)
     emit(result, as_json, counts(result, ("rows", "recorded", "skipped")))
+    conclude({"done": result["recorded"], "skipped": result["skipped"], "failed": 0}, "decisions")
 
 
 def _set_password(file: Path | None, name: str) -> None:
