@@ -100,7 +100,7 @@ class Subject:
         if held is Field.UPLOADER:
             return self.uploaders.has(text.removeprefix("@"), platform)
         if held is Field.SEARCH:
-            return any(map(self._is_id, (text, text.rpartition(":")[2], *_path_parts(text))))
+            return not LINK.fullmatch(text) and self._searched_by(text)
         return held is Field.CAPTION and self._is_id(text)
 
     def cut_from(self, text: str) -> str:
@@ -121,6 +121,12 @@ class Subject:
     def _links_within(self, word: str) -> bool:
         found = LINK.search(word)
         return found is not None and self._linked(found[0])
+
+    def _searched_by(self, text: str) -> bool:
+        """Whether a search is for an id, also behind "ytsearch5:", or of a folder or list called by an uploader."""
+        return (
+            self._is_id(text) or self._is_id(text.rpartition(":")[2]) or any(map(self.uploaders.has, _path_parts(text)))
+        )
 
     def _is_id(self, text: str) -> bool:
         return self.posts.has(text) or self.uploaders.has(text.removeprefix("@"))
