@@ -134,7 +134,7 @@ def _by_url(value: str) -> tuple[ColumnElement[bool], Callable[[PostRow], bool]]
 def _uploader_forms(session: Session, workspace: Workspace, value: str) -> dict[str, str]:
     """{keyed hash: "platform:id"} of all that an uploader's id may be stored as, of rows of earlier versions too."""
     origins = session.scalars(select(Post.origin).where(Post.origin.is_not(None)).distinct())
-    platforms = {origin.partition(":")[0] for origin in origins}
+    platforms = {origin.partition(":")[0] for origin in origins if origin}
     platforms |= {*known_platforms(), "", *session.scalars(select(Post.platform).distinct())}
     spelled = {value, value.casefold(), value.lower(), value.upper()}
     spelled |= {name.removeprefix("@") for name in spelled} | {f"@{name}" for name in spelled}

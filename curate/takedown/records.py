@@ -80,7 +80,8 @@ def without(value: Any, subject: Subject, place: Place = Place()) -> Any:
     if isinstance(value, dict):
         return _object(value, subject, place)
     if isinstance(value, list):
-        entries = [_or_gone(entry, subject, replace(place, listed=True)) for entry in value]
+        inner = replace(place, listed=True)
+        entries = [_or_gone(entry, subject, inner) for entry in value]
         kept = [entry for entry in entries if entry is not Gone]
         return value if all(map(operator.is_, entries, value)) else kept
     if isinstance(value, str):

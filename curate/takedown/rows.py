@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Column, Table, delete, select, update
+from sqlalchemy import JSON, Column, Table, Text, cast, delete, select, update
 from sqlalchemy.orm import Session
 
 from plusmv.core.workspace import Workspace
@@ -68,9 +68,8 @@ def _delete_referring(session: Session, table: Table, column: Column[Any], ids: 
 def _clean_column(session: Session, table: Table, column: Column[Any], clean: Callable[[Any], Any]) -> None:
     """Read a column once, in parts, and write the values that change."""
     keys = list(table.primary_key.columns)
-    wanted = select(*keys, column).where(column.is_not(None)).execution_options(yield_per=READ_AT_ONCE)
-    if not isinstance(column.type, JSON):
-        wanted = wanted.where(column != "")
+    text = cast(column, Text) if isinstance(column.type, JSON) else column
+    wanted = select(*keys, text).where(text.is_not(None), text != "").execution_options(yield_per=READ_AT_ONCE)
     changed = [(row[:-1], left) for row in session.execute(wanted) if (left := clean(row[-1])) is not row[-1]]
     for key, left in changed:
         of_row = (name == value for name, value in zip(keys, key, strict=True))
@@ -80,31 +79,42 @@ def _clean_column(session: Session, table: Table, column: Column[Any], clean: Ca
 def _cleaner(column: Column[Any], subject: Subject) -> Callable[[Any], Any]:
     """What a value of the column is without the subject: the very same where nothing names it."""
     held = held_by(column) or frozenset()
-    if "search" in held:
-        return lambda value: _search(value, subject, column)
-    if "metadata" in held:
-        return lambda value: _json(value, subject, Field.OTHER)
-    return lambda value: _words(value, subject, column)
+    if not held & {"search", "metadata"}:
+        return lambda text: _words(text, subject, column)
+    if "search" in held:  # a row for each run of a crawl
+        search = _search if isinstance(column.type, JSON) else _search_text
+        return lambda text: search(text, subject)
+    may_name = subject.quick_look()
+    return lambda text: _metadata(text, subject) if may_name(text) else text
 
 
 def _words(text: str, subject: Subject, column: Column[Any]) -> str:
     return records.caption(text, subject) if column.name == "caption" else subject.cut_from(text)
 
 
-def _search(value: Any, subject: Subject, column: Column[Any]) -> Any:
-    """A cursor that names the subject goes as a whole: its search begins anew."""
-    if not isinstance(value, str):
-        left = _json(value, subject, Field.SEARCH)
-        return value if left is value else None
+def _search_text(text: str, subject: Subject) -> str:
+    """A search as JSON text; it is empty where it named nothing but the subject."""
     try:
-        searched = json.loads(value)
+        searched = json.loads(text)
     except (ValueError, RecursionError):
-        searched = value
-    left = _json(searched, subject, Field.SEARCH)
-    return value if left is searched else json.dumps(left, sort_keys=True) if left is not None else ""
+        searched = text
+    left = _left(searched, subject, Field.SEARCH)
+    return text if left is searched else json.dumps(left, sort_keys=True) if left is not None else ""
 
 
-def _json(value: Any, subject: Subject, held: Field) -> Any:
+def _search(text: str, subject: Subject) -> Any:
+    """A cursor that names the subject goes as a whole: its search begins anew."""
+    value = json.loads(text)
+    return text if _left(value, subject, Field.SEARCH) is value else None
+
+
+def _metadata(text: str, subject: Subject) -> Any:
+    value = json.loads(text)
+    left = _left(value, subject, Field.OTHER)
+    return text if left is value else left
+
+
+def _left(value: Any, subject: Subject, held: Field) -> Any:
     try:
         return records.without(value, subject, Place(held))
     except Gone:

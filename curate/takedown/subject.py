@@ -103,6 +103,21 @@ class Subject:
             return not LINK.fullmatch(text) and self._searched_by(text)
         return held is Field.CAPTION and self._is_id(text)
 
+    def quick_look(self) -> Callable[[str], bool]:
+        """A function that says whether a JSON text may name it: true now and then for one that does not."""
+        ids = {name.casefold() for some in (self.posts, self.uploaders) for _, name in some}
+        ids |= {f"@{name}" for name in ids}
+        numbers = {name for name in ids if name.isdecimal()}
+
+        def may_name(text: str) -> bool:
+            if "\\" in text or not ids.isdisjoint(words := [word.strip().casefold() for word in text.split('"')]):
+                return True
+            if numbers and not numbers.isdisjoint(re.findall(r"\d+", text)):
+                return True
+            return any(":" in word or "/" in word or len(word) >= 64 for word in words[1::2])
+
+        return may_name
+
     def cut_from(self, text: str) -> str:
         """A text without the contents, links and full ids in it; the very same text where it has none."""
         given = text
