@@ -2,7 +2,8 @@
 
 Rows of decisions are only ever added: an undo is a new row that names the row it takes back. People's ids are stored as
 keyed hashes (core.workspace.Workspace.keyed_hash). Times are UTC. The tables of duplicates and leaks stand in
-db.duplicate_models and are imported from here as well, so that whoever imports this module has all of them.
+db.duplicate_models, those of accounts in db.account_models, and are imported from here as well, so that whoever imports
+this module has all of them.
 """
 
 import enum
@@ -11,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from plusmv.db.account_models import Lease, QuotaUse
 from plusmv.db.base import Base, FileState, Id, UtcDateTime, choice, now
 from plusmv.db.duplicate_models import (
     BenchmarkVideo,
@@ -217,26 +219,6 @@ class Sighting(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("crawl_runs.id"))
     last_run_id: Mapped[int | None] = mapped_column(ForeignKey("crawl_runs.id"))  # the latest run that met it
     found_at: Mapped[datetime] = mapped_column(default=now)
-
-
-class Lease(Base):
-    """One process at a time uses an account. `name` is a keyed hash: no account's name enters the catalog."""
-
-    __tablename__ = "leases"
-    name: Mapped[str] = mapped_column(String(64), primary_key=True, info=holds("nothing"))
-    holder: Mapped[str] = mapped_column(String(200), info=holds("nothing"))  # host, process id and its start
-    until: Mapped[datetime]
-
-
-class QuotaUse(Base):
-    """A call to an official API that its quota counts: of which account (a keyed hash), for what, at what cost."""
-
-    __tablename__ = "quota_uses"
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    account: Mapped[str] = mapped_column(String(64), index=True, info=holds("nothing"))
-    what: Mapped[str] = mapped_column(String(200), info=holds("nothing"))
-    cost: Mapped[int]
-    used_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Decision(Base):
