@@ -1,7 +1,7 @@
 """Takedown: what somebody wants gone goes everywhere, and a tombstone sees to it that no crawl brings it back.
 
-First the tombstones, then what stands in files, then rows and what is called by a content in one transaction, then
-freed pages: killed in between, the same command again finishes. A post's media stay while another post that was not
+First the tombstones, then files, then rows (and, in their transaction, what was written meanwhile), then freed pages:
+killed in between, the same command again finishes. A post's media stay while another post that was not
 named holds them. Where the catalog knows nothing of a request, its tombstone is kept and nothing else is touched.
 """
 
@@ -77,17 +77,17 @@ def _remove(
 ) -> None:
     """Everything but the tombstones, told in the result."""
     result["checkpoints"] = _trained_on(catalog, workspace, found.subject.contents)
+    leftovers = bool(found.posts or found.clips)
+    removed = [*remove_named(workspace, found.subject, leftovers)]
+    removed += remove_flow(workspace, found.subject.contents, flow_caches)
     files = clean_files(workspace, found.subject)
-    removed = [*files.removed, *remove_flow(workspace, found.subject.contents, flow_caches)]
-    packed = clean_shards(workspace, found.subject)
+    packed = list(clean_shards(workspace, found.subject))  # after the loose files, which somebody may be packing
     shards = {path.relative_to(workspace.home).as_posix(): count for path, count in packed}
     with catalog.writing() as session:
         remove_rows(session, workspace, found.posts, list(found.clips), found.kept, found.subject)
         clean_rows(session, found.subject)
-        removed += remove_named(
-            workspace, found.subject, bool(found.posts or found.clips)
-        )  # no writer can say "done" of a clip in between
-        list(clean_shards(workspace, found.subject))
+        removed += remove_named(workspace, found.subject, leftovers)  # and what was written in between
+    removed += files.removed
     result["removed"] = sorted({*removed, *(f"{path} ({count} clips)" for path, count in shards.items() if count)})
     result["rewritten"] = sorted(files.rewritten)
     result["left"] = sorted({*files.left, *(path for path, count in shards.items() if count is None)})
