@@ -45,6 +45,12 @@ class FeaturesResult(TypedDict):
     failures: list[FailedVideo]
 
 
+class VerifyResult(FeaturesResult):
+    """The JSON of `plusmv features verify`."""
+
+    unidentified: int  # of those done: do not say whose they are, so a swap of two would not be noticed
+
+
 def summarise(outcomes: Iterable[VideoOutcome]) -> FeaturesResult:
     """Count how the videos ended, and list those that failed by id."""
     ended = sorted(outcomes, key=lambda outcome: outcome.id)
@@ -86,11 +92,17 @@ def compact(
     yield from failed
 
 
-def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[VideoOutcome]:
-    """Read everything: shapes, numbers and checksums."""
+def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> VerifyResult:
+    """Read everything: shapes, numbers, checksums, and whose features they are."""
+    unidentified = 0
+
+    def verified(video_id: str) -> None:
+        nonlocal unidentified
+        unidentified += not read_features([folder], video_id).identified
+
     found = sorted(list_features([folder]))
-    for video_id in watch(found, len(found), "verify"):
-        yield _outcome(video_id, partial(read_features, [folder], video_id))
+    result = summarise(_outcome(one, partial(verified, one)) for one in watch(found, len(found), "verify"))
+    return {**result, "unidentified": unidentified}
 
 
 def import_features(

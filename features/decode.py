@@ -24,6 +24,7 @@ import numpy as np
 
 from plusmv.core.errors import BadInput
 from plusmv.features.clock import GRACE, delay, is_film, shown_until
+from plusmv.features.cut_short import Lengths
 from plusmv.features.display import Picture, pixel_aspect
 from plusmv.features.stopwatch import StopWatch
 
@@ -51,6 +52,7 @@ class VideoFacts:
     """What the container and the first frame say. None where the file does not say. Width and height as displayed."""
 
     duration: float | None  # seconds, from the beginning to the last picture's end
+    delay: float  # seconds of them before the first picture
     fps: float | None
     frames: int | None
     width: int
@@ -65,14 +67,32 @@ def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
         width, height = Picture(frame, video.pixel).size
+        delay = video.delay(frame, 1 / (_rate(video.stream) or math.inf))
         return VideoFacts(
-            duration=_duration(video, frame),
+            duration=_duration(video, delay),
+            delay=delay,
             fps=_rate(video.stream),
             frames=video.stream.frames or None,
             width=width,
             height=height,
             codec=video.stream.codec_context.name,
         )
+
+
+def lengths(path: Path) -> Lengths:
+    """What a video promises and what is there: its packets are read, not decoded. Raises BadInput as probe does.
+
+    What a container names as a whole (Matroska) promises nothing: it may be a longer sound track's. Where the end is
+    missing, single frames before it are too, as packets are not in the order of the pictures: those count as missing.
+    """
+    with open_video(path) as video:
+        stream = video.stream
+        step = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        promised = max(float((stream.duration or 0) * (stream.time_base or 0)), stream.frames * step)
+        packets, seconds = _there(video, step)
+        if stream.frames and Lengths(promised, seconds).cut_short:
+            seconds = min(seconds, promised * packets / stream.frames)
+        return Lengths(promised, seconds)
 
 
 def sample_frames(
@@ -216,6 +236,21 @@ def _packets(video: OpenVideo) -> Iterator[av.Packet | None]:
     yield None
 
 
+def _there(video: OpenVideo, step: float) -> tuple[int, float]:
+    """How many packets there are, and the seconds from the first one's picture to the end of the last one's.
+
+    step: seconds of a packet that does not say.
+    """
+    packets, first, last = 0, math.inf, -math.inf
+    for packet in _packets(video):
+        shown = packet and (packet.dts if packet.pts is None else packet.pts)
+        if packet is not None and shown is not None:
+            start = float(shown * packet.time_base)
+            packets, first = packets + 1, min(first, start)
+            last = max(last, start + (float(packet.duration * packet.time_base) if packet.duration else step))
+    return packets, max(0.0, last - first)
+
+
 def _check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> None:
     if width * height > limits.pixels:
         raise BadInput(f"{path} has a frame of {width}x{height}, over the limit of {limits.pixels} pixels")
@@ -227,15 +262,15 @@ def _rate(stream: av.VideoStream) -> float | None:
     return float(rate) if rate else None
 
 
-def _duration(video: OpenVideo, first: av.VideoFrame) -> float | None:
+def _duration(video: OpenVideo, delay: float) -> float | None:
     """Seconds: the video stream's, else the container's, else frames over rate."""
-    stream, gap = video.stream, 1 / (_rate(video.stream) or math.inf)
+    stream = video.stream
     if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base) + video.delay(first, gap)
+        seconds = float(stream.duration * stream.time_base) + delay
     elif video.container.duration:
         seconds = video.container.duration / av.time_base
     else:
-        seconds = (stream.frames or 0) * gap + video.delay(first, gap)
+        seconds = (stream.frames or 0) / (_rate(stream) or math.inf) + delay
     return seconds if 0 < seconds < math.inf else None
 
 

@@ -77,7 +77,8 @@ def test_the_commands_count_what_became_of_each(published, tmp_path):
     assert (code, told["clips"], told["done"], told["failed"]) == (0, 4, 3, 1)
     assert "NaN" in told["failures"][0]["reason"]
     assert run("compact", "--features", ours)[1]["done"] == 3
-    assert run("verify", "--features", ours) == (0, {"clips": 3, "done": 3, "skipped": 0, "failed": 0, "failures": []})
+    counted = {"clips": 3, "done": 3, "skipped": 0, "failed": 0, "failures": [], "unidentified": 0}
+    assert run("verify", "--features", ours) == (0, counted)
     assert run("export", "--features", ours, "--to", str(tmp_path / "out"))[1]["done"] == 3
     (tmp_path / "ours" / "x.safetensors").write_bytes(b"broken")
     assert run("verify", "--features", ours)[0] == 1

@@ -12,7 +12,8 @@ import numpy as np
 from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, detections_json
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import write_bytes
-from plusmv.features.feature_files import list_features
+from plusmv.features.cut_short import CutShort
+from plusmv.features.feature_files import VideoFeatures, list_features
 from plusmv.features.recipe import Recipe
 from plusmv.wsal import kinetics
 from plusmv.wsal.checkpoints import Checkpoint
@@ -41,6 +42,7 @@ class DetectionFacts(TypedDict):
     videos: NotRequired[int]  # read, where features were
     left_out: NotRequired[dict[str, str]]  # video -> why it was not read
     made_with: NotRequired[str]  # of a video file's detections, in words
+    cut_short: NotRequired[CutShort]  # what is there of a video file that was cut short
     plot: NotRequired[str]  # path of the video file's picture
 
 
@@ -167,7 +169,8 @@ def detect_in_video(
     detections = detect_video(readout, trained.classes, settings)
     section = plot_section(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    return VideoDetections(detections, readout.seconds, section, made_with, detection_facts(trained, settings))
+    facts = detection_facts(trained, settings) | _missing(features)
+    return VideoDetections(detections, readout.seconds, section, made_with, facts)
 
 
 def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
@@ -183,8 +186,13 @@ def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
     facts: DetectionFacts = {
         "features": features.weights,
         "video_probability": {name: result.probability[name] for name in strongest},
-    }
+    } | _missing(features)
     return VideoDetections(result.detections, features.seconds(), section, "the I3D's Kinetics-400 classes", facts)
+
+
+def _missing(features: VideoFeatures) -> DetectionFacts:
+    """What detections say of a video file that was cut short."""
+    return {"cut_short": features.cut_short} if features.cut_short else {}
 
 
 def plot_section(
