@@ -237,7 +237,7 @@ def _packets(video: OpenVideo) -> Iterator[av.Packet | None]:
 
 
 def _there(video: OpenVideo, step: float) -> tuple[int, float]:
-    """How many packets there are, and the seconds from the first one's picture to the end of the last one's.
+    """How many whole packets there are, and the seconds from the first one's picture to the end of the last one's.
 
     step: seconds of a packet that does not say.
     """
@@ -246,7 +246,7 @@ def _there(video: OpenVideo, step: float) -> tuple[int, float]:
         shown = packet and (packet.dts if packet.pts is None else packet.pts)
         if packet is not None and shown is not None:
             start = float(shown * packet.time_base)
-            packets, first = packets + 1, min(first, start)
+            packets, first = packets + (not packet.is_corrupt), min(first, start)  # corrupt: the file ends within it
             last = max(last, start + (float(packet.duration * packet.time_base) if packet.duration else step))
     return packets, max(0.0, last - first)
 
