@@ -71,8 +71,13 @@ def classify_result(video: Path, found: Classification) -> ClassifyResult:
     classes: list[ClassEntry] = [
         {"name": score.name, "probability": score.probability, "logit": score.logit} for score in found.classes
     ]
-    counts = {"frames": found.frames, "passes": found.passes}
-    return {"video": str(video), **counts, "classes": classes, "cut_short": found.cut_short}
+    return {
+        "video": str(video),
+        "frames": found.frames,
+        "passes": found.passes,
+        "classes": classes,
+        "cut_short": found.cut_short,
+    }
 
 
 def kinetics_logits(pooled: np.ndarray) -> np.ndarray:

@@ -242,9 +242,9 @@ def _there(video: OpenVideo, step: float) -> tuple[int, float]:
     step: seconds of a packet that does not say.
     """
     packets, first, last = 0, math.inf, -math.inf
-    for packet in _packets(video):
-        shown = packet and (packet.dts if packet.pts is None else packet.pts)
-        if packet is not None and shown is not None:
+    for packet in filter(None, _packets(video)):
+        shown = packet.dts if packet.pts is None else packet.pts
+        if shown is not None:
             start = float(shown * packet.time_base)
             packets, first = packets + (not packet.is_corrupt), min(first, start)  # corrupt: the file ends within it
             last = max(last, start + (float(packet.duration * packet.time_base) if packet.duration else step))

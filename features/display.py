@@ -68,7 +68,7 @@ class Picture:
 
     def _square(self, width: int, height: int) -> tuple[int, int]:
         """The size of a picture of so many stored pixels with square ones."""
-        wide, high = max(self.pixel, 1), max(1 / self.pixel, 1)
+        wide, high = max(self.pixel, SQUARE), max(1 / self.pixel, SQUARE)
         if self.frame.width * (wide - 1) < 1 and self.frame.height * (high - 1) < 1:
             return width, height
         return round(width * wide), round(height * high)

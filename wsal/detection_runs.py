@@ -169,7 +169,7 @@ def detect_in_video(
     detections = detect_video(readout, trained.classes, settings)
     section = plot_section(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    facts = detection_facts(trained, settings) | _missing(features)
+    facts = _with_what_lacks(detection_facts(trained, settings), features)
     return VideoDetections(detections, readout.seconds, section, made_with, facts)
 
 
@@ -186,13 +186,16 @@ def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
     facts: DetectionFacts = {
         "features": features.weights,
         "video_probability": {name: result.probability[name] for name in strongest},
-    } | _missing(features)
-    return VideoDetections(result.detections, features.seconds(), section, "the I3D's Kinetics-400 classes", facts)
+    }
+    made_with = "the I3D's Kinetics-400 classes"
+    return VideoDetections(result.detections, features.seconds(), section, made_with, _with_what_lacks(facts, features))
 
 
-def _missing(features: VideoFeatures) -> DetectionFacts:
-    """What detections say of a video file that was cut short."""
-    return {"cut_short": features.cut_short} if features.cut_short else {}
+def _with_what_lacks(facts: DetectionFacts, features: VideoFeatures) -> DetectionFacts:
+    """The facts, and what is there of a video file that was cut short."""
+    if features.cut_short is not None:
+        facts["cut_short"] = features.cut_short
+    return facts
 
 
 def plot_section(
