@@ -113,6 +113,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write a whole file, as `write_bytes` does, that nobody but its owner can ever read."""
+    with atomic_path(path) as part, open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON by rename after fsync; floats keep full precision, NaN raises ValueError."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
@@ -140,8 +146,7 @@ def remove_stale_parts(path: Path) -> int:
     beside = f".{glob.escape(path.name[:100])}.*.part*"
     removed = 0
     for part in path.rglob(".*.part*") if path.is_dir() else path.parent.glob(beside):
-        writer = re.search(r"\.(\d+)-[0-9a-f]{8}\.part", part.name)
-        if writer and not _alive(int(writer[1])):
+        if is_stale_part(part):
             part.unlink(missing_ok=True)
             removed += 1
     return removed
@@ -153,6 +158,12 @@ def check_content(path: Path) -> None:
         raise Missing(f"the media of clip {path.stem[:12]} is not in {path.parent}; crawl it again")
     if sha256_of(path) != path.stem:
         raise BadInput(f"{path} is not what was downloaded: its sha256 is another; remove it and crawl it again")
+
+
+def is_stale_part(path: Path, unsigned: bool = False) -> bool:
+    """Whether a killed process left this `.part` file. unsigned: what to say of one whose name has no process in it."""
+    writer = re.search(r"^\..*\.(\d+)-[0-9a-f]{8}\.part", path.name)
+    return not _alive(int(writer[1])) if writer else unsigned
 
 
 def sha256_of(path: Path) -> str:

@@ -5,15 +5,20 @@ import streamlit as st
 from plusmv.labeler_ui import frame
 from plusmv.labeler_ui.connection import Connection
 
-LISTS = {"groups": "Groups of copies", "pairs": "Proposed pairs: parts, and copies that are not sure"}
+LISTS = {
+    "groups": "Groups of copies",
+    "pairs": "Proposed pairs: parts, and copies that are not sure",
+    "shared": "Clips that share something, such as an intro or an end card",
+}
 
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_duplicates)
+    frame.show(duplicates)
 
 
-def _duplicates(connection: Connection, annotator: str) -> None:
+def duplicates(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
     frame.browser_component("duplicates", connection, annotator, list=chosen)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 from sqlalchemy import delete, or_, select
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
@@ -28,6 +29,7 @@ from plusmv.features.feature_files import (
     read_features,
     write_features,
 )
+from plusmv.features.flow_cache import note_cache
 from plusmv.features.pipeline import Extractor, extract_all
 
 ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
@@ -82,6 +84,12 @@ class ExtractResult(TypedDict):
     skipped: int
     failed: int
     clips: list[ExtractedClip]
+
+
+def ended(result: ExtractResult) -> Ended:
+    """The counts, with what is skipped because it failed before (so that it has no snippets) among the failed."""
+    before = sum(clip["state"] == "skipped" and clip["snippets"] is None for clip in result["clips"])
+    return {"done": result["done"], "skipped": result["skipped"] - before, "failed": result["failed"] + before}
 
 
 def summary(outcomes: Iterable[Extracted]) -> ExtractResult:
@@ -174,6 +182,8 @@ def extract_clips(
     What failed before by the same recipe and stride is skipped, with its reason, unless retry_failed.
     """
     remove_stale_parts(workspace.features)
+    if extractor.flow_cache is not None:
+        note_cache(workspace.home, extractor.flow_cache)
     recipe, stride = extractor.recipe_hash(), extractor.recipe.stride
     clips = _wanted_clips(catalog)
     before = {} if retry_failed else _failures(catalog, recipe, stride)

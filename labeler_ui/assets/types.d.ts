@@ -3,8 +3,6 @@
 
 /** What Streamlit passes to a page's script, whichever page it is (frame.browser_component). */
 export interface Props {
-  token: string;
-  cookie: string;
   workspace: string;
   annotator: string;
   actions: Record<string, { name: string; definition: string }>;
@@ -77,12 +75,13 @@ export interface WorkMessage {
   references: Record<string, string[]>;
 }
 
-/** How a clip differs from the first of its group: t_clip = speed * t_first + offset_s. */
+/** How a clip differs from the first of its group: t_clip = speed * t_first + offset_s; turn: degrees clockwise, once mirrored. */
 export interface Edit {
   kind: string;
   speed: number;
   offset_s: number;
   mirror: boolean;
+  turn: number;
   score: number;
   overlap_s: number;
 }
