@@ -37,7 +37,7 @@ from plusmv.curate.duplicates.fingerprint import Fingerprint, fingerprint_video
 from plusmv.curate.duplicates.hash_store import mapped, record_of, write_array
 from plusmv.curate.duplicates.pdq import SIDE, hamming, pdq
 from plusmv.db.models import EdgeKind
-from plusmv.features.decode import DecodeLimits, probe, sample_frames, sample_raw, upright_luma
+from plusmv.features.decode import DecodeLimits, probe, sample_frames, sample_raw
 
 SAME = {"mmaction2_tests_test.avi", "mmaction2_demo_spatiotemporal.mp4", "mmaction2_rawvideo_part0.mp4"}
 FPS, SHORT_SIDE, MOMENT_S, LONGEST_S, LEAST_S, EDITED = 25, 288, 3.5, 5.0, 1.5, 2
@@ -103,7 +103,7 @@ class FingerprintFiles:
         cv2.setNumThreads(1)
 
     def process(self, path: Path) -> tuple[Fingerprint, np.ndarray]:
-        shown = [upright_luma(frame, 120) for frame in sample_raw(path, 2.0)]
+        shown = [frame.small_luma(120) for frame in sample_raw(path, 2.0)]
         hashes, quality = pdq(np.stack([cv2.resize(s, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for s in shown]))
         return fingerprint_video(path), hashes[quality >= VPDQ_QUALITY]
 

@@ -54,7 +54,7 @@ def main(count: int) -> None:
         content = bytearray(shard.read_bytes())
         content[len(content) // 2] ^= 4
         shard.write_bytes(content)
-        damaged = [outcome.id for outcome in conversion.verify(folder) if outcome.state == "failed"]
+        damaged = [failure["id"] for failure in conversion.verify(folder)["failures"]]
         print(f"one bit flipped in a shard: verify names {damaged}")
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from plusmv.core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput, Missing, Refused
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -150,6 +150,14 @@ def remove_stale_parts(path: Path) -> int:
             part.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def check_content(path: Path) -> None:
+    """Media are named by their content: raises Missing where they are gone, BadInput where the bytes are others."""
+    if not path.is_file():
+        raise Missing(f"the media of clip {path.stem[:12]} is not in {path.parent}; crawl it again")
+    if sha256_of(path) != path.stem:
+        raise BadInput(f"{path} is not what was downloaded: its sha256 is another; remove it and crawl it again")
 
 
 def is_stale_part(path: Path, unsigned: bool = False) -> bool:

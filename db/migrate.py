@@ -20,14 +20,24 @@ class UnknownRevision(Exception):
     """The catalog's revision is not among ours."""
 
 
-def upgrade(engine: Engine) -> None:
-    """Make or migrate the schema in one transaction that shuts out other migrations; nothing to do if current."""
+class NoTables(Exception):
+    """The catalog was never made, where one must be."""
+
+
+def upgrade(engine: Engine, make: bool = True) -> None:
+    """Make or migrate the schema in one transaction that shuts out other migrations; nothing to do if current.
+
+    make: False where there must be a schema already; raises NoTables where there is none.
+    """
     head = ScriptDirectory.from_config(_config()).get_current_head()
     with engine.connect() as connection:
         if _revision(connection) == head:
             return
     with _alone(engine) as connection:
-        _refuse_unknown(_revision(connection))
+        revision = _revision(connection)
+        if revision is None and not make:
+            raise NoTables
+        _refuse_unknown(revision)
         command.upgrade(_config(connection), "head")
 
 

@@ -47,8 +47,10 @@ class Catalog:
 def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
     """Open the workspace's SQLite catalog, or the one at `url`, making or migrating its schema.
 
-    Raises BadInput for a URL that is none, a file that is no catalog, or a server that does not answer.
+    Raises BadInput for a URL that is none, a file that is no catalog, or has lost what it held, or a server that does
+    not answer.
     """
+    make = url is not None or not workspace.catalog.exists() or not _in_use(workspace)
     if url is None:
         _make(workspace.home)
         url = f"sqlite:///{workspace.catalog.absolute()}"  # not resolve(), which fails over a circle of links
@@ -62,12 +64,24 @@ def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
     elif engine.dialect.name != "postgresql":
         raise BadInput(f"the catalog URL {_safe(url)} names neither SQLite nor PostgreSQL")
     try:
-        migrate.upgrade(engine)
-    except DBAPIError as error:
-        raise BadInput(f"cannot open the catalog {_safe(url)}: {_first_line(error.orig)}") from error
+        migrate.upgrade(engine, make)
+    except migrate.NoTables as error:
+        raise BadInput(
+            f"the catalog {_safe(url)} is empty, but there are clips beside it: restore it from a backup, or remove it"
+            " to begin a new one"
+        ) from error
+    except (DBAPIError, UnicodeDecodeError) as error:  # SQLite names a damaged table by its damaged name
+        reason = _first_line(error.orig if isinstance(error, DBAPIError) else error)
+        raise BadInput(f"cannot open the catalog {_safe(url)}: {reason}") from error
     except migrate.UnknownRevision as error:
         raise PlusmvError(f"the catalog {_safe(url)} was made by a newer plusmv ({error}); update plusmv") from error
     return Catalog(engine)
+
+
+def _in_use(workspace: Workspace) -> bool:
+    """Whether the workspace holds what a catalog must have told of."""
+    folders = (workspace.home / name for name in ("media", "previews", "features"))
+    return any(path.is_file() and not path.name.startswith(".") for each in folders for path in each.rglob("*"))
 
 
 def _make(home: Path) -> None:

@@ -29,7 +29,7 @@ RESULTS = {  # command -> the type of its --json result
     "extract": "plusmv.curate.dataset.extract:ExtractResult",
     "classify": "plusmv.features.classify:ClassifyResult",
     "features compact": "plusmv.features.conversion:FeaturesResult",
-    "features verify": "plusmv.features.conversion:FeaturesResult",
+    "features verify": "plusmv.features.conversion:VerifyResult",
     "features import": "plusmv.features.conversion:FeaturesResult",
     "features export": "plusmv.features.conversion:FeaturesResult",
     "rank": "plusmv.curate.ranking.result:RankResult",

@@ -16,7 +16,8 @@ import numpy as np
 
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import write_bytes
-from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
+from plusmv.features.cut_short import CutShort
+from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits, lengths
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.features.recipe import Recipe
 from plusmv.features.weights import last_layer, load, weights_path
@@ -45,6 +46,7 @@ class Classification:
     frames: int
     passes: int  # 1: the whole video in one pass; more: their pooled positions averaged
     classes: tuple[ClassScore, ...]
+    cut_short: CutShort | None = None
 
 
 class ClassEntry(TypedDict):
@@ -60,6 +62,7 @@ class ClassifyResult(TypedDict):
     frames: int
     passes: int
     classes: list[ClassEntry]  # best first
+    cut_short: CutShort | None  # what is there of a video file that was cut short
 
 
 def classify_result(video: Path, found: Classification) -> ClassifyResult:
@@ -67,7 +70,13 @@ def classify_result(video: Path, found: Classification) -> ClassifyResult:
     classes: list[ClassEntry] = [
         {"name": score.name, "probability": score.probability, "logit": score.logit} for score in found.classes
     ]
-    return {"video": str(video), "frames": found.frames, "passes": found.passes, "classes": classes}
+    return {
+        "video": str(video),
+        "frames": found.frames,
+        "passes": found.passes,
+        "classes": classes,
+        "cut_short": found.cut_short,
+    }
 
 
 def kinetics_logits(pooled: np.ndarray) -> np.ndarray:
@@ -101,7 +110,7 @@ def classify_video(path: Path, top: int = 5, limits: DecodeLimits = DEFAULT_LIMI
     probabilities /= probabilities.sum()
     best = np.argsort(-logits, kind="stable")[:top]
     scores = (ClassScore(KINETICS_CLASSES[i], float(probabilities[i]), float(logits[i])) for i in best)
-    return Classification(frames, passes, tuple(scores))
+    return Classification(frames, passes, tuple(scores), lengths(path).cut_short)
 
 
 def write_snippet_classes(path: Path, features: VideoFeatures, top: int, weights: str = "rgb") -> None:

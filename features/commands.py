@@ -76,12 +76,15 @@ def classify(
 ) -> None:
     """Kinetics-400 classes of a whole video, by I3D on its RGB frames (25 a second, centre crop)."""
     from plusmv.features.classify import classify_result, classify_video
+    from plusmv.features.cut_short import in_words
 
     found = classify_video(video, top)
     passes = "one pass" if found.passes == 1 else f"the mean of {found.passes} passes"
     rows = [[score.name, score.probability, score.logit] for score in found.classes]
     title = f"{video.name}: {found.frames} frames, {passes}"
     emit(classify_result(video, found), as_json, table(title, ("class", "probability", "logit"), rows))
+    if found.cut_short:
+        say(f"{video.name} is {in_words(found.cut_short)}")
 
 
 Folder = Annotated[Path, typer.Option("--features", help="The folder of features.")]
@@ -105,12 +108,14 @@ def compact(
 
 @folders.command()
 def verify(features: Folder, layout: FeatureLayout = None, as_json: Json = False) -> None:
-    """Read all features of a folder, loose and packed: shapes, numbers, checksums. Exit 1 where any is damaged."""
+    """Read all features of a folder, loose and packed: shapes, numbers, checksums, ids. Exit 1 where any is damaged."""
     from plusmv.features import conversion
     from plusmv.features.published import parse_layout
 
-    result = conversion.summarise(conversion.verify(features, track, parse_layout(layout)))
+    result = conversion.verify(features, track, parse_layout(layout))
     _print_result(result, "verified", as_json)
+    if result["unidentified"]:
+        say(f"{result['unidentified']} of them do not say whose features they are: a swap of two would not be noticed")
     if result["failed"]:
         fall_short(f"{result['failed']} of {result['clips']} features cannot be used")
 

@@ -49,6 +49,12 @@ class FeaturesResult(TypedDict):
     failures: list[FailedVideo]
 
 
+class VerifyResult(FeaturesResult):
+    """The JSON of `plusmv features verify`."""
+
+    unidentified: int  # of those done: do not say whose they are, so a swap of two would not be noticed
+
+
 def summarise(outcomes: Iterable[VideoOutcome]) -> FeaturesResult:
     """Count how the videos ended, and list those that failed by id."""
     ended = sorted(outcomes, key=lambda outcome: outcome.id)
@@ -92,11 +98,18 @@ def compact(
 
 def verify(
     folder: Path, watch: Progress = lambda ids, total, text: ids, layout: ArrayLayout = published.UNSAID
-) -> Iterator[VideoOutcome]:
-    """Read everything: shapes, numbers and checksums."""
+) -> VerifyResult:
+    """Read everything: shapes, numbers, checksums, and whose features they are."""
+    unidentified = 0
+
+    def verified(video_id: str) -> None:
+        nonlocal unidentified
+        unidentified += not read_features([folder], video_id, layout=layout).identified
+
     found = sorted(list_features([folder]))
-    for video_id in watch(found, len(found), "verify"):
-        yield _outcome(video_id, partial(read_features, [folder], video_id, layout=layout), asks=False)
+    outcomes = (_outcome(one, partial(verified, one), asks=False) for one in watch(found, len(found), "verify"))
+    result = summarise(outcomes)
+    return {**result, "unidentified": unidentified}
 
 
 def import_features(

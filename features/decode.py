@@ -1,27 +1,31 @@
 """Decoding: a video file to RGB frames at a fixed rate, by timestamp.
 
-The k-th frame is the one shown at t = k/fps, counted from the first frame: nothing is re-encoded or blended. Damaged
-packets are left out and what can be decoded is used. FFmpeg runs on one thread: its own threads deadlock inside
-worker processes. Files are opened by Python and only container formats are admitted, so a playlist or image pattern
-under a video's name reaches neither the network nor another file.
+The k-th frame is the one that players show at t = k/fps (features.clock), as they show it (features.display): nothing
+is re-encoded or blended. Of several video streams the default one counts. Damaged packets are left out and what can be
+decoded is used. FFmpeg runs on one thread: its own threads deadlock inside worker processes. Files are opened by Python
+and only container formats are admitted, so a playlist or image pattern under a video's name reaches neither the network
+nor another file.
 """
 
 import contextlib
 import errno
 import io
+import itertools
 import math
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
-import cv2
 import numpy as np
 
 from plusmv.core.errors import BadInput
+from plusmv.features.clock import GRACE, delay, is_film, shown_until
+from plusmv.features.cut_short import Lengths
+from plusmv.features.display import Picture, pixel_aspect
 from plusmv.features.stopwatch import StopWatch
 
 CONTAINERS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg,rm,mpegvideo,h264,hevc,m4v,ivf,wtv,mxf,nut,apng"
@@ -29,7 +33,6 @@ VIDEO_SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
-GRACE = 1e-3  # seconds: containers round timestamps, Matroska to milliseconds
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ DEFAULT_LIMITS = DecodeLimits()
 class VideoFacts:
     """What the container and the first frame say. None where the file does not say. Width and height as displayed."""
 
-    duration: float | None  # seconds
+    duration: float | None  # seconds, from the beginning to the last picture's end
+    delay: float  # seconds of them before the first picture
     fps: float | None
     frames: int | None
     width: int
@@ -58,13 +62,15 @@ class VideoFacts:
 
 def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
     """Read a video's facts; its first frame is decoded. Raises BadInput with the reason where none can be."""
-    with _opened(path) as video:
+    with open_video(path) as video:
         frame = next(_frames(video, limits, StopWatch()), None)
         if frame is None:
             raise BadInput(f"{path} holds no frame that can be decoded")
-        width, height = _displayed_size(frame)
+        width, height = Picture(frame, video.pixel).size
+        delay = video.delay(frame, 1 / (_rate(video.stream) or math.inf))
         return VideoFacts(
-            duration=_duration(video),
+            duration=_duration(video, delay),
+            delay=delay,
             fps=_rate(video.stream),
             frames=video.stream.frames or None,
             width=width,
@@ -73,26 +79,53 @@ def probe(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> VideoFacts:
         )
 
 
+def lengths(path: Path) -> Lengths:
+    """What a video promises and what is there: its packets are read, not decoded. Raises BadInput as probe does.
+
+    What a container names as a whole (Matroska) promises nothing: it may be a longer sound track's. Where the end is
+    missing, single frames before it are too, as packets are not in the order of the pictures: those count as missing.
+    """
+    with open_video(path) as video:
+        stream = video.stream
+        step = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        promised = max(float((stream.duration or 0) * (stream.time_base or 0)), stream.frames * step)
+        packets, seconds = _there(video, step)
+        if stream.frames and Lengths(promised, seconds).cut_short:
+            seconds = min(seconds, promised * packets / stream.frames)
+        return Lengths(promised, seconds)
+
+
 def sample_frames(
     path: Path, fps: float = 25.0, short_side: int | None = 256, limits: DecodeLimits = DEFAULT_LIMITS
 ) -> Iterator[np.ndarray]:
-    """Yield the frame shown at k/fps for k = 0, 1, ...: (H, W, 3) uint8 RGB, upright, all of one size.
+    """Yield the frame shown at k/fps for k = 0, 1, ...: (H, W, 3) uint8 RGB, as displayed, all of one size.
 
     short_side: pixels of the shorter side after bilinear resizing, None for the size as displayed.
     A picture shown for longer than 1/fps is yielded as the same array again: do not write into it.
     Raises BadInput with the reason where nothing can be decoded or a limit is passed, maybe after some frames.
     """
-    size, count, watch = None, 0, StopWatch()
-    with _opened(path) as video:
+    size: tuple[int, int] | None = None
+    shown: Picture | None = None
+    for picture in sample_raw(path, fps, limits):
+        if picture is not shown:
+            size = size or picture.scaled_size(short_side)
+            _check_pixels(path, *size, limits)
+            shown, pixels = picture, picture.rgb(size)
+        yield pixels
+
+
+def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) -> Iterator[Picture]:
+    """Yield the decoder's own frame shown at k/fps for k = 0, 1, ...: for those who need neither RGB nor all pixels.
+
+    A picture shown for longer than 1/fps comes as the same object again. Raises BadInput as sample_frames does.
+    """
+    count, watch = 0, StopWatch()
+    with open_video(path) as video:
         for frame, end in _timeline(video, fps, limits, watch):
-            picture = None
+            picture = Picture(frame, video.pixel)
             while count / fps < end - GRACE:
                 if count / fps > limits.seconds:
                     raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
-                if picture is None:
-                    size = size or _output_size(frame, short_side)
-                    _check_pixels(path, *size, limits)
-                    picture = _picture(frame, size)
                 with watch.paused():
                     yield picture
                 count += 1
@@ -100,55 +133,34 @@ def sample_frames(
         raise BadInput(f"{path} holds no frame that can be decoded")
 
 
-def sample_raw(path: Path, fps: float, limits: DecodeLimits = DEFAULT_LIMITS) -> Iterator[av.VideoFrame]:
-    """Yield the decoder's own frame shown at k/fps for k = 0, 1, ...: for those who need neither RGB nor all pixels.
-
-    A picture shown for longer than 1/fps comes as the same frame again. Raises BadInput as sample_frames does.
-    """
-    count, watch = 0, StopWatch()
-    with _opened(path) as video:
-        for frame, end in _timeline(video, fps, limits, watch):
-            while count / fps < end - GRACE:
-                if count / fps > limits.seconds:
-                    raise BadInput(f"{path} is longer than the limit of {limits.seconds:g} s")
-                with watch.paused():
-                    yield frame
-                count += 1
-    if not count:
-        raise BadInput(f"{path} holds no frame that can be decoded")
-
-
-def upright_rgb(frame: av.VideoFrame, least_side: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a decoder's frame, its shorter side no longer than twice least_side."""
-    times = max(min(frame.width, frame.height) // least_side, 1)
-    small = frame.reformat(width=max(frame.width // times, 1), height=max(frame.height // times, 1), format="rgb24")
-    return np.ascontiguousarray(_upright(small.to_ndarray(), frame))
-
-
-def upright_luma(frame: av.VideoFrame, least_side: int) -> np.ndarray:
-    """(H, W) uint8 of a decoder's frame, halved while its shorter side keeps least_side pixels.
-
-    The decoder's own plane, so nothing is converted; halving costs a fortieth of what other scales do.
-    """
-    luma = _luma(frame)
-    while min(luma.shape) >= 2 * least_side:
-        size = (luma.shape[1] // 2, luma.shape[0] // 2)
-        luma = cv2.resize(luma[: 2 * size[1], : 2 * size[0]], size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(_upright(luma, frame))
-
-
 @dataclass(frozen=True)
-class _Video:
+class OpenVideo:
     """An open file and the stream that is decoded."""
 
     path: Path
     container: av.container.InputContainer
     stream: av.VideoStream
 
+    @property
+    def pixel(self) -> Fraction:
+        """A pixel's width over its height."""
+        return pixel_aspect(self.stream)
+
+    @property
+    def avi(self) -> bool:
+        return self.container.format.name == "avi"
+
+    def delay(self, first: av.VideoFrame, gap: float) -> float:
+        """When the first frame is shown."""
+        return delay(self.container, self.stream, first, gap, self.avi)
+
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_Video]:
-    """The first video stream that is not a cover picture, decoding on one thread."""
+def open_video(path: Path) -> Iterator[OpenVideo]:
+    """The stream that players show, decoding on one thread: the default one, else the first; no cover pictures.
+
+    Raises BadInput with the reason.
+    """
     path = Path(path)
     if not path.is_file():  # also keeps out pipes and devices, which may never end
         raise BadInput(f"cannot read {path}: " + ("it is not a regular file" if path.exists() else "no such file"))
@@ -156,14 +168,10 @@ def _opened(path: Path) -> Iterator[_Video]:
         raise BadInput(f"cannot read {path}: it is empty")
     try:
         with _Source(path) as file, _container(file) as container:
-            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not streams:
-                raise BadInput(f"{path} holds no video stream")
-            if streams[0].codec_context is None:
-                raise BadInput(f"{path} holds video of an unknown codec, or is damaged")
-            streams[0].codec_context.thread_count = 1
-            streams[0].codec_context.thread_type = "NONE"
-            yield _Video(path, container, streams[0])
+            stream = _shown_stream(path, container)
+            stream.codec_context.thread_count = 1
+            stream.codec_context.thread_type = "NONE"
+            yield OpenVideo(path, container, stream)
     except av.FFmpegError as error:  # some are OSErrors too
         reason = f"not a video in a known container, or damaged ({error.strerror})"
         raise BadInput(f"cannot read {path}: {reason}") from error
@@ -184,15 +192,27 @@ def _container(file: "_Source") -> av.container.InputContainer:
         return opened(SimpleNamespace(read=file.read))
 
 
+def _shown_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
+    films = [stream for stream in container.streams.video if is_film(stream)]
+    if not films:
+        raise BadInput(f"{path} holds no video stream")
+    known = [stream for stream in films if stream.codec_context is not None]
+    if not known:
+        raise BadInput(f"{path} holds video of an unknown codec, or is damaged")
+    return next((stream for stream in known if stream.disposition & av.stream.Disposition.default), known[0])
+
+
 def _timeline(
-    video: _Video, fps: float, limits: DecodeLimits, watch: StopWatch
+    video: OpenVideo, fps: float, limits: DecodeLimits, watch: StopWatch
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Each frame and the second at which the next one takes its place."""
-    avi = video.container.format.name == "avi"
-    return _shown_until(_frames(video, limits, watch), 1 / (_rate(video.stream) or fps), avi)
+    frames, gap = _frames(video, limits, watch), 1 / (_rate(video.stream) or fps)
+    first = next(frames, None)
+    if first is not None:
+        yield from shown_until(itertools.chain([first], frames), gap, video.delay(first, gap), video.avi)
 
 
-def _frames(video: _Video, limits: DecodeLimits, watch: StopWatch) -> Iterator[av.VideoFrame]:
+def _frames(video: OpenVideo, limits: DecodeLimits, watch: StopWatch) -> Iterator[av.VideoFrame]:
     """Every frame that can be decoded, damaged packets left out."""
     decoder = video.stream.codec_context
     for packet in _packets(video):
@@ -204,61 +224,36 @@ def _frames(video: _Video, limits: DecodeLimits, watch: StopWatch) -> Iterator[a
         except av.FFmpegError:
             continue
         for frame in frames:
-            _check_pixels(video.path, frame.width, frame.height, limits)
+            _check_pixels(video.path, *Picture(frame, video.pixel).size, limits)
             frame.time_base = frame.time_base or video.stream.time_base  # the last ones come without one
             yield frame
 
 
-def _packets(video: _Video) -> Iterator[av.Packet | None]:
+def _packets(video: OpenVideo) -> Iterator[av.Packet | None]:
     """The stream's packets up to the first place that cannot be read, then None, which empties the decoder."""
     with contextlib.suppress(av.FFmpegError, IndexError):  # IndexError: of PyAV, at the end, after streams came late
         yield from (packet for packet in video.container.demux(video.stream) if packet.size)
     yield None
 
 
+def _there(video: OpenVideo, step: float) -> tuple[int, float]:
+    """How many whole packets there are, and the seconds from the first one's picture to the end of the last one's.
+
+    step: seconds of a packet that does not say.
+    """
+    packets, first, last = 0, math.inf, -math.inf
+    for packet in filter(None, _packets(video)):
+        shown = packet.dts if packet.pts is None else packet.pts
+        if shown is not None:
+            start = float(shown * packet.time_base)
+            packets, first = packets + (not packet.is_corrupt), min(first, start)  # corrupt: the file ends within it
+            last = max(last, start + (float(packet.duration * packet.time_base) if packet.duration else step))
+    return packets, max(0.0, last - first)
+
+
 def _check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> None:
     if width * height > limits.pixels:
         raise BadInput(f"{path} has a frame of {width}x{height}, over the limit of {limits.pixels} pixels")
-
-
-def _shown_until(
-    frames: Iterator[av.VideoFrame], gap: float, avi: bool = False
-) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Each frame and the second, counted from the first frame, at which the next one takes its place.
-
-    gap: seconds between frames, used where there is no timestamp and no frame before it tells. avi: take decoding times
-    only, as AVI has no others; FFmpeg passes its decoding order off as presentation times. So once those run backwards
-    in any file, decoding times come first. Where these do too, the clock starts anew at the frame before.
-    """
-    shown = next(frames, None)
-    if shown is None:
-        return
-    by_decoding, start, first = avi, 0.0, _time(shown, avi, avi) or 0.0
-    for frame in frames:
-        at = _time(frame, by_decoding, avi)
-        if not by_decoding and at is not None and at - first < start:
-            by_decoding, at = True, _time(frame, True, avi)
-        if at is None:
-            now = start + gap
-        elif at - first < start - GRACE:
-            now = start + (_seconds(shown, shown.duration) or gap)
-            first = at - now
-        else:
-            now = max(start, at - first)
-        yield shown, now
-        gap = now - start or gap
-        start, shown = now, frame
-    yield shown, start + (_seconds(shown, shown.duration) or gap)
-
-
-def _time(frame: av.VideoFrame, by_decoding: bool, avi: bool) -> float | None:
-    """The frame's seconds by the container's clock. The decoder gives the frames that it held to the end no dts."""
-    times = [frame.dts] if avi else [frame.dts, frame.pts] if by_decoding else [frame.pts, frame.dts]
-    return _seconds(frame, next((ticks for ticks in times if ticks is not None), None))
-
-
-def _seconds(frame: av.VideoFrame, ticks: int | None) -> float | None:
-    return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
 
 
 def _rate(stream: av.VideoStream) -> float | None:
@@ -267,64 +262,16 @@ def _rate(stream: av.VideoStream) -> float | None:
     return float(rate) if rate else None
 
 
-def _duration(video: _Video) -> float | None:
+def _duration(video: OpenVideo, delay: float) -> float | None:
     """Seconds: the video stream's, else the container's, else frames over rate."""
     stream = video.stream
     if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
+        seconds = float(stream.duration * stream.time_base) + delay
     elif video.container.duration:
         seconds = video.container.duration / av.time_base
     else:
-        seconds = (stream.frames or 0) / (_rate(stream) or math.inf)
+        seconds = (stream.frames or 0) / (_rate(stream) or math.inf) + delay
     return seconds if 0 < seconds < math.inf else None
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether the displayed picture is the stored one transposed, then upside down, then mirrored.
-
-    The file's display matrix takes (x, y), y downwards, to (ax + cy, bx + dy).
-    """
-    if "DISPLAYMATRIX" not in frame.side_data:
-        return False, False, False
-    matrix = frame.side_data["DISPLAYMATRIX"]  # type: ignore[typeddict-item]  # PyAV's stub has motion vectors only
-    a, b, _, c, d = struct.unpack_from("=5i", matrix)
-    transposed = abs(b) + abs(c) > abs(a) + abs(d)
-    return (True, b < 0, c < 0) if transposed else (False, d < 0, a < 0)
-
-
-def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
-    """The picture (H, W) or (H, W, 3) of a decoder's frame as it is displayed, as a view."""
-    transposed, upside_down, mirrored = _orientation(frame)
-    picture = picture.swapaxes(0, 1) if transposed else picture
-    return picture[:: -1 if upside_down else 1, :: -1 if mirrored else 1]
-
-
-def _displayed_size(frame: av.VideoFrame) -> tuple[int, int]:
-    transposed, *_ = _orientation(frame)
-    return (frame.height, frame.width) if transposed else (frame.width, frame.height)
-
-
-def _output_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
-    """(width, height) of the upright, resized picture."""
-    width, height = _displayed_size(frame)
-    scale = short_side / min(width, height) if short_side else 1.0
-    return round(width * scale), round(height * scale)
-
-
-def _luma(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W) uint8: the first plane where it is 8-bit luma, converted otherwise."""
-    if not frame.format.name.startswith(("yuv4", "yuvj", "nv12")) or frame.format.components[0].bits != 8:
-        return frame.to_ndarray(format="gray")
-    plane = frame.planes[0]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-
-
-def _picture(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. Upright first, then resized; cv2 resizes faster than FFmpeg's scaler."""
-    picture = _upright(frame.to_ndarray(format="rgb24"), frame)
-    if (picture.shape[1], picture.shape[0]) != size:
-        picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(picture)
 
 
 class _Source(io.FileIO):

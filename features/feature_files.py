@@ -6,6 +6,7 @@ No pickle anywhere.
 """
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any, Literal, NotRequired, TypedDict
 import numpy as np
 import xxhash
 from safetensors import safe_open
-from safetensors.numpy import save
 
 from plusmv.core.errors import BadInput, Missing, one_line
 from plusmv.core.limits import ARRAY_BYTES
@@ -22,12 +22,15 @@ from plusmv.core.parsing import parse_json
 from plusmv.core.reading import too_large
 from plusmv.core.workspace import write_bytes
 from plusmv.features import published, shards
+from plusmv.features.cut_short import CutShort
 from plusmv.features.i3d_layers import STREAMS
 from plusmv.features.published import ArrayLayout
+from plusmv.features.serialise import safetensors_bytes
 from plusmv.features.shards import SUFFIX, Entry
 from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
 FORMAT = "plusmv features 2"
+NOT_STORED = ("streams", "identified")  # of a VideoFeatures in its file's metadata
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
 NumberFormat = Literal["float16", "float32"]
 
@@ -42,6 +45,7 @@ class FeatureMetadata(TypedDict):
     stride: int
     frames: NotRequired[int]
     duration: NotRequired[float]
+    promised: NotRequired[float]
     recipe: NotRequired[str]
     weights: dict[str, str]
     notes: dict[str, str]
@@ -51,6 +55,10 @@ class FeatureMetadata(TypedDict):
 
 class NoFeatures(Missing):
     """No folder holds features of the video."""
+
+
+class OtherVideo(BadInput):
+    """A file holds the features of another video than its name says."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,20 @@ class VideoFeatures:
     weights: dict[str, str] = field(default_factory=dict)  # stream -> name and hash of its network's weights
     notes: dict[str, str] = field(default_factory=dict)  # whatever else should be known, in words
     settings: dict[str, Any] = field(default_factory=dict)  # the recipe, spelled out (Recipe.settings)
+    promised: float | None = None  # seconds that the video file names, where it was cut short
+    identified: bool = True  # whether the file itself says whose features it holds
 
     @property
     def count(self) -> int:
         """T, the number of snippets."""
         return len(next(iter(self.streams.values())))
+
+    @property
+    def cut_short(self) -> CutShort | None:
+        """What was there of a video file that was cut short; None of a whole one."""
+        if self.promised is None or self.duration is None:
+            return None
+        return {"seconds": self.duration, "promised": self.promised}
 
     def seconds(self) -> np.ndarray:
         """(T, 2) float64: where each snippet starts and ends."""
@@ -87,9 +104,9 @@ def write_features(path: Path, features: VideoFeatures, number_format: NumberFor
         arrays = {name: array.astype(number_format, "C") for name, array in streams.items()}
     for name, array in arrays.items():
         _check_finite(array, name, path)
-    known = {name: value for name, value in vars(features).items() if name != "streams" and value is not None}
-    metadata = {name: json.dumps(value) for name, value in ({"format": FORMAT} | known).items()}
-    write_bytes(path, save(arrays, metadata | {"xxh3": checksum(arrays, metadata)}))
+    known = {name: value for name, value in vars(features).items() if name not in NOT_STORED and value is not None}
+    metadata = {name: json.dumps(value, sort_keys=True) for name, value in ({"format": FORMAT} | known).items()}
+    write_bytes(path, safetensors_bytes(arrays, metadata | {"xxh3": checksum(arrays, metadata)}))
 
 
 def checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
@@ -128,7 +145,7 @@ def read_features(
             return _decoded(packed.entry, assumed, packed.path)
         others = published.find(folder, video_id, layout)
         if others is not None:
-            return _checked(replace(assumed, streams=others.streams), others.path)
+            return _checked(replace(assumed, streams=others.streams, identified=False), others.path)
     looked = ", ".join(map(str, folders)) or "no folder"
     raise NoFeatures(f"no features of {video_id} in {looked}; extract them, or name their folder with --features")
 
@@ -198,15 +215,29 @@ def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
     ours = "xxh3" in stored or FORMAT in stored.get("format", "")  # one flipped bit leaves the other
     if ours and stored.get("xxh3") != checksum(arrays, stored):
         raise BadInput(f"the features of {assumed.id} in {path} are damaged (wrong checksum); extract them again")
+    _check_owner(stored.get("id"), assumed.id, path)
     metadata = {name: _parsed(text, path) for name, text in stored.items()}
     streams = {name: array for name, array in arrays.items() if name in STREAMS}
-    known = {name: value for name, value in metadata.items() if name in vars(assumed) and name not in ("id", "streams")}
-    features = _checked(replace(assumed, streams=streams, **known), path)
+    mentioned = set(metadata).intersection(vars(assumed)).difference(NOT_STORED, ["id"])
+    known = {name: metadata[name] for name in mentioned}
+    features = _checked(replace(assumed, streams=streams, identified="id" in stored, **known), path)
     if features.frames is not None:
         fitting = snippet_count(features.frames, features.length, features.stride)
         if fitting != features.count:
             raise BadInput(f"{path} has {features.count} snippets, but its {features.frames} frames make {fitting}")
     return features
+
+
+def _check_owner(stored: str | None, video_id: str, path: Path) -> None:
+    """stored: the id in the metadata, as the text it is; None in files that others wrote."""
+    if stored is None:
+        return
+    parsed = _parsed(stored, path)
+    owner = parsed if isinstance(parsed, str) else stored
+    if unicodedata.normalize("NFC", owner) != unicodedata.normalize("NFC", video_id):  # file systems change the form
+        raise OtherVideo(
+            f"{path} is named for {video_id} but holds the features of {owner[:80]}: rename it back, or extract again"
+        )
 
 
 def _parsed(text: str, path: Path) -> Any:
@@ -254,6 +285,7 @@ def _check_settings(features: VideoFeatures, path: Path) -> None:
         ("stride", int, False),
         ("frames", int, True),
         ("duration", (int, float), True),
+        ("promised", (int, float), True),
     ):
         value = getattr(features, name)
         if not (value is None and optional) and not (isinstance(value, kinds) and 0 < value < float("inf")):

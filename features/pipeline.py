@@ -91,12 +91,17 @@ class Extractor:
 
 
 def extract_all(
-    extractor: Extractor, videos: Iterable[Video], workers: int | None = None, engine: str = "processes"
+    extractor: Extractor,
+    videos: Iterable[Video],
+    workers: int | None = None,
+    engine: str = "processes",
+    media: bool = False,
 ) -> Iterator[Outcome[Video, VideoFeatures]]:
     """Features of many videos, each once, as they are finished; an error is an outcome with its reason.
 
     workers: processes that run the networks (default: one a core; on a GPU the caller's own process does).
     engine: "processes", or "inline": all in this process. Memory does not grow with a video's length.
+    media: the videos are a workspace's media, checked by their sha256.
     Raises Missing where weights are not there, BadInput where the device is not.
     """
     on_gpu = resolve_device(extractor.device).type != "cpu"
@@ -104,7 +109,7 @@ def extract_all(
     workers = workers or cores
     decoders = cores if on_gpu else -(-workers // CORES_PER_DECODER)
     assembly = _Assembly(extractor)
-    stage = DecodeStage(extractor.recipe, extractor.limits)
+    stage = DecodeStage(extractor.recipe, extractor.limits, media)
     decoded = map_unordered(stage, videos, engine, decoders, extractor.limits.wall_seconds)
     batches = _gathered(assembly.chunks(decoded), STARTS if on_gpu else 0)
     threads = 1 if engine == "processes" and not on_gpu else None
@@ -204,6 +209,7 @@ class _Assembly:
             frames=facts.frames,
             # What the container claims, but no more than was there to decode.
             duration=min(facts.duration or np.inf, facts.frames / recipe.fps),
+            promised=facts.promised,
             recipe=recipe.hash(self._labels),
             weights=self._labels,
             settings=recipe.settings(),

@@ -14,12 +14,12 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save
 
 from plusmv.core.errors import BadInput, one_line
 from plusmv.core.limits import SIDECAR_BYTES
 from plusmv.core.reading import read_json
 from plusmv.core.workspace import remove_stale_parts, write_bytes, write_json
+from plusmv.features.serialise import safetensors_bytes
 
 CLIPS = 1000  # of a shard
 FOLDER, SUFFIX = "shards", ".safetensors"
@@ -98,10 +98,10 @@ def remove(folder: Path, video_ids: Iterable[str]) -> list[str]:
 def _write(path: Path, entries: Mapping[str, Entry]) -> list[str]:
     arrays = {f"{video_id}/{name}": array for video_id, (parts, _) in entries.items() for name, array in parts.items()}
     clips = {video_id: metadata for video_id, (_, metadata) in entries.items()}
-    content = save(arrays, {"format": "plusmv shard 1", "clips": json.dumps(clips)})
+    content = safetensors_bytes(arrays, {"format": "plusmv shard 1", "clips": json.dumps(clips, sort_keys=True)})
     path.with_suffix(".json").unlink(missing_ok=True)  # of what stood here before
     write_bytes(path, content)
-    index: ShardIndex = {"format": "plusmv shard index 1", "bytes": len(content), "ids": list(clips)}
+    index: ShardIndex = {"format": "plusmv shard index 1", "bytes": len(content), "ids": sorted(clips)}
     write_json(path.with_suffix(".json"), index)
     return list(clips)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import write_bytes
 from plusmv.features.i3d_layers import CHANNELS, FIRST, LOGITS, tensor_shapes
+from plusmv.features.serialise import safetensors_bytes
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load(name: str, stream: str | None = None) -> Weights:
 
 def keep(name: str, tensors: Mapping[str, np.ndarray], provenance: Mapping[str, str]) -> Path:
     """Write weights to where `load` finds them, by rename; provenance: origin, licence and source hash, all text."""
-    content = save(dict(tensors), {**provenance, "tensors_sha256": tensors_sha256(tensors)})
+    content = safetensors_bytes(tensors, {**provenance, "tensors_sha256": tensors_sha256(tensors)})
     write_bytes(weights_path(name), content)
     return weights_path(name)
 

@@ -61,6 +61,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(shared) -> Path:
+    """Small inputs that once went wrong; skips where they are absent."""
+    if not (shared / "cases").is_dir():
+        pytest.skip("the cases of ../shared are not beside this checkout")
+    return shared / "cases"
+
+
+@pytest.fixture(scope="session")
 def films(tmp_path_factory) -> list[bytes]:
     """Contents of a few small real videos, for the platform server."""
     folder = tmp_path_factory.mktemp("films")

@@ -13,7 +13,7 @@ from plusmv.features import conversion
 from plusmv.features.commands import app
 from plusmv.features.feature_files import read_features
 from plusmv.features.published import ArrayLayout
-from tests.test_feature_files import made
+from tests.test_feature_files import made, swap
 from tests.test_shards import fill
 
 JOINT = ArrayLayout("joint")  # the arrays here are narrower than any network's, so their layout has to be said
@@ -82,7 +82,28 @@ def test_the_commands_count_what_became_of_each(published, tmp_path):
     assert (code, told["clips"], told["done"], told["failed"]) == (0, 4, 3, 1)
     assert "NaN" in told["failures"][0]["reason"]
     assert run("compact", "--features", ours)[1]["done"] == 3
-    assert run("verify", "--features", ours) == (0, {"clips": 3, "done": 3, "skipped": 0, "failed": 0, "failures": []})
+    counted = {"clips": 3, "done": 3, "skipped": 0, "failed": 0, "failures": [], "unidentified": 0}
+    assert run("verify", "--features", ours) == (0, counted)
     assert run("export", "--features", ours, "--to", str(tmp_path / "out"))[1]["done"] == 3
     (tmp_path / "ours" / "x.safetensors").write_bytes(b"broken")
     assert run("verify", "--features", ours)[0] == 1
+
+
+def test_swapped_files_are_named_by_every_command(tmp_path):
+    fill(tmp_path / "ours", ["a", "b", "c"])
+    swap(tmp_path / "ours", "a", "b")
+    ours, to = str(tmp_path / "ours"), str(tmp_path / "out")
+    code, told = run("verify", "--features", ours)
+    assert (code, told["done"], [failure["id"] for failure in told["failures"]]) == (1, 1, ["a", "b"])
+    for told in (
+        run("export", "--features", ours, "--to", to, "--layout", "npz")[1],
+        run("import", "--from", ours, "--to", to)[1],
+        run("compact", "--features", ours)[1],
+    ):
+        assert (told["done"], [failure["id"] for failure in told["failures"]]) == (1, ["a", "b"])
+    assert sorted(path.name for path in (tmp_path / "ours").glob("*.safetensors")) == ["a.safetensors", "b.safetensors"]
+
+
+def test_verify_counts_what_does_not_say_whose_it_is(published):
+    counted = run("verify", "--features", str(published), "--layout", "joint")[1]
+    assert (counted["failed"], counted["unidentified"]) == (0, counted["clips"])

@@ -3,6 +3,7 @@
 With untrained networks: what is tested here is which files are made, not what is in them (tests of features are).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,17 @@ from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.crawler import Crawl
 from plusmv.curate.crawl.targets import targets_of_tags
+from plusmv.curate.dataset import extract
 from plusmv.curate.dataset.extract import Video, extract_clips, extract_videos, folder_videos, summary
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.sources.folder import FolderSource
 from plusmv.db.models import Action, Clip, FeatureFile
 from plusmv.db.session import Catalog, open_catalog
-from plusmv.features.feature_files import VideoFeatures, read_features, write_features
+from plusmv.features.feature_files import OtherVideo, VideoFeatures, read_features, write_features
 from plusmv.features.pipeline import Extractor
 from plusmv.features.recipe import Recipe
 from tests.small_videos import make_video
+from tests.test_feature_files import swap
 
 RGB = Extractor(streams=("rgb",), random_weights=True)
 
@@ -66,7 +69,7 @@ def test_the_whole_life_of_a_workspaces_features(crawled):
     before = [(path, path.stat().st_mtime_ns) for path in sorted(workspace.features.iterdir())]
     second = {outcome.id: outcome for outcome in extract_clips(catalog, workspace, RGB, workers=1)}
     assert states(second.values()) == dict.fromkeys(ids, "skipped")
-    assert second[ids[2]].reason.startswith("failed before: cannot read")
+    assert second[ids[2]].reason.startswith("failed before: ")
     assert [(path, path.stat().st_mtime_ns) for path in sorted(workspace.features.iterdir())] == before
 
     (workspace.home / paths[0]).unlink()
@@ -126,3 +129,40 @@ def test_folders_without_videos(tmp_path):
 
 def test_the_counts_add_up():
     assert summary([]) == {"done": 0, "skipped": 0, "failed": 0, "clips": []}
+
+
+def test_features_there_are_those_of_the_clip_and_as_many_as_the_catalog_knows(tmp_path):
+    recipe = RGB.recipe_hash()
+    videos = [Video(name, tmp_path / "none.mp4", tmp_path / f"{name}.safetensors", 3) for name in "ab"]
+    for video in videos:
+        rgb = np.ones((3, 1024), np.float32)
+        write_features(video.out, VideoFeatures(video.id, {"rgb": rgb}, 25.0, recipe=recipe))
+        assert extract._features_there(video, recipe, 16).count == 3
+        with pytest.raises(OtherVideo):
+            extract._features_there(replace(video, snippets=4), recipe, 16)
+    swap(tmp_path, "a", "b")
+    for video in videos:
+        with pytest.raises(OtherVideo):
+            extract._features_there(video, recipe, 16)
+
+
+@pytest.mark.slow
+def test_swapped_feature_files_are_made_again_and_it_is_said(crawled, tmp_path):
+    _, workspace, ids = crawled
+    videos = [Video(one, workspace.media(one, ".mp4"), tmp_path / f"{one}.safetensors") for one in ids[:2]]
+    assert states(extract_videos(RGB, videos, workers=1)) == dict.fromkeys(ids[:2], "done")
+    before = [video.out.read_bytes() for video in videos]
+    swap(tmp_path, *ids[:2])
+    again = list(extract_videos(RGB, videos, workers=1))
+    assert [(outcome.state, outcome.reason is not None) for outcome in again] == [("done", True)] * 2
+    assert [video.out.read_bytes() for video in videos] == before
+
+
+def test_media_that_were_replaced_give_no_features(crawled, tmp_path):
+    """They decode, but are not the clip that the catalog knows."""
+    _, workspace, ids = crawled
+    other = tmp_path / f"{ids[0]}.mp4"
+    other.write_bytes(workspace.media(ids[1], ".mp4").read_bytes())
+    (outcome,) = extract_videos(RGB, [Video(ids[0], other, tmp_path / "f" / f"{ids[0]}.safetensors")], 1, media=True)
+    assert outcome.state == "failed"
+    assert not (tmp_path / "f").exists()

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
-from plusmv.features.feature_files import VideoFeatures, list_features, read_features, write_features
+from plusmv.features.feature_files import OtherVideo, VideoFeatures, list_features, read_features, write_features
 from plusmv.features.published import ArrayLayout
 
 
@@ -167,3 +167,33 @@ def test_nothing_unreadable_is_written(tmp_path):
         with pytest.raises(PlusmvError):
             write_features(tmp_path / "v.safetensors", VideoFeatures("v", streams, 25.0))
     assert list(tmp_path.iterdir()) == []
+
+
+def swap(folder, first: str, second: str) -> None:
+    """Two files change names, as in a careless rename."""
+    one, other = folder / f"{first}.safetensors", folder / f"{second}.safetensors"
+    one.rename(folder / "kept")
+    other.rename(one)
+    (folder / "kept").rename(other)
+
+
+def test_features_of_another_video_are_refused(tmp_path):
+    for video_id in ("a", "b", "12", "\u00e9"):
+        write_features(tmp_path / f"{video_id}.safetensors", VideoFeatures(video_id, made(), 25.0))
+        assert read_features([tmp_path], video_id).identified
+    swap(tmp_path, "a", "b")
+    for video_id in ("a", "b"):
+        with pytest.raises(OtherVideo):
+            read_features([tmp_path], video_id)
+    (tmp_path / "\u00e9.safetensors").rename(tmp_path / "e\u0301.safetensors")  # as macOS writes it
+    assert read_features([tmp_path], "e\u0301").identified
+
+
+def test_files_without_an_id_are_taken_by_their_names(tmp_path):
+    save_file({"rgb": np.zeros((3, 4), np.float16)}, tmp_path / "v.safetensors", {"fps": "25"})
+    np.savez(tmp_path / "w.npz", **made())
+    assert not read_features([tmp_path], "v").identified
+    assert not read_features([tmp_path], "w").identified
+    save_file({"rgb": np.zeros((3, 4), np.float16)}, tmp_path / "x.safetensors", {"id": "plain words"})
+    with pytest.raises(OtherVideo):
+        read_features([tmp_path], "x")

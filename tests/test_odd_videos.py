@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from plusmv.core.errors import BadInput
-from plusmv.features.decode import DecodeLimits, _packets, _shown_until, probe, sample_frames, sample_raw
+from plusmv.features.clock import shown_until
+from plusmv.features.decode import DecodeLimits, _packets, probe, sample_frames, sample_raw
 
 
 def encode(path, levels, pts=None, size=(64, 48), rate=10, codec="libx264", pix_fmt="yuv420p", sizes=None, **options):
@@ -81,7 +82,7 @@ def test_times_before_zero_and_times_that_lack():
     def ends(*times, duration=0):
         base = Fraction(1, 1000)
         frames = (SimpleNamespace(pts=t, dts=t, time_base=base, duration=duration) for t in times)
-        return [round(end, 3) for _, end in _shown_until(frames, 0.1)]
+        return [round(end, 3) for _, end in shown_until(frames, 0.1)]
 
     assert ends(-80, -40, 0, 40) == [0.04, 0.08, 0.12, 0.16]
     assert ends(0, 40, None, 120) == [0.04, 0.08, 0.12, 0.16]

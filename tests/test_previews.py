@@ -1,6 +1,7 @@
 """Previews: what browsers play is served as it is, the rest becomes a small H.264 file, once."""
 
 import shutil
+from fractions import Fraction
 
 import av
 import pytest
@@ -11,7 +12,8 @@ from plusmv.curate.crawl.media import inspect
 from plusmv.curate.review import previews
 from plusmv.curate.review.previews import playable
 from plusmv.db.models import Clip, FileState
-from tests.small_videos import make_video
+from plusmv.features.decode import sample_frames
+from tests.small_videos import make_counter, make_video
 
 
 def stored(tmp_path, video) -> tuple[Workspace, Clip]:
@@ -88,3 +90,29 @@ def test_nothing_is_made_of_what_is_taken_down_meanwhile(tmp_path, monkeypatch):
     with pytest.raises(Missing):
         previews.preview(workspace, clip)
     assert list(workspace.preview(clip.sha256).parent.iterdir()) == []
+
+
+def test_media_with_other_bytes_than_were_downloaded_are_not_shown(tmp_path):
+    """It still decodes: what is judged would be another clip."""
+    workspace, clip = stored(tmp_path, make_video(tmp_path / "a.mp4"))
+    shutil.copy(make_video(tmp_path / "b.mp4", seed=1), workspace.media(clip.sha256, clip.suffix))
+    for show in (playable, previews.preview, previews.still):
+        with pytest.raises(BadInput):
+            show(workspace, clip)
+
+
+def test_a_preview_has_the_clips_seconds_and_shape(tmp_path):
+    video = make_counter(tmp_path / "a.mkv", frames=25, late=1, sound=2, pixel=Fraction(2))
+    workspace, clip = stored(tmp_path, video)
+    assert (clip.width, clip.height) == (128, 48)
+    made = playable(workspace, clip)
+    assert facts(made) == ("h264", "yuv420p", 128, 48, pytest.approx(2.0))
+    seen = [frame[2, 2, 0] for frame in sample_frames(made, 25, None)]
+    assert len(seen) == 50
+    assert abs(int(seen[0]) - int(seen[24])) <= 2 < int(seen[35]) - int(seen[24])
+
+
+def test_of_two_videos_in_a_file_browsers_get_the_one_that_counts(tmp_path):
+    video = make_counter(tmp_path / "a.mp4", before=5)
+    workspace, clip = stored(tmp_path, video)
+    assert facts(playable(workspace, clip))[2:4] == (64, 48)

@@ -1,6 +1,8 @@
 """Opening a catalog: schema, pragmas, isolation, and clear words for what cannot be opened."""
 
 import multiprocessing
+import re
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -156,3 +158,45 @@ def test_a_catalog_of_a_newer_version_is_left_alone(tmp_path):
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(PlusmvError, match="newer plusmv"):
         open_catalog(workspace)
+
+
+@pytest.mark.parametrize("name", ["media/ab/clip.mp4", "previews/ab/clip.mp4", "features/clip.safetensors"])
+def test_an_empty_catalog_beside_clips_is_not_a_new_one(tmp_path, name):
+    (tmp_path / "catalog.db").touch()
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BadInput):
+        open_catalog(Workspace(tmp_path))
+    assert (tmp_path / "catalog.db").stat().st_size in (0, 4096)  # no tables
+    (tmp_path / "catalog.db").unlink()
+    open_catalog(Workspace(tmp_path)).close()
+
+
+def test_an_empty_catalog_alone_is_a_new_one(tmp_path):
+    (tmp_path / "catalog.db").touch()
+    with open_catalog(Workspace(tmp_path)).reading() as session:
+        assert session.scalar(select(func.count()).select_from(Clip)) == 0
+
+
+def test_a_damaged_catalog_is_one_line(tmp_path, migrated):
+    """Cut anywhere, overwritten, or of another kind: our own error, at opening or at the first row."""
+    catalog = Workspace(tmp_path).catalog
+    shutil.copy(migrated / "catalog.db", catalog)
+    opened = open_catalog(Workspace(tmp_path))
+    with opened.writing() as session:
+        session.add_all([a_clip(f"{number:064x}") for number in range(50)])
+    opened.close()
+    whole = catalog.read_bytes()
+    table = whole.index(b"CREATE TABLE clips")
+    damaged = [whole[:count] for count in (1, 100, 4096, len(whole) // 2, len(whole) - 4096)]
+    damaged += [b"words\n" * 1000, bytes(len(whole)), whole[:table] + b"\xff" * 40 + whole[table + 40 :]]
+    damaged += [whole.replace(b"done", b"d\0ne"), re.sub(rb"(20\d\d-\d\d)-(\d\d \d\d:)", rb"\1?\2", whole)]
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "clip").write_bytes(b"x")
+    for content in damaged:
+        for file in tmp_path.glob("catalog.db*"):
+            file.unlink()
+        catalog.write_bytes(content)
+        with pytest.raises(PlusmvError) as caught, open_catalog(Workspace(tmp_path)).reading() as session:
+            list(session.scalars(select(Clip)))
+        assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ from plusmv.features.feature_files import VideoFeatures, write_features
 from plusmv.wsal.feature_source import FeatureSource, duration_mismatch, summary
 from plusmv.wsal.training_set import load_training_set
 from tests.simulated import ACTIONS, simulated_videos, write_simulated
+from tests.test_feature_files import swap
 
 
 def labelled(name: str, *labels: str, duration: float = 0.0) -> AnnotatedVideo:
@@ -130,3 +131,11 @@ def test_features_fit_within_two_snippets():
     assert duration_mismatch(features, 7.5) is None
     assert "6.4 s" in duration_mismatch(features, 9.0)
     assert "annotated as 3.0 s" in duration_mismatch(features, 3.0)
+
+
+def test_swapped_feature_files_take_no_part_and_are_named(tmp_path):
+    for name in ("a", "b", "c"):
+        keep(tmp_path, name)
+    swap(tmp_path, "a", "b")
+    usable, left_out = FeatureSource((tmp_path,)).read_all([labelled(name, "Diving") for name in "abc"])
+    assert (set(usable), set(left_out)) == ({"c"}, {"a", "b"})

@@ -248,6 +248,7 @@ def _report_video(
     plot: Path | None,
     as_json: bool,
 ) -> None:
+    from plusmv.features.cut_short import in_words
     from plusmv.wsal.detection_runs import detect_result
     from plusmv.wsal.pictures import film_frames
     from plusmv.wsal.video_plot import plot_video
@@ -263,3 +264,5 @@ def _report_video(
     rows = [(i.label, i.score, round(i.start, 2), round(i.end, 2)) for i in found.detections[:20]]
     summary = table(f"{len(found.detections)} detections in {video.name}", ["label", "score", "start", "end"], rows)
     emit(result, as_json, [summary, f"{target}  {picture}"])
+    if "cut_short" in found.facts:
+        say(f"{video.name} is {in_words(found.facts['cut_short'])}")

@@ -13,7 +13,8 @@ from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, de
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.outcome import Ended
 from plusmv.core.workspace import write_bytes
-from plusmv.features.feature_files import list_features
+from plusmv.features.cut_short import CutShort
+from plusmv.features.feature_files import VideoFeatures, list_features
 from plusmv.features.recipe import Recipe
 from plusmv.wsal import kinetics
 from plusmv.wsal.checkpoints import Checkpoint
@@ -45,6 +46,7 @@ class DetectionFacts(TypedDict):
     skipped: NotRequired[int]
     failed: NotRequired[int]  # left out
     made_with: NotRequired[str]  # of a video file's detections, in words
+    cut_short: NotRequired[CutShort]  # what is there of a video file that was cut short
     plot: NotRequired[str]  # path of the video file's picture
 
 
@@ -176,7 +178,8 @@ def detect_in_video(
     detections = detect_video(readout, trained.classes, settings)
     section = plot_section(readout, trained.classes, settings, detections)
     made_with = "a trained run" + (", random networks" if extractor.random_weights else "")
-    return VideoDetections(detections, readout.seconds, section, made_with, detection_facts(trained, settings))
+    facts = _with_what_lacks(detection_facts(trained, settings), features)
+    return VideoDetections(detections, readout.seconds, section, made_with, facts)
 
 
 def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
@@ -193,7 +196,15 @@ def detect_in_video_by_kinetics(path: Path) -> VideoDetections:
         "features": features.weights,
         "video_probability": {name: result.probability[name] for name in strongest},
     }
-    return VideoDetections(result.detections, features.seconds(), section, "the I3D's Kinetics-400 classes", facts)
+    made_with = "the I3D's Kinetics-400 classes"
+    return VideoDetections(result.detections, features.seconds(), section, made_with, _with_what_lacks(facts, features))
+
+
+def _with_what_lacks(facts: DetectionFacts, features: VideoFeatures) -> DetectionFacts:
+    """The facts, and what is there of a video file that was cut short."""
+    if features.cut_short is not None:
+        facts["cut_short"] = features.cut_short
+    return facts
 
 
 def plot_section(

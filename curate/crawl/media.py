@@ -5,9 +5,7 @@ what a killed process left is swept by core.workspace.remove_stale_parts. Media 
 committed, so a row without media cannot come to be, and media without a row are adopted by the same command again.
 """
 
-import contextlib
 import hashlib
-import math
 import os
 import secrets
 from collections.abc import Callable
@@ -20,7 +18,8 @@ import av
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.base import MediaFile
-from plusmv.features.decode import DecodeLimits, probe, sample_frames
+from plusmv.features.cut_short import in_words
+from plusmv.features.decode import DecodeLimits, lengths, probe, sample_frames
 
 SUFFIXES = {  # FFmpeg's name of a container -> the suffix its media get; others get none
     "avi": ".avi",
@@ -32,7 +31,6 @@ SUFFIXES = {  # FFmpeg's name of a container -> the suffix its media get; others
     "asf": ".wmv",
     "ogg": ".ogv",
 }
-CUT_SECONDS, CUT_SHARE = 0.5, 0.1  # missing of a video that is called cut short: both more than these
 MEASURED_AT = 64  # pixels: the size at which a video is decoded that does not say how long it is
 
 
@@ -108,29 +106,12 @@ def inspect(path: Path) -> ClipFacts:
     A file that was cut short still names its whole length. That is a failure where the video stream itself names it;
     of a container's length (Matroska), which may be a longer sound track's, as much counts as the pictures last.
     """
-    facts = probe(path)
-    named, present = _lengths(path)
-    if present and named - present > max(CUT_SECONDS, CUT_SHARE * named):
-        raise BadInput(f"{path} is cut short: {present:.1f} of {named:.1f} s are there; get the whole file")
-    duration = min(facts.duration, present or facts.duration) if facts.duration else _measured(path)
+    facts, found = probe(path), lengths(path)
+    if found.cut_short is not None:
+        raise BadInput(f"{path} is {in_words(found.cut_short)}; get the whole file")
+    end = found.there + facts.delay if found.there else facts.duration
+    duration = min(facts.duration, end) if facts.duration and end else _measured(path)
     return ClipFacts(_suffix(path), duration, facts.fps, facts.frames, facts.width, facts.height, facts.codec)
-
-
-def _lengths(path: Path) -> tuple[float, float]:
-    """Seconds that the video stream names (0: none), and that its packets last: read, not decoded."""
-    with open(path, "rb") as file, av.open(file, "r", metadata_errors="ignore") as container:
-        stream = next(s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
-        step = float(1 / stream.average_rate) if stream.average_rate else 0.0
-        named = max(float((stream.duration or 0) * (stream.time_base or 0)), stream.frames * step)
-        first, last = math.inf, -math.inf
-        with contextlib.suppress(av.FFmpegError):
-            for packet in container.demux(stream):
-                shown = packet.pts if packet.pts is not None else packet.dts
-                if packet.size and shown is not None:
-                    start = float(shown * packet.time_base)
-                    first = min(first, start)
-                    last = max(last, start + (float(packet.duration * packet.time_base) if packet.duration else step))
-        return named, max(0.0, last - first)
 
 
 def _measured(path: Path) -> float:

@@ -95,6 +95,7 @@ def extract(
     """
     from plusmv.curate.dataset.extract import Output, ended, extract_clips, summary
     from plusmv.db.session import open_catalog
+    from plusmv.features.cut_short import in_words
     from plusmv.features.decode import DecodeLimits
     from plusmv.features.device import resolve_device
     from plusmv.features.pipeline import Extractor
@@ -125,6 +126,11 @@ def extract(
     rows = [[clip["id"], clip["state"], clip["snippets"]] for clip in result["clips"]]
     counted = f"{len(rows)} clips = {result['done']} done + {result['skipped']} skipped + {result['failed']} failed"
     emit(result, as_json, [table("features", ("id", "state", "snippets"), rows), counted])
+    for clip in result["clips"]:
+        if clip["cut_short"] is not None:
+            say(f"{clip['id']} is {in_words(clip['cut_short'])}; get the whole file, or go on with these")
+        if clip["state"] == "done" and clip["reason"]:
+            say(f"{clip['id']} was {clip['reason']}")
     again = "the same command" if video or videos else "--retry-failed"
     say_failures([(clip["id"], clip["reason"] or "") for clip in result["clips"] if clip["state"] == "failed"], again)
     if not result["clips"]:

@@ -19,8 +19,16 @@ from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
 from plusmv.db.queries import verdicts
 from plusmv.db.session import Catalog
 from plusmv.features.classify import write_snippet_classes
+from plusmv.features.cut_short import CutShort
 from plusmv.features.decode import VIDEO_SUFFIXES
-from plusmv.features.feature_files import SUFFIX, NumberFormat, VideoFeatures, read_features, write_features
+from plusmv.features.feature_files import (
+    SUFFIX,
+    NumberFormat,
+    OtherVideo,
+    VideoFeatures,
+    read_features,
+    write_features,
+)
 from plusmv.features.flow_cache import note_cache
 from plusmv.features.pipeline import Extractor, extract_all
 
@@ -36,16 +44,21 @@ class Video:
     id: str
     path: Path
     out: Path
+    snippets: int | None = None  # that its features have, where the catalog knows
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """How one video ended: "done", "skipped" (its features are there, or failed before) or "failed", with a reason."""
+    """How one video ended: "done", "skipped" (its features are there, or failed before) or "failed", with a reason.
+
+    "done" has a reason where features were there that are another video's, or not those that the catalog knows.
+    """
 
     id: str
     state: Literal["done", "skipped", "failed"]
     reason: str | None = None
     snippets: int | None = None
+    cut_short: CutShort | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class ExtractedClip(TypedDict):
     state: Literal["done", "skipped", "failed"]
     reason: str | None
     snippets: int | None
+    cut_short: CutShort | None  # what is there of a video file that was cut short
 
 
 class ExtractResult(TypedDict):
@@ -87,7 +101,14 @@ def summary(outcomes: Iterable[Extracted]) -> ExtractResult:
         "skipped": states.count("skipped"),
         "failed": states.count("failed"),
         "clips": [
-            {"id": one.id, "state": one.state, "reason": one.reason, "snippets": one.snippets} for one in in_order
+            {
+                "id": one.id,
+                "state": one.state,
+                "reason": one.reason,
+                "snippets": one.snippets,
+                "cut_short": one.cut_short,
+            }
+            for one in in_order
         ],
     }
 
@@ -98,26 +119,32 @@ def extract_videos(
     workers: int | None = None,
     watch: ExtractionProgress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
+    media: bool = False,
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
 
-    watch: wraps the outcomes of what has to be made, as core.commandline.track does.
-    Raises Missing where weights are not there.
+    watch: wraps the outcomes of what has to be made, as core.commandline.track does. media: the videos are a
+    workspace's media, which are checked first. Raises Missing where weights are not there.
     """
-    recipe, missing = extractor.recipe_hash(), {}
+    recipe = extractor.recipe_hash()
+    missing: dict[tuple[Path, str], Path] = {}
+    replaced: dict[str, str] = {}
     for video in videos:
-        there = _snippets_there(video.out, recipe, extractor.recipe.stride)
+        try:
+            there = _features_there(video, recipe, extractor.recipe.stride)
+        except OtherVideo as error:
+            there, replaced[video.id] = None, f"made again: {error}"
         if there is None:
             missing[video.path, video.id] = video.out
         else:
             _write_classes(video.out, extractor, output)
-            yield Extracted(video.id, "skipped", "its features are there", there)
-    for outcome in watch(extract_all(extractor, list(missing), workers), len(missing), "extract"):
-        video_id = outcome.task[1]
-        if outcome.value is not None:
-            write_features(missing[outcome.task], outcome.value, output.number_format)
+            yield Extracted(video.id, "skipped", "its features are there", there.count, there.cut_short)
+    for outcome in watch(extract_all(extractor, list(missing), workers, media=media), len(missing), "extract"):
+        video_id, made = outcome.task[1], outcome.value
+        if made is not None:
+            write_features(missing[outcome.task], made, output.number_format)
             _write_classes(missing[outcome.task], extractor, output)
-            yield Extracted(video_id, "done", None, outcome.value.count)
+            yield Extracted(video_id, "done", replaced.get(video_id), made.count, made.cut_short)
         else:
             yield Extracted(video_id, "failed", outcome.error)
 
@@ -160,15 +187,21 @@ def extract_clips(
     recipe, stride = extractor.recipe_hash(), extractor.recipe.stride
     clips = _wanted_clips(catalog)
     before = {} if retry_failed else _failures(catalog, recipe, stride)
+    known = _snippets_known(catalog, recipe, stride)
     for clip in clips.values():
         if clip.id in before:
             yield Extracted(clip.sha256, "skipped", f"failed before: {before[clip.id]}")
     videos = (
-        Video(sha256, workspace.media(sha256, clip.suffix), workspace.features / f"{sha256}{SUFFIX}")
+        Video(
+            sha256,
+            workspace.media(sha256, clip.suffix),
+            workspace.features / f"{sha256}{SUFFIX}",
+            known.get(clip.id),
+        )
         for sha256, clip in clips.items()
         if clip.id not in before
     )
-    for outcome in extract_videos(extractor, videos, workers, watch, output):
+    for outcome in extract_videos(extractor, videos, workers, watch, output, media=True):
         row = FeatureFile(
             clip_id=clips[outcome.id].id,
             recipe=recipe,
@@ -190,13 +223,22 @@ def _write_classes(out: Path, extractor: Extractor, output: Output) -> None:
         write_snippet_classes(out.with_suffix(".kinetics.csv"), features, output.logits, extractor.rgb_weights)
 
 
-def _snippets_there(path: Path, recipe: str, stride: int) -> int | None:
-    """How many snippets a feature file of this very recipe has; None where there is none, or an unusable one."""
+def _features_there(video: Video, recipe: str, stride: int) -> VideoFeatures | None:
+    """A video's features by this very recipe; None where there are none, or unusable ones.
+
+    Raises OtherVideo where they are another video's, or not as many snippets as the catalog knows.
+    """
     try:
-        features = read_features([path.parent], path.stem)
+        features = read_features([video.out.parent], video.out.stem)
+    except OtherVideo:
+        raise
     except PlusmvError:
         return None
-    return features.count if (features.recipe, features.stride) == (recipe, stride) else None
+    if (features.recipe, features.stride) != (recipe, stride):
+        return None
+    if video.snippets not in (None, features.count):
+        raise OtherVideo(f"{video.out} has {features.count} snippets, the catalog knows {video.snippets}")
+    return features
 
 
 def _wanted_clips(catalog: Catalog) -> dict[str, Clip]:
@@ -217,6 +259,15 @@ def _failures(catalog: Catalog, recipe: str, stride: int) -> dict[int, str]:
         return {clip_id: error or "" for clip_id, error in session.execute(rows)}
 
 
+def _snippets_known(catalog: Catalog, recipe: str, stride: int) -> dict[int, int]:
+    """{clip id: snippets} of what this recipe has made."""
+    rows = select(FeatureFile.clip_id, FeatureFile.snippets).where(
+        FeatureFile.recipe == recipe, FeatureFile.stride == stride, FeatureFile.snippets.is_not(None)
+    )
+    with catalog.reading() as session:
+        return {row.clip_id: row.snippets for row in session.execute(rows)}
+
+
 def _save_row(catalog: Catalog, row: FeatureFile) -> None:
     """A clip has one feature file in a workspace: rows of files that this one replaced go."""
     this = (FeatureFile.recipe == row.recipe) & (FeatureFile.stride == row.stride)
@@ -227,6 +278,6 @@ def _save_row(catalog: Catalog, row: FeatureFile) -> None:
             session.execute(delete(FeatureFile).where(FeatureFile.clip_id == row.clip_id, of_path, ~this))
         if there is None:
             session.add(row)
-        elif (there.state, there.error) != (row.state, row.error):
+        elif (there.state, there.error, there.snippets) != (row.state, row.error, row.snippets):
             there.state, there.error, there.snippets, there.path = row.state, row.error, row.snippets, row.path
             there.written_at = now()

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import safetensors.numpy
@@ -19,7 +18,8 @@ import safetensors.numpy
 from plusmv.curate.duplicates.content_box import Box, content_box
 from plusmv.curate.duplicates.keypoints import Keypoints, detector, find_keypoints
 from plusmv.curate.duplicates.pdq import SIDE, pdq
-from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits, sample_raw, upright_luma, upright_rgb
+from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits, sample_raw
+from plusmv.features.display import Picture
 
 VERSION = "pdq2-keypoints2-luma8-4"  # a new one wherever a fingerprint or what is concluded from two of them changes
 HASH_FPS = 2  # pictures that are hashed and searched for keypoints
@@ -86,16 +86,16 @@ def fingerprint_video(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> Fing
     """Fingerprint a video file. Raises BadInput with the reason where it cannot be decoded."""
     frames = sample_raw(path, LUMA_FPS, limits)
     first = next(frames)
-    return fingerprint_luma(_luma(itertools.chain([first], frames)), upright_rgb(first, DECODED_SIDE))
+    return fingerprint_luma(_luma(itertools.chain([first], frames)), first.small_rgb(DECODED_SIDE))
 
 
-def _luma(frames: Iterator[av.VideoFrame]) -> Iterator[np.ndarray]:
+def _luma(frames: Iterator[Picture]) -> Iterator[np.ndarray]:
     """Luma of one size, that of the first; a frame that stays is looked at once."""
-    shown: av.VideoFrame | None = None
+    shown: Picture | None = None
     size: tuple[int, ...] | None = None
     for frame in frames:
         if frame is not shown:
-            shown, picture = frame, upright_luma(frame, DECODED_SIDE)
+            shown, picture = frame, frame.small_luma(DECODED_SIDE)
             picture = picture[:, :LONGEST] if picture.shape[1] > LONGEST else picture[:LONGEST]
             size = size or picture.shape
             if picture.shape != size:

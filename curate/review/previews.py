@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 from sqlalchemy import select
 
-from plusmv.core.errors import BadInput, Missing
+from plusmv.core.errors import BadInput
 from plusmv.core.workers import Outcome, map_unordered
-from plusmv.core.workspace import Workspace, atomic_path, remove_stale_parts
+from plusmv.core.workspace import Workspace, atomic_path, check_content, remove_stale_parts
 from plusmv.db.models import Clip, FileState
 from plusmv.db.session import Catalog
-from plusmv.features.decode import probe, sample_frames
+from plusmv.features.clock import is_film
+from plusmv.features.decode import open_video, probe, sample_frames
 
 SHORT_SIDE = 240  # pixels at most
 SECONDS = 60.0  # at most: enough to judge a clip
@@ -28,7 +29,7 @@ BROWSERS_PLAY = ("yuv420p", "yuvj420p")  # 4:2:0 of 8 bits; browsers refuse othe
 def playable(workspace: Workspace, clip: Clip) -> Path:
     """A file of this clip that browsers play: its media if that is 8-bit H.264 in MP4 or MOV, else its preview.
 
-    Raises Missing where the media is gone, BadInput where it cannot be decoded.
+    Raises Missing where the media is gone, BadInput where it is damaged.
     """
     media = _media(workspace, clip.sha256, clip.suffix)
     return media if _plays_in_browsers(media) else preview(workspace, clip)
@@ -108,14 +109,13 @@ def _preview(workspace: Workspace, sha256: str, suffix: str) -> Path:
         media = _media(workspace, sha256, suffix)
         with atomic_path(made) as part:
             _encode(media, part)
-            _media(workspace, sha256, suffix)  # taken down meanwhile: nothing of it may stay
+            _media(workspace, sha256, suffix)  # damaged or taken down meanwhile: nothing of it may stay
     return made
 
 
 def _media(workspace: Workspace, sha256: str, suffix: str) -> Path:
     media = workspace.media(sha256, suffix)
-    if not media.is_file():
-        raise Missing(f"the media of clip {sha256[:12]} is not in {media.parent}; crawl it again")
+    check_content(media)
     return media
 
 
@@ -123,10 +123,11 @@ def _plays_in_browsers(media: Path) -> bool:
     if media.suffix not in (".mp4", ".mov"):
         return False
     try:
-        with av.open(str(media), metadata_errors="ignore") as container:
-            codec = container.streams.video[0].codec_context
-            return codec.name == "h264" and codec.pix_fmt in BROWSERS_PLAY
-    except (av.FFmpegError, IndexError, ValueError):
+        with open_video(media) as video:
+            films = [stream for stream in video.container.streams.video if is_film(stream)]  # of two, one is shown
+            codec = video.stream.codec_context
+            return len(films) == 1 and codec.name == "h264" and codec.pix_fmt in BROWSERS_PLAY
+    except BadInput:
         return False
 
 
