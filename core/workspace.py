@@ -18,9 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from plusmv.core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -116,23 +114,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON by rename after fsync; floats keep full precision, NaN raises ValueError."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-@contextlib.contextmanager
-def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder, which is created, for this process; Refused for a second one. A killed process holds no lock."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise Refused(
-            f"another process is using {folder}; wait until it has ended, or choose another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def remove_stale_parts(path: Path) -> int:

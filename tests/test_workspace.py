@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from plusmv.core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput
 from plusmv.core.workspace import (
     Workspace,
     atomic_path,
-    exclusive_folder,
     remove_stale_parts,
     sha256_of,
     write_bytes,
@@ -149,21 +148,6 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
         part.write_bytes(b"after")
     assert caught.value.filename == str(tmp_path / "model")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
-
-
-def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path):
-    code = (
-        "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.workspace import exclusive_folder\n"
-        "with exclusive_folder(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "in\n"
-        with pytest.raises(Refused), exclusive_folder(tmp_path):
-            pass
-        other.kill()
-        other.wait()
-    with exclusive_folder(tmp_path):
-        pass
 
 
 def test_what_evaluates_and_reads_needs_no_fcntl():
