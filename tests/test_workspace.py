@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from plusmv.core.errors import BadInput
+from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import (
     Workspace,
     atomic_path,
@@ -118,13 +118,28 @@ def test_sha256_of_a_file(tmp_path):
 
 def test_the_keyed_hash_is_the_workspaces_own(tmp_path):
     one, other = Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
+    one.make_key()
+    other.make_key()
     assert one.keyed_hash("instagram:42") == Workspace(tmp_path / "one").keyed_hash("instagram:42")
     assert one.keyed_hash("instagram:42") != other.keyed_hash("instagram:42")
     assert one.keyed_hash("instagram:42") != one.keyed_hash("instagram:43")
     assert (one.home / "uploader.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_is_never_made_by_the_way_and_half_a_one_is_never_used(tmp_path):
+    workspace = Workspace(tmp_path)
+    with pytest.raises(Missing):
+        workspace.keyed_hash("somebody")
+    for content in (b"", b"k" * 31):
+        workspace.key_file.write_bytes(content)
+        workspace.make_key()
+        with pytest.raises(BadInput):
+            workspace.keyed_hash("somebody")
+        assert workspace.key_file.read_bytes() == content
+
+
 def _hash(home: str, queue) -> None:
+    Workspace(home).make_key()
     queue.put(Workspace(home).keyed_hash("somebody"))
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from plusmv.core.batching import batched
 from plusmv.core.errors import BadInput
+from plusmv.core.locks import one_change
 from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import Workspace, sha256_of
@@ -255,7 +256,7 @@ def hash_index(
         .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
         .order_by(FingerprintRow.id)
     )
-    with catalog.reading() as session:
+    with one_change(workspace.home), catalog.reading() as session:
         rows: list[Row] = [(row_id, sha256, clip_id) for row_id, sha256, clip_id in session.execute(statement)]
 
         def load(row_id: int) -> Fingerprint:

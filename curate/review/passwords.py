@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.locks import one_change
 from plusmv.core.text import bounded_line
 from plusmv.core.workspace import atomic_path
 
@@ -24,11 +25,16 @@ def set_password(file: Path, name: str, password: str) -> None:
     name = checked_name(name)
     if ":" in name or len(password) < 4:
         raise BadInput("a name must be without ':', and a password have at least 4 characters")
-    lines = people(file) if file.exists() else {}
     salt = secrets.token_hex(16)
-    lines[name] = f"{salt}:{_scrypt(password, salt)}"
-    with atomic_path(file) as part, open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
-        private.writelines(f"{each}:{line}\n" for each, line in lines.items())
+    line = f"{salt}:{_scrypt(password, salt)}"
+    with one_change(file.parent, file.name):  # somebody else may be adding a person
+        lines = people(file) if file.exists() else {}
+        lines[name] = line
+        with (
+            atomic_path(file) as part,
+            open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private,
+        ):
+            private.writelines(f"{each}:{line}\n" for each, line in lines.items())
 
 
 def is_password(file: Path, name: str, password: str) -> bool:

@@ -6,6 +6,7 @@ import typer
 
 from plusmv.core.commandline import HOME, Database, Home, Json, emit, say
 from plusmv.core.errors import BadInput
+from plusmv.core.locks import one_change
 from plusmv.core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -35,7 +36,8 @@ def takedown(
         raise BadInput("give one of --url, --post, --uploader and --sha256")
     ((kind, value),) = given.items()
     workspace = Workspace(home)
-    result = take_down(open_catalog(workspace, db), workspace, kind, value, reason, say)
+    with one_change(workspace.home):  # another takedown would rewrite the same files, dedup write the hashes anew
+        result = take_down(open_catalog(workspace, db, needs_key=True), workspace, kind, value, reason, say)
     summary = (
         f"{result['posts']} posts and {result['clips']} clips are gone, {result['clips_kept']} clips stay with others"
     )

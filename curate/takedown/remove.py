@@ -37,6 +37,7 @@ from plusmv.db.models import (
     Tombstone,
 )
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import shut_out_writers
 from plusmv.features import shards
 
 KINDS = ("url", "post", "uploader", "sha256")
@@ -92,6 +93,7 @@ def take_down(
     """
     value = _checked(kind, value)
     with catalog.writing() as session:
+        shut_out_writers(session)
         found = _find(session, workspace, kind, value)
         tombstones = add_tombstones(
             session, workspace, found.names, "" if value in reason else bounded_line(reason, 500)
@@ -101,6 +103,7 @@ def take_down(
     words = words_of(found.words)
     files = scrub(workspace, words)
     with catalog.writing() as session:
+        shut_out_writers(session)
         _remove_rows(session, workspace, found)
         _remove_words(session, words)
     if not overwrite_freed(catalog):
@@ -224,8 +227,6 @@ def _find_clips(session: Session, found: _Concerned, clips: set[int]) -> None:
 def _remove_files(workspace: Workspace, clips: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Media, previews, features and the array of hashes. Names are given back without the content's address."""
     clips = list(clips)
-    if packed := shards.remove(workspace.features, [sha256 for sha256, _ in clips]):
-        yield f"{workspace.features.name}/{shards.FOLDER} ({len(packed)} clips)"
     for name in HASH_FILES if clips else ():  # made again from the catalog by the next dedup
         if (workspace.home / name).is_file():
             (workspace.home / name).unlink()
@@ -239,6 +240,8 @@ def _remove_files(workspace: Workspace, clips: Iterable[tuple[str, str]]) -> Ite
             if path.is_file():
                 path.unlink(missing_ok=True)
                 yield path.relative_to(workspace.home).as_posix().replace(sha256, "...").replace(f"/{sha256[:2]}/", "/")
+    if packed := shards.remove(workspace.features, [sha256 for sha256, _ in clips]):  # after the files that are packed
+        yield f"{workspace.features.name}/{shards.FOLDER} ({len(packed)} clips)"
 
 
 def _remove_rows(session: Session, workspace: Workspace, found: _Concerned) -> None:
