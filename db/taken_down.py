@@ -5,7 +5,7 @@ transaction may write the file and the row within it: a takedown that comes late
 transaction at a time; on PostgreSQL a lock on the tombstones keeps the two apart.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -27,24 +27,21 @@ def shut_out_writers(session: Session) -> None:
     _lock(session, "EXCLUSIVE")
 
 
-def clips_there(session: Session, contents: Collection[str]) -> dict[str, int]:
-    """{sha256: clip id} of those of these contents that the catalog has, until this transaction ends.
+def unchanged(session: Session, contents: Mapping[int, str]) -> set[int]:
+    """Those of these clips ({id: sha256}) that the catalog has, until this transaction ends: for who writes rows.
 
-    Ids alone do not tell: SQLite gives that of a clip that is gone to the next.
+    An id alone does not tell: SQLite gives that of a clip that is gone to the next.
     """
-    shut_out_takedowns(session)
-    there: dict[str, int] = {}
-    for some in _parts(contents):
-        there |= dict(session.execute(select(Clip.sha256, Clip.id).where(Clip.sha256.in_(some))).all())
-    return there
+    there = _clips(session, contents.values())
+    return {clip_id for clip_id, sha256 in contents.items() if there.get(sha256) == clip_id}
 
 
 def still_there(session: Session, workspace: Workspace, contents: Collection[str]) -> dict[str, int]:
-    """As `clips_there`, without those of which a takedown is under way: for who writes files.
+    """{sha256: clip id} of those of these contents that the catalog has and no takedown is about: for who writes files.
 
-    Without the catalog's key (db.key_check) that cannot be told, but then no takedown runs in this workspace either.
+    Without the catalog's key (db.key_check) the latter cannot be told, but then no takedown runs in this workspace.
     """
-    there = clips_there(session, contents)
+    there = _clips(session, contents)
     of_contents = Tombstone.kind == "sha256"
     if session.scalar(select(Tombstone.id).where(of_contents).limit(1)) is None or not key_fits(session, workspace):
         return there
@@ -60,11 +57,19 @@ def keyed(workspace: Workspace, kind: str, name: str) -> str:
     return workspace.keyed_hash(f"tombstone:{kind}:{name}")
 
 
+def _clips(session: Session, contents: Iterable[str]) -> dict[str, int]:
+    shut_out_takedowns(session)
+    there: dict[str, int] = {}
+    for some in _parts(contents):
+        there |= dict(session.execute(select(Clip.sha256, Clip.id).where(Clip.sha256.in_(some))).all())
+    return there
+
+
 def _lock(session: Session, mode: str) -> None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"LOCK TABLE tombstones IN {mode} MODE"))
 
 
-def _parts(values: Collection[str]) -> Iterator[list[str]]:
+def _parts(values: Iterable[str]) -> Iterator[list[str]]:
     ordered = sorted(values)
     return (ordered[start : start + SQL_IN_LIMIT] for start in range(0, len(ordered), SQL_IN_LIMIT))

@@ -77,7 +77,7 @@ def previews(
 
     workspace = Workspace(home)
     clips, skipped, outcomes = make_previews(open_catalog(workspace, db), workspace, workers)
-    result = previews_result(clips, skipped, track(outcomes, clips - skipped, "previews"))
+    result = previews_result(clips, track(outcomes, clips - skipped, "previews"))
     emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
     say_failures([(failure["clip"], failure["reason"]) for failure in result["failures"]], "the same command")
 
