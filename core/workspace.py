@@ -86,6 +86,8 @@ class Workspace:
             key = _bytes_of(path, facts.st_ino, facts.st_mtime_ns, facts.st_size)
         except FileNotFoundError as error:
             raise Missing(f"the key {path} is missing; {RESTORE}") from error
+        except OSError as error:
+            raise BadInput(f"cannot read the key {path}: {error.strerror}; {RESTORE}") from error
         if len(key) < KEY_BYTES:
             raise BadInput(f"{path} holds {len(key)} bytes, which is no key; {RESTORE}")
         return key
