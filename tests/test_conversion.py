@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from plusmv.core.errors import BadInput
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.locks import one_command
 from plusmv.features import conversion
 from plusmv.features.commands import app
 from plusmv.features.feature_files import read_features
@@ -81,3 +82,11 @@ def test_the_commands_count_what_became_of_each(published, tmp_path):
     assert run("export", "--features", ours, "--to", str(tmp_path / "out"))[1]["done"] == 3
     (tmp_path / "ours" / "x.safetensors").write_bytes(b"broken")
     assert run("verify", "--features", ours)[0] == 1
+
+
+def test_of_two_exports_into_one_folder_the_second_is_refused(tmp_path):
+    """A video's rgb/ would be of one, its flow/ of the other."""
+    fill(tmp_path / "f", ["a"])
+    with one_command(tmp_path / "out", "an export"), pytest.raises(Refused):
+        list(conversion.export_features(tmp_path / "f", tmp_path / "out", "npz"))
+    list(conversion.export_features(tmp_path / "f", tmp_path / "out", "npz"))

@@ -57,6 +57,14 @@ def test_commands_that_need_the_key_stop_and_others_go_on(workspace, tmp_path, c
     assert key(workspace) == content
 
 
+@pytest.mark.parametrize("content", [SPOILED["missing"], SPOILED["short"]])
+def test_the_labeler_does_not_start_without_a_key_to_sign_with(workspace, content):
+    spoil(workspace, content)
+    shown = CliRunner().invoke(app, ["--home", str(workspace.home), "label"])
+    assert isinstance(shown.exception, PlusmvError)
+    assert key(workspace) == content
+
+
 def test_a_restored_key_is_taken_again(workspace):
     kept = key(workspace)
     spoil(workspace, None)

@@ -11,6 +11,7 @@ import pytest
 
 from plusmv.core.errors import PlusmvError, Refused
 from plusmv.core.locks import one_change, one_command
+from plusmv.curate.review.passwords import people, set_password
 
 HOLD = (
     "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.locks import one_change, one_command\n"
@@ -69,6 +70,22 @@ def test_no_change_is_lost_between_processes(tmp_path):
     for process in processes:
         process.join()
     assert (tmp_path / "count").read_text() == "120"
+
+
+def _set_password(file: Path, names: list[str]) -> None:
+    for name in names:
+        set_password(file, name, "far, far away")
+
+
+def test_people_who_set_their_passwords_at_once_can_all_sign_in(tmp_path):
+    names = [["ann", "bob"], ["cat", "dan"]]
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=_set_password, args=(tmp_path / "passwords", some)) for some in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert set(people(tmp_path / "passwords")) == {"ann", "bob", "cat", "dan"}
 
 
 def test_lock_files_are_hidden(tmp_path):

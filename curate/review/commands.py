@@ -53,6 +53,7 @@ def label(
         )
     from plusmv.curate.review.passwords import checked_name, people
 
+    _check_key(Workspace(home), db)
     if annotator:
         annotator = checked_name(annotator)
     if passwords is not None and not people(passwords):
@@ -102,6 +103,15 @@ def decide(
 
     result = decide_from_csv(open_catalog(Workspace(home), db), file)
     emit(result, as_json, counts(result, ("rows", "recorded", "skipped")))
+
+
+def _check_key(workspace: Workspace, db: str | None) -> None:
+    """Sessions are signed under the workspace's key: raises Missing or BadInput where a catalog's is no key."""
+    from plusmv.db.session import open_catalog
+
+    if db is not None or workspace.catalog.is_file():
+        open_catalog(workspace, db).close()
+        workspace.keyed_hash("")
 
 
 def _set_password(file: Path | None, name: str) -> None:
