@@ -40,6 +40,7 @@ COMMANDS = {
     "plot": "plusmv.wsal.detection_commands",
     "experiment": "plusmv.wsal.experiment_commands",
     "simulate": "plusmv.wsal.experiment_commands",
+    "compose": "plusmv.wsal.compose_command",
 }
 COMMON_OPTIONS = {"home", "quiet", "verbose"}  # accepted before and after the command
 
