@@ -99,7 +99,7 @@ def _packed(folder: Path, video_ids: Iterable[str], clips: int) -> list[VideoOut
         folder, {key: entry for key, entry in entries.items() if packed.get(key) != entry[1].get("xxh3", "none")}, clips
     )
     for video_id in entries:
-        (folder / f"{video_id}{SUFFIX}").unlink()
+        (folder / f"{video_id}{SUFFIX}").unlink(missing_ok=True)
     return outcomes + [VideoOutcome(video_id, "done") for video_id in entries]
 
 
@@ -115,7 +115,7 @@ def settle(folder: Path) -> None:
         for video_id, packed in shards.checksums(folder, loose_ids(folder)).items():
             with contextlib.suppress(PlusmvError):  # a damaged file is for who reads it
                 if packed and verified_entry(folder / f"{video_id}{SUFFIX}")[1].get("xxh3") == packed:
-                    (folder / f"{video_id}{SUFFIX}").unlink()
+                    (folder / f"{video_id}{SUFFIX}").unlink(missing_ok=True)
 
 
 def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[VideoOutcome]:
