@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,15 @@ from plusmv.features.feature_files import (
     SUFFIX,
     NoFeatures,
     NumberFormat,
+    ids_without_rate,
     list_features,
     loose_ids,
+    no_rate,
     read_features,
     verified_entry,
     write_features,
 )
+from plusmv.features.published import ArrayLayout, UnclearLayout
 
 
 @dataclass(frozen=True)
@@ -118,51 +121,63 @@ def settle(folder: Path) -> None:
                     (folder / f"{video_id}{SUFFIX}").unlink(missing_ok=True)
 
 
-def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[VideoOutcome]:
+def verify(
+    folder: Path, watch: Progress = lambda ids, total, text: ids, layout: ArrayLayout = published.UNSAID
+) -> Iterator[VideoOutcome]:
     """Read everything: shapes, numbers and checksums."""
     found = sorted(list_features([folder]))
     for video_id in watch(found, len(found), "verify"):
-        yield _outcome(video_id, partial(read_features, [folder], video_id))
+        yield _outcome(video_id, partial(read_features, [folder], video_id, layout=layout), asks=False)
 
 
 def import_features(
     source: Path,
     folder: Path,
-    fps: float,
+    fps: float | Mapping[str, float],
     stride: int,
     number_format: NumberFormat = "float16",
     watch: Progress = lambda ids, total, text: ids,
+    layout: ArrayLayout = published.UNSAID,
 ) -> Iterator[VideoOutcome]:
-    """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown."""
+    """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown.
 
-    def imported(video_id: str) -> VideoOutcome:
-        with one_change(folder):  # another process may import, extract or pack the same
-            if (folder / f"{video_id}{SUFFIX}").is_file() or shards.has(folder, video_id):
-                return VideoOutcome(video_id, "skipped", "its features are there")
-            features = read_features([source], video_id, fps, stride)
-            features.notes.setdefault("imported from", source.name)
-            write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
-        return VideoOutcome(video_id, "done")
+    fps: of all, or of each by its id, where files do not state it. Raises UnclearLayout where layout has to say more.
+    """
+
+    def imported(video_id: str) -> None:
+        rate = _rate_of(video_id, fps) if isinstance(fps, Mapping) else fps
+        features = read_features([source], video_id, rate, stride, layout)
+        features.notes.setdefault("imported from", source.name)
+        write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
 
     remove_stale_parts(folder)
     settle(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "import"):
-        try:
-            yield imported(video_id)
-        except PlusmvError as error:
-            yield VideoOutcome(video_id, "failed", str(error))
+        with one_change(folder):  # another process may import, extract or pack the same
+            if (folder / f"{video_id}{SUFFIX}").is_file() or shards.has(folder, video_id):
+                outcome = VideoOutcome(video_id, "skipped", "its features are there")
+            else:
+                outcome = _outcome(video_id, partial(imported, video_id))
+        yield outcome
 
 
 def export_features(
-    source: Path, folder: Path, layout: published.Layout, watch: Progress = lambda ids, total, text: ids
+    source: Path,
+    folder: Path,
+    layout: published.Layout,
+    watch: Progress = lambda ids, total, text: ids,
+    read_as: ArrayLayout = published.UNSAID,
 ) -> Iterator[VideoOutcome]:
-    """Features in one of the field's layouts, float32, for tools that read nothing else."""
+    """Features in one of the field's layouts, float32, for tools that read nothing else.
+
+    read_as: what arrays of others in `source` are. Raises UnclearLayout where it has to say more.
+    """
     if folder.resolve() == source.resolve():
         raise BadInput("write the export to another folder: --to")
 
     def exported(video_id: str) -> None:
-        published.write(folder, video_id, read_features([source], video_id).streams, layout)
+        published.write(folder, video_id, read_features([source], video_id, layout=read_as).streams, layout)
 
     with one_command(folder, "a features export"):  # of two layouts or sources a video's files would be of both
         remove_stale_parts(folder)
@@ -182,11 +197,25 @@ def forget(folder: Path, video_ids: Iterable[str]) -> list[str]:
     return sorted(gone.union(shards.remove(folder, wanted)))  # last: another process may pack them until then
 
 
-def _outcome(video_id: str, work: Callable[[], object]) -> VideoOutcome:
+def check_rates(source: Path, fps: Mapping[str, float]) -> None:
+    """Raises BadInput naming the videos of a folder for which neither their files nor `fps` state a rate."""
+    unknown = sorted(video_id for video_id in ids_without_rate([source]) if not _rate_of(video_id, fps))
+    if unknown:
+        raise no_rate(unknown)
+
+
+def _rate_of(video_id: str, fps: Mapping[str, float]) -> float:
+    """A video's rate; ActivityNet's ids lack the "v_" of its file names. 0 where it is not stated."""
+    return fps.get(video_id) or fps.get(video_id.removeprefix("v_"), 0.0)
+
+
+def _outcome(video_id: str, work: Callable[[], object], asks: bool = True) -> VideoOutcome:
     try:
         work()
     except NoFeatures:
         return VideoOutcome(video_id, "skipped", "its features were removed meanwhile")
     except PlusmvError as error:
+        if asks and isinstance(error, UnclearLayout):  # a question about the whole folder
+            raise
         return VideoOutcome(video_id, "failed", str(error))
     return VideoOutcome(video_id, "done")

@@ -238,7 +238,8 @@ def test_the_labeler_answers(command, world):
     module, option = ("plusmv", "--port") if command.startswith("plusmv") else ("streamlit", "--server.port")
     server = subprocess.Popen(
         [sys.executable, "-m", module, *words, option, str(port)],
-        cwd=world if module == "plusmv" else ROOT, env=os.environ | {"PLUSMV_HOME": str(world / "plusmv-data")},
+        cwd=world if module == "plusmv" else ROOT,
+        env=os.environ | {"PLUSMV_HOME": str(world / "plusmv-data"), "BROWSER": "true"},  # a program that does nothing
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:

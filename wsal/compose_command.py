@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plusmv.core.annotations import read_annotations, write_annotations
-from plusmv.core.commandline import Json, emit, say, track
+from plusmv.core.commandline import FeatureLayout, Json, conclude, emit, say, track
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def compose(
         list[str] | None, typer.Option(help="Action=N: at most N training sources of it, to make it rare; repeatable.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the foreign pieces.")] = 0,
+    layout: FeatureLayout = None,
     as_json: Json = False,
 ) -> None:
     """Compose untrimmed videos of real clips, at feature level. An --out that holds a world already is refused."""
@@ -42,7 +43,7 @@ def compose(
     if (out / "annotations.json").exists():
         raise BadInput(f"{out} holds a world already; choose another --out, or remove it")
     chosen = _of_actions(read_clips(clips), actions)
-    material = _material(chosen, features, segments)
+    material = _material(chosen, features, segments, layout)
     usable = [clip for clip in chosen if clip.id in material.features]
     sources = {"training": parse_sources(train), "test": parse_sources(test)}
     made = list(compose("cut" if world == "cut" else "in-scene", usable, material, sources, _most(most or []), seed))
@@ -58,9 +59,11 @@ def compose(
         "world": world, "videos": len(videos), "training": len(videos) - len(tested), "test": len(tested),
         "instances": sum(len(video.instances) for video in videos),
         "action_share": action / max(1e-9, sum(video.duration for video in tested)), "out": str(out),
+        "done": len(usable), "skipped": 0, "failed": len(chosen) - len(usable),
     }  # fmt: skip
     emit(result, as_json, f"{len(videos)} videos composed of real clips ({world}): {result['training']} to train, "
          f"{len(tested)} to test, of which {100 * result['action_share']:.0f} % is action; {out}")  # fmt: skip
+    conclude(result, "clips")
 
 
 def parse_sources(text: str) -> list[int]:
@@ -94,14 +97,15 @@ def _of_actions(clips: "list[SourceClip]", actions: str | None) -> "list[SourceC
     return [clip for clip in clips if not clip.is_action or clip.label in wanted]
 
 
-def _material(clips: "list[SourceClip]", features: Path, segments: Path | None) -> "ClipFeatures":
+def _material(clips: "list[SourceClip]", features: Path, segments: Path | None, layout: str | None) -> "ClipFeatures":
     from plusmv.features.feature_files import NoFeatures, read_features
+    from plusmv.features.published import parse_layout
     from plusmv.wsal.composed import ClipFeatures
 
-    found = {}
+    found, said = {}, parse_layout(layout)
     for clip in track(clips, len(clips), "read"):
         try:
-            found[clip.id] = read_features([features], clip.id)
+            found[clip.id] = read_features([features], clip.id, layout=said)
         except NoFeatures as error:
             say(f"left out {clip.id}: {error}")
     return ClipFeatures(found, read_annotations(segments) if segments else {})

@@ -15,12 +15,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.errors import BadInput
+from plusmv.core.outcome import Ended
 from plusmv.features.feature_files import VideoFeatures
 
 World = Literal["cut", "in-scene"]
@@ -29,8 +30,8 @@ PIECE_SNIPPETS = (2, 10)
 COLUMNS = ("id", "class", "source", "role")
 
 
-class ComposeResult(TypedDict):
-    """What `plusmv compose --json` prints."""
+class ComposeResult(Ended):
+    """What `plusmv compose --json` prints; done, failed: clips that have features, and that have none."""
 
     world: str
     videos: int

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
 from plusmv.core.locks import one_change
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
@@ -79,6 +80,12 @@ class ExtractResult(TypedDict):
     skipped: int
     failed: int
     clips: list[ExtractedClip]
+
+
+def ended(result: ExtractResult) -> Ended:
+    """The counts, with what is skipped because it failed before (so that it has no snippets) among the failed."""
+    before = sum(clip["state"] == "skipped" and clip["snippets"] is None for clip in result["clips"])
+    return {"done": result["done"], "skipped": result["skipped"] - before, "failed": result["failed"] + before}
 
 
 def summary(outcomes: Iterable[Extracted]) -> ExtractResult:
