@@ -53,7 +53,9 @@ def test_commands_that_need_the_key_stop_and_others_go_on(workspace, tmp_path, c
         assert "\n" not in str(shown.exception)
     for command in (["report"], ["export"], ["previews"], ["dedup"]):
         shown = CliRunner().invoke(app, ["--home", str(workspace.home), *command])
-        assert shown.exit_code == 0, shown.output
+        assert not isinstance(shown.exception, PlusmvError), (
+            shown.output
+        )  # falling short, without a clip, is another thing
     assert key(workspace) == content
 
 
