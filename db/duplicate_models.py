@@ -13,11 +13,15 @@ from plusmv.db.base import Base, FileState, Id, choice, now
 
 
 class EdgeKind(enum.StrEnum):
-    """What one clip is to another: the same bytes, an edited copy, a part of it, another moment of its scene."""
+    """What one clip is to another: the same bytes, an edited copy, a part of it, or another moment of its scene.
+
+    SHARED: the two have something in common, such as an intro or an end card, and neither lies in the other.
+    """
 
     EXACT = "exact"
     COPY = "copy"
     PART = "part"
+    SHARED = "shared"
     SAME_SCENE = "same-scene"
 
 
@@ -60,6 +64,7 @@ class DuplicateEdge(Base):
     offset_s: Mapped[float] = mapped_column(Float, default=0.0)
     speed: Mapped[float] = mapped_column(Float, default=1.0)
     mirror: Mapped[bool] = mapped_column(default=False)
+    turn: Mapped[int] = mapped_column(default=0)  # degrees clockwise that lead from a's pictures to b's, once mirrored
     score: Mapped[float] = mapped_column(Float)
     overlap_s: Mapped[float] = mapped_column(Float, default=0.0)  # of b
     correlation: Mapped[float] = mapped_column(Float, default=0.0)
@@ -114,6 +119,7 @@ class Leak(Base):
     offset_s: Mapped[float] = mapped_column(Float)
     speed: Mapped[float] = mapped_column(Float)
     mirror: Mapped[bool]
+    turn: Mapped[int] = mapped_column(default=0)  # degrees clockwise, as of a DuplicateEdge
     score: Mapped[float] = mapped_column(Float)
     overlap_s: Mapped[float] = mapped_column(Float)
     correlation: Mapped[float] = mapped_column(Float)

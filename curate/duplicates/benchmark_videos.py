@@ -123,8 +123,8 @@ def _save_outcome(catalog: Catalog, outcome: Outcome[Found, tuple[str, bytes]], 
 def save_video(
     session: Session, name: str, subset: str, test: bool, sha256: str, arrays: bytes | None, error: str | None = None
 ) -> None:
-    """Put a video into the catalog in place of one of that name; its leaks go with the old one."""
-    session.execute(delete(BenchmarkVideo).where(BenchmarkVideo.name == name, BenchmarkVideo.version == VERSION))
+    """Put a video into the catalog in place of one of that name, of any version; its leaks go with the old one."""
+    session.execute(delete(BenchmarkVideo).where(BenchmarkVideo.name == name[:500]))
     state = FileState.FAILED if arrays is None else FileState.DONE
     facts = {"subset": subset[:80], "test": test, "sha256": sha256, "state": state, "error": error, "arrays": arrays}
     session.add(BenchmarkVideo(name=name[:500], version=VERSION, checked_to=0, **facts))
