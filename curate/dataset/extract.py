@@ -26,6 +26,7 @@ from plusmv.features.classify import write_snippet_classes
 from plusmv.features.conversion import settle
 from plusmv.features.decode import VIDEO_SUFFIXES
 from plusmv.features.feature_files import SUFFIX, NumberFormat, VideoFeatures, read_features, write_features
+from plusmv.features.flow_cache import note_cache
 from plusmv.features.pipeline import Extractor, extract_all
 
 ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
@@ -198,6 +199,8 @@ def extract_clips(
     What failed before by the same recipe and stride is skipped, with its reason, unless retry_failed.
     """
     _tidy(workspace.features)
+    if extractor.flow_cache is not None:
+        note_cache(workspace.home, extractor.flow_cache)
     recipe, stride = extractor.recipe_hash(), extractor.recipe.stride
     clips = _wanted_clips(catalog)
     before = {} if retry_failed else _failures(catalog, recipe, stride)
