@@ -328,4 +328,4 @@ class KeyCheck(Base):
 
     __tablename__ = "key_checks"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    value: Mapped[bytes] = mapped_column(LargeBinary)
+    value: Mapped[bytes] = mapped_column(LargeBinary, info=holds("nothing"))
