@@ -18,11 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from plusmv.core.errors import BadInput, Missing, Refused
+from plusmv.core.errors import BadInput, Missing
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+KEY_BYTES = 32  # a shorter file is no key
+RESTORE = (  # what to do about a key that is not there or another
+    "restore it from a backup, or copy it from another workspace of this catalog: without it nobody can tell "
+    "whose posts these are, nor what was taken down"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,18 @@ class Workspace:
             raise BadInput(f"run name {name!r} must be letters, digits, '.', '_', '+' or '-', a letter or digit first")
         return self.home / "runs" / name
 
+    @property
+    def key_file(self) -> Path:
+        """The key under which people's ids are hashed; it never enters the catalog."""
+        return self.home / "uploader.key"
+
+    def make_key(self) -> None:
+        """Make the key of a new workspace, where there is none: an old one's is restored, never made anew."""
+        if not os.path.lexists(self.key_file):
+            _make_key(self.key_file)
+
     def keyed_hash(self, value: str) -> str:
-        """HMAC-SHA256 of a person's id under this workspace's key, which never enters the catalog."""
+        """HMAC-SHA256 of a person's id under this workspace's key. Raises Missing or BadInput where that is no key."""
         return hmac.digest(self._key(), value.encode(errors="surrogatepass"), "sha256").hex()
 
     def _by_content(self, folder: str, sha256: str, suffix: str) -> Path:
@@ -67,20 +80,24 @@ class Workspace:
         return self.home / folder / sha256[:2] / f"{sha256}{suffix}"
 
     def _key(self) -> bytes:
-        path = os.path.join(self.home, "uploader.key")
+        path = str(self.key_file)
         try:
             facts = os.stat(path)
-        except FileNotFoundError:
-            _make_key(Path(path))
-            facts = os.stat(path)
-        return _bytes_of(path, facts.st_ino, facts.st_mtime_ns)
+            key = _bytes_of(path, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        except FileNotFoundError as error:
+            raise Missing(f"the key {path} is missing; {RESTORE}") from error
+        except OSError as error:
+            raise BadInput(f"cannot read the key {path}: {error.strerror}; {RESTORE}") from error
+        if len(key) < KEY_BYTES:
+            raise BadInput(f"{path} holds {len(key)} bytes, which is no key; {RESTORE}")
+        return key
 
 
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".uploader.key.{os.getpid()}-{secrets.token_hex(4)}.part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(32))
+        file.write(secrets.token_bytes(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
     with contextlib.suppress(FileExistsError):
@@ -124,23 +141,6 @@ def write_json(path: Path, value: object) -> None:
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-@contextlib.contextmanager
-def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Lock a folder, which is created, for this process; Refused for a second one. A killed process holds no lock."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise Refused(
-            f"another process is using {folder}; wait until it has ended, or choose another folder"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def remove_stale_parts(path: Path) -> int:
     """Remove the `.part` files that killed processes left below a folder, or beside a file. Returns how many."""
     beside = f".{glob.escape(path.name[:100])}.*.part*"
@@ -173,7 +173,7 @@ def sha256_of(path: Path) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _bytes_of(path: str, inode: int, changed: int) -> bytes:
+def _bytes_of(path: str, *_: int) -> bytes:
     """A small file's content, read once for as long as it is the same file."""
     return Path(path).read_bytes()
 

@@ -9,7 +9,7 @@ this module has all of them.
 import enum
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from plusmv.db.account_models import Lease, QuotaUse
@@ -43,6 +43,7 @@ __all__ = [
     "FileState",
     "Fingerprint",
     "How",
+    "KeyCheck",
     "Leak",
     "Lease",
     "Post",
@@ -320,3 +321,11 @@ class Tombstone(Base):
     keyed_hash: Mapped[str] = mapped_column(String(64), info=holds("nothing"))
     reason: Mapped[str] = mapped_column(Text, default="", info=holds("words"))
     buried_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class KeyCheck(Base):
+    """One row: what the key of people's hashes makes of a constant, so that another key is noticed (db.key_check)."""
+
+    __tablename__ = "key_checks"
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary, info=holds("nothing"))

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.workspace import Workspace
 from plusmv.db import migrate
+from plusmv.db.key_check import bind_key, require_key
 
 BUSY_TIMEOUT_S = 30
 
@@ -37,6 +38,8 @@ class Catalog:
     def reading(self) -> Iterator[Session]:
         """A transaction that only reads: one consistent view, never waiting for a writer."""
         engine = self.engine.execution_options(reading=True)
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with _one_line(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -44,11 +47,12 @@ class Catalog:
         self.engine.dispose()
 
 
-def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
+def open_catalog(workspace: Workspace, url: str | None = None, needs_key: bool = False) -> Catalog:
     """Open the workspace's SQLite catalog, or the one at `url`, making or migrating its schema.
 
-    Raises BadInput for a URL that is none, a file that is no catalog, or has lost what it held, or a server that does
-    not answer.
+    needs_key: the command hashes people or looks up what was taken down. Raises BadInput for a URL that is none, a file
+    that is no catalog, or has lost what it held, or a server that does not answer; with needs_key also where the
+    workspace's key is not this catalog's, or Missing (db.key_check).
     """
     make = url is not None or not workspace.catalog.exists() or not _in_use(workspace)
     if url is None:
@@ -75,7 +79,12 @@ def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
         raise BadInput(f"cannot open the catalog {_safe(url)}: {reason}") from error
     except migrate.UnknownRevision as error:
         raise PlusmvError(f"the catalog {_safe(url)} was made by a newer plusmv ({error}); update plusmv") from error
-    return Catalog(engine)
+    catalog = Catalog(engine)
+    bind_key(catalog, workspace)
+    if needs_key:
+        with catalog.reading() as session:
+            require_key(session, workspace)
+    return catalog
 
 
 def _in_use(workspace: Workspace) -> bool:

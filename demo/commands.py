@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from plusmv.core.commandline import Home, Json, emit, say
+from plusmv.core.locks import one_command
 
 app = typer.Typer(rich_markup_mode=None)
 HOME = Path("plusmv-demo")
@@ -25,6 +26,7 @@ def demo(
     from plusmv.demo.walk import WalkSettings, walk
     from plusmv.demo.world import WorldSettings
 
-    run = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
-    path = write_report(run)
+    with one_command(home, "a demo"):
+        run = walk(home, WalkSettings(WorldSettings(seed=seed)), say)
+        path = write_report(run)
     emit(run.result(path), as_json, f"the report: {path.resolve()}")

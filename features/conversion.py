@@ -1,5 +1,7 @@
 """Whole folders of features: packed into shards, checked, taken over from others' layouts and written in them."""
 
+import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,11 +10,13 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.locks import one_change, one_command
 from plusmv.core.progress import Progress
 from plusmv.core.workspace import remove_stale_parts
 from plusmv.features import published, shards
 from plusmv.features.feature_files import (
     SUFFIX,
+    NoFeatures,
     NumberFormat,
     ids_without_rate,
     list_features,
@@ -73,27 +77,55 @@ def compact(
 ) -> Iterator[VideoOutcome]:
     """Pack a folder's loose files into shards of so many clips; a file goes once its shard is safe on disk.
 
-    Damaged files stay where they are, as failed. Killed at any moment, nothing is lost and the same again goes on.
+    Damaged files stay where they are, as failed. Killed at any moment, nothing is lost and the same again goes on. Two
+    at once share the work: each packs one shard at a time, of what is loose by then, while the folder is its own.
     """
     remove_stale_parts(folder)
-    failed: list[VideoOutcome] = []
+    loose = sorted(loose_ids(folder))
+    waiting = iter(watch(loose, len(loose), "compact"))
+    while True:
+        with one_change(folder):
+            wanted = list(itertools.islice(waiting, shards.room(folder, clips)))
+            merging = shards.unfinished(folder, clips)
+            outcomes = _packed(folder, wanted, clips)
+        yield from outcomes
+        if not wanted and not merging:
+            return
 
-    def entries() -> Iterator[tuple[str, shards.Entry]]:
-        loose = sorted(loose_ids(folder))
-        for video_id in watch(loose, len(loose), "compact"):
-            try:
-                entry = verified_entry(folder / f"{video_id}{SUFFIX}")
-            except PlusmvError as error:
-                failed.append(VideoOutcome(video_id, "failed", str(error)))
-                continue
-            yield video_id, entry
 
-    for packed in shards.pack(folder, entries(), clips):
-        for video_id in packed:
-            if (folder / f"{video_id}{SUFFIX}").is_file():
-                (folder / f"{video_id}{SUFFIX}").unlink()
-                yield VideoOutcome(video_id, "done")
-    yield from failed
+def _packed(folder: Path, video_ids: Iterable[str], clips: int) -> list[VideoOutcome]:
+    """One shard of these loose files, which go. Of what another process has packed meanwhile, nothing is told."""
+    entries: dict[str, shards.Entry] = {}
+    outcomes = []
+    for video_id in video_ids:
+        try:
+            entries[video_id] = verified_entry(folder / f"{video_id}{SUFFIX}")
+        except FileNotFoundError:
+            continue
+        except PlusmvError as error:
+            outcomes.append(VideoOutcome(video_id, "failed", str(error)))
+    packed = shards.checksums(folder, entries)  # of one that was killed before it removed the files
+    shards.pack(
+        folder, {key: entry for key, entry in entries.items() if packed.get(key) != entry[1].get("xxh3", "none")}, clips
+    )
+    for video_id in entries:
+        (folder / f"{video_id}{SUFFIX}").unlink(missing_ok=True)
+    return outcomes + [VideoOutcome(video_id, "done") for video_id in entries]
+
+
+def settle(folder: Path) -> None:
+    """Finish what a killed `compact` had begun: an id in two shards, or alike in a file and in a shard, stays once.
+
+    Raises BadInput where a shard cannot be read.
+    """
+    if not (folder / shards.FOLDER).is_dir():
+        return
+    with one_change(folder):
+        shards.settle(folder)
+        for video_id, packed in shards.checksums(folder, loose_ids(folder)).items():
+            with contextlib.suppress(PlusmvError):  # a damaged file is for who reads it
+                if packed and verified_entry(folder / f"{video_id}{SUFFIX}")[1].get("xxh3") == packed:
+                    (folder / f"{video_id}{SUFFIX}").unlink(missing_ok=True)
 
 
 def verify(
@@ -133,12 +165,15 @@ def import_features(
         write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
 
     remove_stale_parts(folder)
+    settle(folder)
     found = sorted(list_features([source]))
     for video_id in watch(found, len(found), "import"):
-        if (folder / f"{video_id}{SUFFIX}").is_file():
-            yield VideoOutcome(video_id, "skipped", "its features are there")
-            continue
-        yield _outcome(video_id, partial(imported, video_id))
+        with one_change(folder):  # another process may import, extract or pack the same
+            if (folder / f"{video_id}{SUFFIX}").is_file() or shards.has(folder, video_id):
+                outcome = VideoOutcome(video_id, "skipped", "its features are there")
+            else:
+                outcome = _outcome(video_id, partial(imported, video_id))
+        yield outcome
 
 
 def export_features(
@@ -158,22 +193,22 @@ def export_features(
     def exported(video_id: str) -> None:
         published.write(folder, video_id, read_features([source], video_id, layout=read_as).streams, layout)
 
-    remove_stale_parts(folder)
-    found = sorted(list_features([source]))
-    for video_id in watch(found, len(found), "export"):
-        yield _outcome(video_id, partial(exported, video_id))
+    with one_command(folder, "a features export"):  # of two layouts or sources a video's files would be of both
+        remove_stale_parts(folder)
+        found = sorted(list_features([source]))
+        for video_id in watch(found, len(found), "export"):
+            yield _outcome(video_id, partial(exported, video_id))
 
 
 def forget(folder: Path, video_ids: Iterable[str]) -> list[str]:
     """Remove videos' features from a folder, loose, packed or published. Returns the ids that were there."""
-    wanted = set(video_ids)
-    gone = set(shards.remove(folder, wanted)) if folder.is_dir() else set()
+    wanted, gone = set(video_ids), set()
     for video_id in wanted:
         for path in (folder / f"{video_id}{suffix}" for suffix in (SUFFIX, ".npy", ".npz")):
-            if path.is_file():
+            with contextlib.suppress(FileNotFoundError):
                 path.unlink()
                 gone.add(video_id)
-    return sorted(gone)
+    return sorted(gone.union(shards.remove(folder, wanted)))  # last: another process may pack them until then
 
 
 def check_rates(source: Path, fps: Mapping[str, float]) -> None:
@@ -191,6 +226,8 @@ def _rate_of(video_id: str, fps: Mapping[str, float]) -> float:
 def _outcome(video_id: str, work: Callable[[], object], asks: bool = True) -> VideoOutcome:
     try:
         work()
+    except NoFeatures:
+        return VideoOutcome(video_id, "skipped", "its features were removed meanwhile")
     except PlusmvError as error:
         if asks and isinstance(error, UnclearLayout):  # a question about the whole folder
             raise

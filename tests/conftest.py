@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from plusmv.core.workspace import Workspace
+from plusmv.db.key_check import bind_key
 from plusmv.db.session import Catalog, open_catalog
 from tests.postgres import empty, throw_away_cluster
 from tests.small_videos import make_video
@@ -97,6 +98,7 @@ def catalog(request, tmp_path) -> Iterator[Catalog]:
     if request.param == "postgresql":
         opened = open_catalog(workspace, request.getfixturevalue("cluster"))
         empty(opened)
+        bind_key(opened, workspace)
     else:
         shutil.copytree(request.getfixturevalue("migrated"), workspace.home)
         opened = open_catalog(workspace)

@@ -36,7 +36,7 @@ WITHIN_CURATE = {
     "report": {"review", "duplicates", "ranking"},
     "dataset": {"review", "duplicates", "ranking"},
 }
-CORE_BEYOND_STDLIB = {"commandline.py": {"rich", "typer"}, "workspace.py": {"filelock"}}
+CORE_BEYOND_STDLIB = {"commandline.py": {"rich", "typer"}, "locks.py": {"filelock"}}
 LONGEST = 350  # lines of a file
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from plusmv.core.errors import BadInput
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.locks import one_command
 from plusmv.features import conversion
 from plusmv.features.commands import app
 from plusmv.features.feature_files import read_features
@@ -105,5 +106,13 @@ def test_swapped_files_are_named_by_every_command(tmp_path):
 
 
 def test_verify_counts_what_does_not_say_whose_it_is(published):
-    counted = run("verify", "--features", str(published), "--layout", "joint")[1]
+    counted = run("verify", "--features", str(published))[1]
     assert (counted["failed"], counted["unidentified"]) == (0, counted["clips"])
+
+
+def test_of_two_exports_into_one_folder_the_second_is_refused(tmp_path):
+    """A video's rgb/ would be of one, its flow/ of the other."""
+    fill(tmp_path / "f", ["a"])
+    with one_command(tmp_path / "out", "an export"), pytest.raises(Refused):
+        list(conversion.export_features(tmp_path / "f", tmp_path / "out", "npz"))
+    list(conversion.export_features(tmp_path / "f", tmp_path / "out", "npz"))

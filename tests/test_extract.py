@@ -3,14 +3,18 @@
 With untrained networks: what is tested here is which files are made, not what is in them (tests of features are).
 """
 
+import contextlib
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.crawler import Crawl
 from plusmv.curate.crawl.targets import targets_of_tags
@@ -20,11 +24,13 @@ from plusmv.curate.review.decisions import decide
 from plusmv.curate.sources.folder import FolderSource
 from plusmv.db.models import Action, Clip, FeatureFile
 from plusmv.db.session import Catalog, open_catalog
+from plusmv.features.conversion import compact
 from plusmv.features.feature_files import OtherVideo, VideoFeatures, read_features, write_features
 from plusmv.features.pipeline import Extractor
 from plusmv.features.recipe import Recipe
 from tests.small_videos import make_video
 from tests.test_feature_files import swap
+from tests.test_shards import ids_by_place
 
 RGB = Extractor(streams=("rgb",), random_weights=True)
 
@@ -165,4 +171,40 @@ def test_media_that_were_replaced_give_no_features(crawled, tmp_path):
     other.write_bytes(workspace.media(ids[1], ".mp4").read_bytes())
     (outcome,) = extract_videos(RGB, [Video(ids[0], other, tmp_path / "f" / f"{ids[0]}.safetensors")], 1, media=True)
     assert outcome.state == "failed"
-    assert not (tmp_path / "f").exists()
+    assert not list((tmp_path / "f").glob("*.safetensors"))
+
+
+def _extract(folder: Path, out: Path, start, queue) -> None:
+    start.wait()
+
+    def made(outcomes, total, text):
+        for video in folder_videos(folder, out):
+            features = VideoFeatures(video.id, {"rgb": np.ones((1, 4), np.float32)}, 25.0, recipe=RGB.recipe_hash())
+            yield Outcome((video.path, video.id), features)
+
+    queue.put(summary(extract_videos(RGB, folder_videos(folder, out), watch=made)))
+
+
+def test_two_into_one_folder_share_it_with_a_third_that_packs(tmp_path):
+    """Everything but the networks' work: each video's features come once, whoever was first."""
+    for number in range(6):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        (tmp_path / "videos" / f"v{number:02d}.mp4").touch()
+    out, fork = tmp_path / "out", multiprocessing.get_context("fork")
+    out.mkdir()
+    start, queue = fork.Event(), fork.Queue()
+    processes = [fork.Process(target=_extract, args=(tmp_path / "videos", out, start, queue)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    start.set()
+    told = []
+    while len(told) < 2:
+        list(compact(out, clips=3))
+        with contextlib.suppress(Empty):
+            told.append(queue.get(timeout=0.01))
+    for process in processes:
+        process.join()
+    assert [one["done"] + one["skipped"] for one in told] == [6, 6]
+    assert sum(one["done"] for one in told) == 6
+    list(compact(out, clips=3))
+    assert ids_by_place(out) == [f"v{number:02d}" for number in range(6)]

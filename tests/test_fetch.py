@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import tarfile
@@ -276,3 +277,16 @@ def test_the_command_lists_and_refuses(tmp_path):
     for arguments in (["weights", "mine"], ["weights", "--from", "x.ckpt"], ["weights", "rgb", "--from", "x.ckpt"]):
         result = CliRunner().invoke(app, arguments)
         assert isinstance(result.exception, BadInput), arguments
+
+
+def test_two_that_want_the_same_weights_download_them_once(line):
+    """The second waits, and takes what the first has fetched."""
+    source, handler = line
+    processes = [multiprocessing.get_context("fork").Process(target=fetch, args=(source,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert handler.asked == [0]
+    assert describe("flow")["state"] == "ready"

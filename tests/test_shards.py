@@ -1,6 +1,7 @@
 """Shards read like loose files, whatever was killed, lost or damaged on the way."""
 
 import json
+import multiprocessing
 import os
 import shutil
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from plusmv.core.errors import BadInput
+from plusmv.core.locks import one_change
 from plusmv.features import conversion, shards
 from plusmv.features.feature_files import SUFFIX, VideoFeatures, list_features, read_features, write_features
 
@@ -147,3 +149,103 @@ def test_a_shard_that_is_none_gives_one_line(tmp_path):
     (tmp_path / "shards" / f"000001{SUFFIX}").write_bytes(b"no shard")
     with pytest.raises(BadInput, match="cannot read the shard"):
         list_features([tmp_path])
+
+
+def ids_by_place(folder) -> list[str]:
+    """Every place in which an id stands, shards and files alike: none may come twice."""
+    loose = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")]
+    return sorted(loose + [video_id for path in shards._shards(folder) for video_id in shards._ids(path)])
+
+
+def packed_twice(folder) -> dict[str, float]:
+    """As a kill between the new shard and the removals leaves it: ids in two shards, others in a shard and a file."""
+    fill(folder, ["a", "b", "c"])
+    list(conversion.compact(folder, clips=10))
+    fill(folder, ["b", "d", "e"], value=100)
+    before = [(path, path.read_bytes()) for path in (*folder.glob(f"*{SUFFIX}"), *(folder / "shards").iterdir())]
+    wanted = values(folder)
+    list(conversion.compact(folder, clips=10))
+    for path, content in before:
+        path.write_bytes(content)
+    return wanted
+
+
+@pytest.mark.parametrize("command", ["compact", "import", "settle"])
+def test_after_a_kill_every_id_is_read_right_and_the_next_command_leaves_it_once(tmp_path, command):
+    wanted = packed_twice(tmp_path / "f")
+    assert len(ids_by_place(tmp_path / "f")) > len(wanted)
+    assert values(tmp_path / "f") == wanted
+    (tmp_path / "none").mkdir()
+    {
+        "compact": lambda: list(conversion.compact(tmp_path / "f", clips=10)),
+        "import": lambda: list(conversion.import_features(tmp_path / "none", tmp_path / "f", 25, 16)),
+        "settle": lambda: conversion.settle(tmp_path / "f"),
+    }[command]()
+    assert ids_by_place(tmp_path / "f") == sorted(wanted)
+    assert values(tmp_path / "f") == wanted
+
+
+def test_no_id_is_in_two_shards_after_newer_features_of_full_ones(tmp_path):
+    fill(tmp_path, "abcd")
+    list(conversion.compact(tmp_path, clips=4))
+    fill(tmp_path, "bcef", value=100)
+    list(conversion.compact(tmp_path, clips=4))
+    assert ids_by_place(tmp_path) == list("abcdef")
+    assert values(tmp_path) == {"a": 0, "b": 100, "c": 101, "d": 3, "e": 102, "f": 103}
+
+
+def test_what_is_packed_is_not_imported_again(tmp_path):
+    fill(tmp_path / "theirs", "ab")
+    fill(tmp_path / "f", "a", value=7)
+    list(conversion.compact(tmp_path / "f"))
+    ended = {one.id: one.state for one in conversion.import_features(tmp_path / "theirs", tmp_path / "f", 25, 16)}
+    assert ended == {"a": "skipped", "b": "done"}
+    assert ids_by_place(tmp_path / "f") == ["a", "b"]
+
+
+def _compact(folder, start) -> None:
+    start.wait()
+    list(conversion.compact(folder, clips=3))
+
+
+def _write_again(folder, start) -> None:
+    start.wait()
+    for _ in range(5):
+        with one_change(folder):
+            fill(folder, [f"v{index:02d}" for index in range(20)])
+
+
+def _read(folder, start, queue) -> None:
+    start.wait()
+    for _ in range(30):
+        if len(read := values(folder)) != 20 or any(int(video_id[1:]) != value for video_id, value in read.items()):
+            queue.put(read)
+
+
+def test_two_that_pack_one_that_writes_and_one_that_reads(tmp_path):
+    fill(tmp_path, [f"v{index:02d}" for index in range(20)])
+    before = values(tmp_path)
+    fork = multiprocessing.get_context("fork")
+    start, queue = fork.Event(), fork.Queue()
+    tasks = [(_compact, ()), (_compact, ()), (_write_again, ()), (_read, (queue,))]
+    processes = [fork.Process(target=task, args=(tmp_path, start, *more)) for task, more in tasks]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0] and queue.empty()
+    list(conversion.compact(tmp_path, clips=3))
+    assert values(tmp_path) == before
+    assert ids_by_place(tmp_path) == sorted(before)
+
+
+def test_taken_out_while_another_packs_it_stays_out(tmp_path):
+    """What packs a file holds the folder's lock; whoever takes it out has to wait for the shard."""
+    fill(tmp_path, "abc")
+    with one_change(tmp_path):
+        taking_out = multiprocessing.get_context("fork").Process(target=conversion.forget, args=(tmp_path, ["a"]))
+        taking_out.start()
+        conversion._packed(tmp_path, "abc", 10)
+    taking_out.join()
+    assert values(tmp_path) == {"b": 1, "c": 2}

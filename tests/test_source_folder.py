@@ -223,6 +223,7 @@ def test_half_a_character_is_no_way_to_break_it(tmp_path):
     rows = [{"file": "\ud800.mp4", "tag": "t"}, {"file": "a.mp4", "tag": "t", **texts}]
     folder = folder_of(tmp_path, "a.mp4")
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Workspace(tmp_path).make_key()
     for metadata_only in (False, True):
         bad, good = posts(FolderSource(folder, metadata_only=metadata_only), "t")
         assert (good.state, good.caption) == (PostState.FOUND, "")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from plusmv.core.errors import BadInput, Missing, Refused
-from plusmv.core.workspace import exclusive_folder
+from plusmv.core.locks import one_command
 from plusmv.wsal.checkpoints import load_checkpoint, read_tensors, save_checkpoint, write_tensors
 from plusmv.wsal.curves import collapse_warnings, read_curves
 from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
@@ -210,7 +210,7 @@ def test_a_collapse_is_answered_by_what_the_run_does_not_do_already(height, sett
 
 
 def test_two_at_once_in_one_folder_are_refused(training, tmp_path):
-    with exclusive_folder(tmp_path / "run"), pytest.raises(Refused, match="another process is using"):
+    with one_command(tmp_path / "run", "another training"), pytest.raises(Refused):
         train(training, QUICK, tmp_path / "run")
     train(training, QUICK, tmp_path / "run")
 

@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from plusmv.core.errors import BadInput, Refused
+from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import (
     Workspace,
     atomic_path,
-    exclusive_folder,
     remove_stale_parts,
     sha256_of,
     write_bytes,
@@ -119,13 +118,28 @@ def test_sha256_of_a_file(tmp_path):
 
 def test_the_keyed_hash_is_the_workspaces_own(tmp_path):
     one, other = Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
+    one.make_key()
+    other.make_key()
     assert one.keyed_hash("instagram:42") == Workspace(tmp_path / "one").keyed_hash("instagram:42")
     assert one.keyed_hash("instagram:42") != other.keyed_hash("instagram:42")
     assert one.keyed_hash("instagram:42") != one.keyed_hash("instagram:43")
     assert (one.home / "uploader.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_is_never_made_by_the_way_and_half_a_one_is_never_used(tmp_path):
+    workspace = Workspace(tmp_path)
+    with pytest.raises(Missing):
+        workspace.keyed_hash("somebody")
+    for content in (b"", b"k" * 31):
+        workspace.key_file.write_bytes(content)
+        workspace.make_key()
+        with pytest.raises(BadInput):
+            workspace.keyed_hash("somebody")
+        assert workspace.key_file.read_bytes() == content
+
+
 def _hash(home: str, queue) -> None:
+    Workspace(home).make_key()
     queue.put(Workspace(home).keyed_hash("somebody"))
 
 
@@ -149,21 +163,6 @@ def test_a_full_disk_names_the_file_and_leaves_what_was_there(tmp_path):
         part.write_bytes(b"after")
     assert caught.value.filename == str(tmp_path / "model")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
-
-
-def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path):
-    code = (
-        "import sys, time\nfrom pathlib import Path\nfrom plusmv.core.workspace import exclusive_folder\n"
-        "with exclusive_folder(Path(sys.argv[1])):\n    print('in', flush=True)\n    time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "in\n"
-        with pytest.raises(Refused), exclusive_folder(tmp_path):
-            pass
-        other.kill()
-        other.wait()
-    with exclusive_folder(tmp_path):
-        pass
 
 
 def test_what_evaluates_and_reads_needs_no_fcntl():

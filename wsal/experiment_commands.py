@@ -9,6 +9,7 @@ from rich.table import Table
 from plusmv.core.annotations import AnnotatedVideo, same_word, write_annotations
 from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table, track
 from plusmv.core.errors import BadInput
+from plusmv.core.locks import one_change, one_command
 from plusmv.core.reading import read_json
 from plusmv.core.workers import available_cores
 from plusmv.core.workspace import Workspace, write_bytes, write_json
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from plusmv.wsal.experiments import ExperimentResult, MeanAndSd
     from plusmv.wsal.settings import Settings
-    from plusmv.wsal.simulation import SimulatedFeatures, SimulatedWorld, SimulateResult
+    from plusmv.wsal.simulation import SimulatedFeatures, SimulatedWorld, SimulateResult, World
     from plusmv.wsal.training_set import TrainingSet
 
 app = typer.Typer(rich_markup_mode=None)
@@ -142,28 +143,42 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Simulate two-stream features on a real or a generated timeline. Existing files are kept."""
-    from plusmv.features.feature_files import write_features
     from plusmv.wsal.datasets import read_dataset
     from plusmv.wsal.simulation import Simulation, World
 
     known = read_dataset(annotations) if annotations else _generated_timeline(world)
     chosen = {video: entry for video, entry in known.items() if subset is None or same_word(entry.subset, subset)}
     made = World(Simulation(width, world), _classes(known))
-    write_annotations(out / "annotations.json", known.values(), note="simulated features belong to this timeline")
-    marker = out / "features" / "simulated.json"
     facts: SimulatedWorld = {"simulated": made.simulation.recipe, "classes": list(made.classes)}
-    _check_world(marker, facts)
-    write_json(marker, facts)
-    done = 0
-    for video in track(chosen.values(), len(chosen), "simulate"):
-        path = out / "features" / f"{video.id}.safetensors"
-        if not path.exists():
-            write_features(path, made.features(video))
-            done += 1
+    with one_command(out, "a simulation"):
+        done = _write_simulated(out, made, facts, known, chosen)
     result: SimulateResult = {
         "videos": len(chosen), "made": done, "skipped": len(chosen) - done, "out": str(out), **facts,
     }  # fmt: skip
     emit(result, as_json, f"{len(chosen)} videos = {done} made + {len(chosen) - done} skipped; {out}")
+
+
+def _write_simulated(
+    out: Path,
+    made: "World",
+    facts: "SimulatedWorld",
+    known: dict[str, AnnotatedVideo],
+    chosen: dict[str, AnnotatedVideo],
+) -> int:
+    """The timeline and the features that are not there yet; returns how many."""
+    from plusmv.features.feature_files import write_features
+
+    marker, done = out / "features" / "simulated.json", 0
+    _check_world(marker, facts)
+    write_annotations(out / "annotations.json", known.values(), note="simulated features belong to this timeline")
+    write_json(marker, facts)
+    for video in track(chosen.values(), len(chosen), "simulate"):
+        path = out / "features" / f"{video.id}.safetensors"
+        if not path.exists():
+            with one_change(path.parent):
+                write_features(path, made.features(video))
+            done += 1
+    return done
 
 
 def _comparison_settings(base: "Settings", method: str, assignments: list[str]) -> "Settings":

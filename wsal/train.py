@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 from plusmv.core.errors import Missing, PlusmvError, Refused
+from plusmv.core.locks import one_command
 from plusmv.core.outcome import Ended
 from plusmv.core.workers import map_unordered
-from plusmv.core.workspace import exclusive_folder, remove_stale_parts, write_bytes
+from plusmv.core.workspace import remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from plusmv.wsal.curves import CurveRow, collapse_warnings, curves_csv, read_curves
 from plusmv.wsal.methods.find import find_method
@@ -101,7 +102,7 @@ def train_together(
     settings or data, or one in which another process trains; KeyboardInterrupt or SystemExit after a signal, once the
     progress is saved. workers: processes; 1 trains in this one.
     """
-    with exclusive_folder(folder):
+    with one_command(folder, "a training"):
         return _train_together(training, runs, folder, workers, watch or StopSignal(), keep_seconds, device)
 
 

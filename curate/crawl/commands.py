@@ -115,7 +115,7 @@ def crawl(
     from plusmv.db.session import open_catalog
 
     workspace, rate_limiter = Workspace(home), RateLimiter(pause)
-    catalog = open_catalog(workspace, db)
+    catalog = open_catalog(workspace, db, needs_key=True)
     actions_known, max_bytes = known_actions(catalog), int(max_megabytes * 1e6)
     chosen = _chosen_targets(actions_known, tag, action, actions)
     named = tuple((target.tag, target.action.name) for target in chosen)
@@ -196,7 +196,7 @@ def recheck(
     from plusmv.db.session import open_catalog
 
     workspace, rate_limiter = Workspace(home), RateLimiter(pause)
-    catalog = open_catalog(workspace, db)
+    catalog = open_catalog(workspace, db, needs_key=True)
     context = SourceContext(rate_limiter, catalog, workspace)
     sources = recheck_sources(SourceOptions(path=path, browser=browser), context)
     with bars("recheck") as advance:

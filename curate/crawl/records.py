@@ -19,6 +19,7 @@ from plusmv.curate.crawl.runs import RunRecord, save_run
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.base import Cursor, FoundPost, PostKey, Reason
 from plusmv.db.models import Base, Clip, FileState, Post, PostState, ReasonCode, Sighting, now
+from plusmv.db.taken_down import shut_out_takedowns
 
 LISTED_ENDINGS: dict[PostState, Ending] = {
     PostState.FILTERED: "filtered",
@@ -140,6 +141,7 @@ def _as_saved(settled: SettledPost, known: Mapping[PostKey, KnownPost], new: Col
 
 
 def _without_tombstoned(session: Session, workspace: Workspace, settled: Collection[SettledPost]) -> list[SettledPost]:
+    shut_out_takedowns(session)
     contents = {one.post.key: one.clip.received.sha256 for one in settled if one.clip is not None}
     dead = tombstoned(session, workspace, [one.post for one in settled], contents)
     if not dead:

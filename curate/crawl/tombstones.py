@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.letter_case import post_name, uploader_name
 from plusmv.curate.sources.base import FoundPost, PostKey
+from plusmv.db.key_check import require_key
 from plusmv.db.models import Tombstone, now
+from plusmv.db.taken_down import keyed
 
 SQL_IN_LIMIT = 500  # values in one IN (...)
 TombstoneKey = tuple[str, str]  # (kind, what is hashed), such as ("uploader", "instagram:42")
@@ -51,6 +53,7 @@ def tombstoned(
     session: Session, workspace: Workspace, posts: Sequence[FoundPost], contents: Mapping[PostKey, str] | None = None
 ) -> set[PostKey]:
     """Keys of those posts that are taken down, by what they are or by their content ({key: sha256})."""
+    require_key(session, workspace)
     if session.scalar(select(Tombstone.id).limit(1)) is None:
         return set()
     keys: dict[TombstoneKey, set[PostKey]] = {}
@@ -68,6 +71,7 @@ def tombstoned(
 
 def add_tombstones(session: Session, workspace: Workspace, names: Iterable[TombstoneKey], reason: str) -> int:
     """Set the tombstones that are not there yet. Returns how many."""
+    require_key(session, workspace)
     rows = {(kind, keyed(workspace, kind, name)) for kind, name in names}
     present = {tuple(row) for row in session.execute(select(Tombstone.kind, Tombstone.keyed_hash))}
     new = [{"kind": kind, "keyed_hash": keyed_hash, "reason": reason, "buried_at": now()}
@@ -75,8 +79,3 @@ def add_tombstones(session: Session, workspace: Workspace, names: Iterable[Tombs
     if new:
         session.execute(insert(Tombstone), new)
     return len(new)
-
-
-def keyed(workspace: Workspace, kind: str, name: str) -> str:
-    """A tombstone's hash. The kind is hashed too, so that it cannot be compared with the hash of an uploader's post."""
-    return workspace.keyed_hash(f"tombstone:{kind}:{name}")

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TypedDict
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, write_annotations
 from plusmv.core.errors import Refused
+from plusmv.core.locks import one_change
 from plusmv.core.workspace import Workspace, remove_stale_parts, sha256_of, write_bytes
 from plusmv.curate.duplicates.leaks import Checked, CheckedCounts, LeakRow, blocking, checked
 from plusmv.db.models import TAKEN_DOWN, Action, Clip, Export, Verdict
 from plusmv.db.queries import COUNTS, verdicts
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import still_there
 
 NAME = "microvideos.json"
 FORMAT = "activitynet"
@@ -66,22 +69,26 @@ def export_microvideos(catalog: Catalog, workspace: Workspace, allow_leaks: bool
 
     Raises Refused where a clip stands in a test video, unless allow_leaks.
     """
-    videos, left_out = _kept_videos(catalog)
-    with catalog.reading() as session:
-        leaks, check = (
-            blocking(session, [video.id for video in videos]),
-            checked(session, [video.id for video in videos]),
-        )
-    if leaks and not allow_leaks:
-        raise Refused(_refusal(leaks, len(videos)))
     remove_stale_parts(workspace.exports)
     path = workspace.exports / NAME
-    write_annotations(path, videos, version="plusmv microvideos 1")
-    sha256 = sha256_of(path)
-    changes = _save_row(catalog, path.relative_to(workspace.home), sha256, [video.id for video in videos])
-    labels = Counter(instance.label for video in videos for instance in video.instances)
-    card = path.with_suffix(".card.md")
-    write_bytes(card, _card(labels, left_out, leaks, check).encode())
+    with one_change(workspace.exports):
+        with catalog.reading() as session:
+            videos, left_out = _kept_videos(session)
+            names = [video.id for video in videos]
+            leaks, check = blocking(session, names), checked(session, names)
+        if leaks and not allow_leaks:
+            raise Refused(_refusal(leaks, len(videos)))
+        with catalog.writing() as session:
+            there = still_there(session, workspace, names)
+            if len(there) < len(videos):  # taken down meanwhile
+                videos = [video for video in videos if video.id in there]
+                leaks, check = [leak for leak in leaks if leak["clip"] in there], checked(session, list(there))
+            write_annotations(path, videos, version="plusmv microvideos 1")
+            sha256 = sha256_of(path)
+            changes = _save_row(session, path.relative_to(workspace.home), sha256, [video.id for video in videos])
+            labels = Counter(instance.label for video in videos for instance in video.instances)
+            card = path.with_suffix(".card.md")
+            write_bytes(card, _card(labels, left_out, leaks, check).encode())
     return {
         "path": str(path),
         "sha256": sha256,
@@ -117,7 +124,7 @@ def _card(labels: Counter[str], left_out: dict[str, int], leaks: list[LeakRow], 
     return "\n".join(lines) + "\n"
 
 
-def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]]:
+def _kept_videos(session: Session) -> tuple[list[AnnotatedVideo], dict[str, int]]:
     judged = verdicts().subquery("judged")
     rows = (
         select(Clip.sha256, Clip.duration, Clip.fps, Action.name, judged.c.verdict)
@@ -128,25 +135,23 @@ def _kept_videos(catalog: Catalog) -> tuple[list[AnnotatedVideo], dict[str, int]
     )
     left_out = {name: 0 for verdict, name in COUNTS.items() if verdict != Verdict.KEEP}
     videos: dict[str, AnnotatedVideo] = {}
-    with catalog.reading() as session:
-        for sha256, duration, fps, label, verdict in session.execute(rows):
-            if verdict != Verdict.KEEP:
-                left_out[COUNTS[verdict]] += 1
-                continue
-            others = videos[sha256].instances if sha256 in videos else ()
-            weak = Instance(label, 0.0, duration, weak=True)
-            videos[sha256] = AnnotatedVideo(sha256, MICROVIDEO_SUBSET, duration, fps or 0.0, (*others, weak))
+    for sha256, duration, fps, label, verdict in session.execute(rows):
+        if verdict != Verdict.KEEP:
+            left_out[COUNTS[verdict]] += 1
+            continue
+        others = videos[sha256].instances if sha256 in videos else ()
+        weak = Instance(label, 0.0, duration, weak=True)
+        videos[sha256] = AnnotatedVideo(sha256, MICROVIDEO_SUBSET, duration, fps or 0.0, (*others, weak))
     return list(videos.values()), left_out
 
 
-def _save_row(catalog: Catalog, path: Path, sha256: str, clips: list[str]) -> Changes:
+def _save_row(session: Session, path: Path, sha256: str, clips: list[str]) -> Changes:
     """The export's row, where it is another than the last; what has changed since that."""
-    with catalog.writing() as session:
-        of_path = select(Export).where(Export.path == path.as_posix()).order_by(Export.id.desc())
-        last = session.scalar(of_path.limit(1))
-        if last is None or last.sha256 != sha256:
-            session.add(Export(path=path.as_posix(), format=FORMAT, sha256=sha256, clips=clips))
-        return changes(last.clips if last else [], clips)
+    of_path = select(Export).where(Export.path == path.as_posix()).order_by(Export.id.desc())
+    last = session.scalar(of_path.limit(1))
+    if last is None or last.sha256 != sha256:
+        session.add(Export(path=path.as_posix(), format=FORMAT, sha256=sha256, clips=clips))
+    return changes(last.clips if last else [], clips)
 
 
 def changes(before: list[str], clips: list[str]) -> Changes:

@@ -4,21 +4,26 @@ A feature file that is there, can be read and was made by the same recipe at the
 itself says so, so files of a killed run are adopted.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
+from plusmv.core.locks import one_change
 from plusmv.core.outcome import Ended
 from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
 from plusmv.db.queries import verdicts
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import still_there
 from plusmv.features.classify import write_snippet_classes
+from plusmv.features.conversion import settle
 from plusmv.features.cut_short import CutShort
 from plusmv.features.decode import VIDEO_SUFFIXES
 from plusmv.features.feature_files import (
@@ -35,6 +40,9 @@ from plusmv.features.pipeline import Extractor, extract_all
 ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
     [Iterable[Outcome[Any, VideoFeatures]], int, str], Iterable[Outcome[Any, VideoFeatures]]
 ]
+
+
+THERE = "its features are there"
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,9 @@ class Output:
 
     number_format: NumberFormat = "float16"
     logits: int = 0
+
+
+Record = Callable[[Extracted, Callable[[], None]], Extracted]
 
 
 class ExtractedClip(TypedDict):
@@ -119,34 +130,73 @@ def extract_videos(
     workers: int | None = None,
     watch: ExtractionProgress = lambda outcomes, total, description: outcomes,
     output: Output = Output(),
+    record: Record | None = None,
     media: bool = False,
 ) -> Iterator[Extracted]:
     """Features of videos that have none yet; outcomes in the order in which they come.
 
-    watch: wraps the outcomes of what has to be made, as core.commandline.track does. media: the videos are a
-    workspace's media, which are checked first. Raises Missing where weights are not there.
+    watch: wraps the outcomes of what has to be made, as core.commandline.track does. record: gets an outcome and
+    what writes its files; returns the outcome as it then is. media: the videos are a workspace's media, which are
+    checked first. Raises Missing where weights are not there.
     """
     recipe = extractor.recipe_hash()
-    missing: dict[tuple[Path, str], Path] = {}
+    missing: dict[tuple[Path, str], Video] = {}
     replaced: dict[str, str] = {}
+    writer = _Writer(extractor, recipe, output, record)
     for video in videos:
         try:
             there = _features_there(video, recipe, extractor.recipe.stride)
         except OtherVideo as error:
             there, replaced[video.id] = None, f"made again: {error}"
         if there is None:
-            missing[video.path, video.id] = video.out
+            missing[video.path, video.id] = video
         else:
-            _write_classes(video.out, extractor, output)
-            yield Extracted(video.id, "skipped", "its features are there", there.count, there.cut_short)
+            there_already = Extracted(video.id, "skipped", THERE, there.count, there.cut_short)
+            yield writer.publish(there_already, video)
     for outcome in watch(extract_all(extractor, list(missing), workers, media=media), len(missing), "extract"):
-        video_id, made = outcome.task[1], outcome.value
-        if made is not None:
-            write_features(missing[outcome.task], made, output.number_format)
-            _write_classes(missing[outcome.task], extractor, output)
-            yield Extracted(video_id, "done", replaced.get(video_id), made.count, made.cut_short)
-        else:
-            yield Extracted(video_id, "failed", outcome.error)
+        video = missing[outcome.task]
+        yield writer.publish(_extracted(outcome, replaced.get(video.id)), video, outcome.value)
+
+
+def _extracted(outcome: Outcome[tuple[Path, str], VideoFeatures], replaced: str | None) -> Extracted:
+    """replaced: why features that were there are made again."""
+    made = outcome.value
+    if made is None:
+        return Extracted(outcome.task[1], "failed", outcome.error)
+    return Extracted(outcome.task[1], "done", replaced, made.count, made.cut_short)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the files of outcomes, one process at a time in a folder."""
+
+    extractor: Extractor
+    recipe: str
+    output: Output
+    record: Record | None
+
+    def publish(self, made: Extracted, video: Video, features: VideoFeatures | None = None) -> Extracted:
+        """Write what belongs to an outcome, unless another process has done so meanwhile."""
+        with one_change(video.out.parent):
+            there = None
+            if features is not None:
+                with contextlib.suppress(OtherVideo):
+                    there = _features_there(video, self.recipe, self.extractor.recipe.stride)
+            if there is not None:
+                made, features = Extracted(made.id, "skipped", THERE, there.count, there.cut_short), None
+            if self.record is not None:
+                return self.record(made, lambda: self._write(made, video.out, features))
+            self._write(made, video.out, features)
+            return made
+
+    def _write(self, made: Extracted, out: Path, features: VideoFeatures | None) -> None:
+        """The features, and the snippets' Kinetics-400 classes by the features that are there."""
+        if features is not None:
+            write_features(out, features, self.output.number_format)
+        if self.output.logits and made.state != "failed":
+            there = read_features([out.parent], out.stem)
+            path = out.with_suffix(".kinetics.csv")
+            write_snippet_classes(path, there, self.output.logits, self.extractor.rgb_weights)
 
 
 def folder_videos(folder: Path, out: Path) -> list[Video]:
@@ -164,7 +214,7 @@ def folder_videos(folder: Path, out: Path) -> list[Video]:
         other = stems.setdefault(path.stem, path)
         if other != path:
             raise BadInput(f"{other.name} and {path.name} would share features; rename one of them")
-    remove_stale_parts(out)
+    _tidy(out)
     return [Video(stem, path, out / f"{stem}{SUFFIX}") for stem, path in stems.items()]
 
 
@@ -181,7 +231,7 @@ def extract_clips(
 
     What failed before by the same recipe and stride is skipped, with its reason, unless retry_failed.
     """
-    remove_stale_parts(workspace.features)
+    _tidy(workspace.features)
     if extractor.flow_cache is not None:
         note_cache(workspace.home, extractor.flow_cache)
     recipe, stride = extractor.recipe_hash(), extractor.recipe.stride
@@ -201,26 +251,24 @@ def extract_clips(
         for sha256, clip in clips.items()
         if clip.id not in before
     )
-    for outcome in extract_videos(extractor, videos, workers, watch, output, media=True):
-        row = FeatureFile(
-            clip_id=clips[outcome.id].id,
-            recipe=recipe,
-            stride=stride,
-            streams=",".join(extractor.streams),
-            state=FileState.FAILED if outcome.state == "failed" else FileState.DONE,
-            error=outcome.reason if outcome.state == "failed" else None,
-            snippets=outcome.snippets,
-            path=None if outcome.state == "failed" else f"{workspace.features.name}/{outcome.id}{SUFFIX}",
-        )
-        _save_row(catalog, row)
-        yield outcome
+
+    def record(made: Extracted, write: Callable[[], None]) -> Extracted:
+        with catalog.writing() as session:
+            clip_id = still_there(session, workspace, [made.id]).get(made.id)
+            if clip_id is None:
+                return replace(made, state="skipped", reason="it was taken down meanwhile", snippets=None)
+            write()
+            _save_row(session, made, clip_id, extractor, f"{workspace.features.name}/{made.id}{SUFFIX}")
+        return made
+
+    yield from extract_videos(extractor, videos, workers, watch, output, record, media=True)
 
 
-def _write_classes(out: Path, extractor: Extractor, output: Output) -> None:
-    """The snippets' Kinetics-400 classes, from the features that are there."""
-    if output.logits:
-        features = read_features([out.parent], out.stem)
-        write_snippet_classes(out.with_suffix(".kinetics.csv"), features, output.logits, extractor.rgb_weights)
+def _tidy(folder: Path) -> None:
+    """What killed processes left."""
+    remove_stale_parts(folder)
+    with contextlib.suppress(BadInput):  # a damaged shard is for who reads it
+        settle(folder)
 
 
 def _features_there(video: Video, recipe: str, stride: int) -> VideoFeatures | None:
@@ -268,16 +316,23 @@ def _snippets_known(catalog: Catalog, recipe: str, stride: int) -> dict[int, int
         return {row.clip_id: row.snippets for row in session.execute(rows)}
 
 
-def _save_row(catalog: Catalog, row: FeatureFile) -> None:
+def _save_row(session: Session, made: Extracted, clip_id: int, extractor: Extractor, path: str) -> None:
     """A clip has one feature file in a workspace: rows of files that this one replaced go."""
-    this = (FeatureFile.recipe == row.recipe) & (FeatureFile.stride == row.stride)
-    with catalog.writing() as session:
-        there = session.scalar(select(FeatureFile).where(FeatureFile.clip_id == row.clip_id, this))
-        if row.state == FileState.DONE:
-            of_path = FeatureFile.path == row.path
-            session.execute(delete(FeatureFile).where(FeatureFile.clip_id == row.clip_id, of_path, ~this))
-        if there is None:
-            session.add(row)
-        elif (there.state, there.error, there.snippets) != (row.state, row.error, row.snippets):
-            there.state, there.error, there.snippets, there.path = row.state, row.error, row.snippets, row.path
-            there.written_at = now()
+    recipe, stride, failed = extractor.recipe_hash(), extractor.recipe.stride, made.state == "failed"
+    values = {
+        "state": FileState.FAILED if failed else FileState.DONE,
+        "error": made.reason if failed else None,
+        "snippets": made.snippets,
+        "path": None if failed else path,
+    }
+    this = (FeatureFile.recipe == recipe) & (FeatureFile.stride == stride)
+    there = session.scalar(select(FeatureFile).where(FeatureFile.clip_id == clip_id, this))
+    if not failed:
+        of_path = FeatureFile.path == path
+        session.execute(delete(FeatureFile).where(FeatureFile.clip_id == clip_id, of_path, ~this))
+    if there is None:
+        streams = ",".join(extractor.streams)
+        session.add(FeatureFile(clip_id=clip_id, recipe=recipe, stride=stride, streams=streams, **values))
+    elif (there.state, there.error, there.snippets) != (values["state"], values["error"], values["snippets"]):
+        for name, value in (values | {"written_at": now()}).items():
+            setattr(there, name, value)

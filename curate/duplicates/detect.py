@@ -21,16 +21,17 @@ from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import Workspace, check_content
 from plusmv.curate.duplicates.alignment import Alignment, bucket, compare
-from plusmv.curate.duplicates.candidates import BATCH, HashIndex
+from plusmv.curate.duplicates.candidates import BATCH
+from plusmv.curate.duplicates.catalog_hashes import hash_index
 from plusmv.curate.duplicates.feature_candidates import i3d_version, near, new_means
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint, fingerprint_video
 from plusmv.curate.duplicates.groups import AcrossActions, across_actions, duplicate_groups, edges
 from plusmv.curate.duplicates.hamming_search import Engine
-from plusmv.curate.duplicates.hash_store import Row, open_array
 from plusmv.db.models import BenchmarkVideo, Clip, DuplicateEdge, EdgeKind, FileState
 from plusmv.db.models import Fingerprint as FingerprintRow
 from plusmv.db.queries import add_if_new
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import unchanged
 
 TIME_LIMIT_S = 900  # for one clip's fingerprint
 REMEMBERED = 1024  # fingerprints kept in memory, about 80 kB each for a clip of 10 s
@@ -135,14 +136,20 @@ def clips_to_fingerprint(session: Session, workspace: Workspace, retry_failed: b
 def fingerprint_new(
     catalog: Catalog, tasks: list[tuple[int, Path]], workers: int | None = None
 ) -> Iterator[Outcome[tuple[int, Path], bytes]]:
-    """Fingerprint clips in worker processes. A yielded outcome is in the catalog, a failed one with its reason."""
+    """Fingerprint clips in worker processes. A yielded outcome is in the catalog, a failed one with its reason.
+
+    A clip that was taken down meanwhile has none.
+    """
     for outcome in map_unordered(FingerprintStage(), tasks, workers=workers, time_limit=TIME_LIMIT_S):
         state = FileState.DONE if outcome.error is None else FileState.FAILED
         values = {"state": state, "error": outcome.error, "arrays": outcome.value, "compared": False}
+        clip_id, sha256 = outcome.task[0], outcome.task[1].stem
         with catalog.writing() as session:
+            if not unchanged(session, {clip_id: sha256}):
+                continue
             failed = delete(FingerprintRow).where(FingerprintRow.state == FileState.FAILED)
-            session.execute(_row_of(failed, outcome.task[0]))  # a new row: rows are in the order of their coming
-            row = FingerprintRow(clip_id=outcome.task[0], version=VERSION, **values)
+            session.execute(_row_of(failed, clip_id))  # a new row: rows are in the order of their coming
+            row = FingerprintRow(clip_id=clip_id, version=VERSION, **values)
             if add_if_new(session, row):  # SQLite gives a row that was taken down its id again
                 past = update(BenchmarkVideo).where(BenchmarkVideo.checked_to >= row.id)
                 session.execute(past.values(checked_to=row.id - 1))
@@ -186,13 +193,14 @@ def compare_by_features(
     What is new is compared with all. say: called with how many clips have no features.
     """
     with catalog.reading() as session:
-        found = dict(new_means(session, workspace.features, version))
-    missing = sum(mean is None for mean in found.values())
+        found = list(new_means(session, workspace.features, version))
+    missing = sum(mean is None for _, _, mean in found)
     if missing:
         say(f"{missing} clips have no I3D features and were sought by their hashes alone (plusmv extract)")
     with catalog.writing() as session:
-        for clip_id, mean in found.items():
-            if mean is not None:
+        same = unchanged(session, {clip_id: sha256 for clip_id, sha256, _ in found})
+        for clip_id, _, mean in found:
+            if mean is not None and clip_id in same:
                 values = {"state": FileState.DONE, "compared": False, "arrays": mean.tobytes()}
                 add_if_new(session, FingerprintRow(clip_id=clip_id, version=version, **values))
     with catalog.reading() as session:
@@ -237,31 +245,13 @@ def _compare_one(
     pairs = [sorted((clip_id, other), key=sha256.__getitem__) for other in sorted(others, key=sha256.__getitem__)]
     edges = [edge for a_id, b_id in pairs if (edge := _edge(a_id, load(a_id), b_id, load(b_id), version))]
     with catalog.writing() as session:
+        same = unchanged(session, {one: sha256[one] for one in (clip_id, *others) if one in sha256})
+        edges = [edge for edge in edges if {edge.a_id, edge.b_id} <= same]  # the rest was taken down meanwhile
         for edge in edges:
             add_if_new(session, edge)
-        session.execute(_row_of(update(FingerprintRow), clip_id, version).values(compared=True))
+        if clip_id in same:
+            session.execute(_row_of(update(FingerprintRow), clip_id, version).values(compared=True))
     return len(edges)
-
-
-def hash_index(
-    catalog: Catalog, workspace: Workspace, engine: Engine = "numpy", say: Callable[[str], None] = lambda message: None
-) -> tuple[HashIndex, dict[int, str]]:
-    """The index of all fingerprinted clips, brought up to date with the catalog, and {clip id: sha256}."""
-    statement = (
-        select(FingerprintRow.id, Clip.sha256, Clip.id)
-        .join(Clip, Clip.id == FingerprintRow.clip_id)
-        .where(FingerprintRow.version == VERSION, FingerprintRow.state == FileState.DONE)
-        .order_by(FingerprintRow.id)
-    )
-    with catalog.reading() as session:
-        rows: list[Row] = [(row_id, sha256, clip_id) for row_id, sha256, clip_id in session.execute(statement)]
-
-        def load(row_id: int) -> Fingerprint:
-            arrays = session.scalar(select(FingerprintRow.arrays).where(FingerprintRow.id == row_id))
-            return Fingerprint.from_bytes(arrays or b"")
-
-        array = open_array(workspace.home / "hashes.bin", lambda: rows, load, say)
-    return HashIndex(array, engine), {clip_id: sha256 for _, sha256, clip_id in rows}
 
 
 def _edge(a_id: int, a: Fingerprint | None, b_id: int, b: Fingerprint | None, version: str) -> DuplicateEdge | None:

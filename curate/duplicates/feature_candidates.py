@@ -35,8 +35,8 @@ def i3d_version(session: Session) -> str:
     return f"{VERSION}+i3d-{hashlib.sha256(basis.encode()).hexdigest()[:8]}"
 
 
-def new_means(session: Session, folder: Path, version: str) -> Iterator[tuple[int, np.ndarray | None]]:
-    """(clip id, (d,) float32) of every fingerprinted clip without a mean yet; None where its features are not there."""
+def new_means(session: Session, folder: Path, version: str) -> Iterator[tuple[int, str, np.ndarray | None]]:
+    """(clip id, sha256, (d,) float32) of every fingerprinted clip without a mean yet; None where it has no features."""
     known = select(Fingerprint.clip_id).where(Fingerprint.version == version)
     usable = (Fingerprint.version == VERSION) & (Fingerprint.state == FileState.DONE)
     rows = select(Clip.id, Clip.sha256).join(Fingerprint, Fingerprint.clip_id == Clip.id)
@@ -44,9 +44,9 @@ def new_means(session: Session, folder: Path, version: str) -> Iterator[tuple[in
         try:
             mean = read_features([folder], sha256).streams["rgb"].mean(axis=0, dtype=np.float32)
         except (PlusmvError, KeyError):
-            yield clip_id, None
+            yield clip_id, sha256, None
         else:
-            yield clip_id, mean / max(float(np.linalg.norm(mean)), 1e-9)
+            yield clip_id, sha256, mean / max(float(np.linalg.norm(mean)), 1e-9)
 
 
 def near(means: np.ndarray, row: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from plusmv.core.workspace import atomic_path, remove_stale_parts
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
@@ -93,19 +92,18 @@ def open_array(
 ) -> HashArray:
     """The array of exactly the catalog's rows, in their order, brought up to date or made first.
 
-    rows: reads them from the start. load: the fingerprint of a row id. One process at a time writes; others wait.
+    rows: reads them from the start. load: the fingerprint of a row id. The caller holds the folder's lock since before
+    it read the catalog (core.locks.one_change): so no other process writes, and no takedown comes in between.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        for file in (path, path.with_suffix(".tables")):
-            remove_stale_parts(file)
-        wrong = _append_new(path, rows(), load)
-        if wrong is not None:
-            if path.exists():
-                say(f"{path} {wrong}: rebuilt from the catalog")
-            write_array(path, ())
-            _append_new(path, rows(), load)
-        return mapped(path)
+    for file in (path, path.with_suffix(".tables")):
+        remove_stale_parts(file)
+    wrong = _append_new(path, rows(), load)
+    if wrong is not None:
+        if path.exists():
+            say(f"{path} {wrong}: rebuilt from the catalog")
+        write_array(path, ())
+        _append_new(path, rows(), load)
+    return mapped(path)
 
 
 def write_array(path: Path, records: Iterable[np.ndarray], ledger: bytes = hashlib.sha256().digest()) -> None:

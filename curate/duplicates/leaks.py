@@ -20,7 +20,7 @@ from plusmv.core.outcome import Ended
 from plusmv.core.workspace import Workspace
 from plusmv.curate.duplicates.alignment import compare
 from plusmv.curate.duplicates.candidates import HashIndex
-from plusmv.curate.duplicates.detect import hash_index
+from plusmv.curate.duplicates.catalog_hashes import hash_index
 from plusmv.curate.duplicates.fingerprint import VERSION, Fingerprint
 from plusmv.curate.duplicates.hamming_search import Engine
 from plusmv.curate.duplicates.hash_store import record_of
@@ -28,6 +28,7 @@ from plusmv.db.models import BenchmarkVideo, Clip, EdgeKind, FileState, Leak
 from plusmv.db.models import Fingerprint as FingerprintRow
 from plusmv.db.queries import add_if_new
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import unchanged
 
 
 class CheckedCounts(TypedDict):
@@ -142,8 +143,10 @@ def _compare(
             row = session.get(BenchmarkVideo, video_id)
             if row is None:
                 continue
+            same = unchanged(session, {leak.clip_id: sha256[leak.clip_id] for leak in leaks})
             for leak in leaks:
-                add_if_new(session, leak)
+                if leak.clip_id in same:
+                    add_if_new(session, leak)
             row.checked_to = newest
         yield len(leaks)
 

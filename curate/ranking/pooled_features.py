@@ -23,6 +23,7 @@ class Pooled:
     vector: np.ndarray  # (d,) means and standard deviations of all streams
     rgb: np.ndarray | None  # (1024,)
     rgb_weights: str | None  # the label of the network that made it
+    sha256: str  # of the clip
 
 
 def read_pooled(workspace: Workspace, sha256: str) -> Pooled:
@@ -32,7 +33,7 @@ def read_pooled(workspace: Workspace, sha256: str) -> Pooled:
     spreads = [features.streams[name].std(axis=0) for name in means]
     kind = (features.recipe, tuple((name, len(mean)) for name, mean in means.items()))
     vector = np.concatenate([*means.values(), *spreads])
-    return Pooled(kind, vector, means.get("rgb"), features.weights.get("rgb"))
+    return Pooled(kind, vector, means.get("rgb"), features.weights.get("rgb"), sha256)
 
 
 def commonest_kind(pooled: Iterable[Pooled]) -> Kind | None:

@@ -42,6 +42,7 @@ from plusmv.curate.ranking.signals import (
 )
 from plusmv.db.models import Action, Clip, FeatureFile, FileState, Verdict
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import unchanged
 from plusmv.features.classify import KINETICS_CLASSES
 from plusmv.features.feature_files import NoFeatures
 
@@ -125,8 +126,10 @@ def _score_clips(
         failures |= failed
         found = _signals(pooled, reference, classifier, classes)
         with reader.catalog.writing() as session:
+            same = np.array(sorted(unchanged(session, {clip_id: each.sha256 for clip_id, each in pooled.items()})), int)
             for signal, (of_clips, values) in found.items():
-                save_scores(session, ranked.action_id, signal, of_clips, values)
+                there = np.isin(of_clips, same)  # the rest was taken down meanwhile
+                save_scores(session, ranked.action_id, signal, of_clips[there], values[there])
     return failures
 
 

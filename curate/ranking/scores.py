@@ -20,6 +20,7 @@ from plusmv.curate.ranking.signals import trainer_suspicion
 from plusmv.db.models import Clip, Decision, Post, Sighting, SuspicionScore, UtcDateTime, Verdict, now
 from plusmv.db.queries import live_decisions
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import shut_out_takedowns
 
 SCORES_BATCH = 500  # lines of a scores file
 COMBINED = "combined"  # the signal that queues are ordered by
@@ -88,6 +89,7 @@ def save_scores(session: Session, action_id: int, signal: str, clip_ids: np.ndar
     """Write scores of one signal, over those that are there; a clip that is gone by now is left out."""
     if not len(clip_ids):
         return
+    shut_out_takedowns(session)  # a clip that goes within the statement would be an error of it
     pairs = json.dumps(list(zip(clip_ids.tolist(), scores.tolist(), strict=True)), allow_nan=False)
     statement = text(SAVE.format(source=SOURCES[session.get_bind().dialect.name]))
     statement = statement.bindparams(bindparam("now", type_=UtcDateTime))

@@ -75,6 +75,7 @@ def label(
         )
     from plusmv.curate.review.passwords import checked_name, people
 
+    _check_key(Workspace(home), db)
     if annotator:
         annotator = checked_name(annotator)
     if passwords is not None and not people(passwords):
@@ -101,7 +102,7 @@ def previews(
 
     workspace = Workspace(home)
     clips, skipped, outcomes = make_previews(open_catalog(workspace, db), workspace, workers)
-    result = previews_result(clips, skipped, track(outcomes, clips - skipped, "previews"))
+    result = previews_result(clips, track(outcomes, clips - skipped, "previews"))
     emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
     say_failures([(failure["clip"], failure["reason"]) for failure in result["failures"]], "the same command")
     conclude(result, "clips")
@@ -128,6 +129,15 @@ def decide(
     result = decide_from_csv(open_catalog(Workspace(home), db), file)
     emit(result, as_json, counts(result, ("rows", "recorded", "skipped")))
     conclude({"done": result["recorded"], "skipped": result["skipped"], "failed": 0}, "decisions")
+
+
+def _check_key(workspace: Workspace, db: str | None) -> None:
+    """Sessions are signed under the workspace's key: raises Missing or BadInput where a catalog's is no key."""
+    from plusmv.db.session import open_catalog
+
+    if db is not None or workspace.catalog.is_file():
+        open_catalog(workspace, db).close()
+        workspace.keyed_hash("")
 
 
 def _set_password(file: Path | None, name: str) -> None:

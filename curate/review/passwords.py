@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.locks import one_change
 from plusmv.core.text import bounded_line
 from plusmv.core.workspace import write_private
 
@@ -25,10 +26,12 @@ def set_password(file: Path, name: str, password: str) -> None:
     name = checked_name(name)
     if ":" in name or len(password) < SHORTEST:
         raise BadInput(f"a name must be without ':', and a password have at least {SHORTEST} characters")
-    lines = people(file) if file.exists() else {}
     salt = secrets.token_hex(16)
-    lines[name] = f"{salt}:{_scrypt(password, salt)}"
-    write_private(file, "".join(f"{each}:{line}\n" for each, line in lines.items()).encode())
+    line = f"{salt}:{_scrypt(password, salt)}"
+    with one_change(file.parent, file.name):  # somebody else may be adding a person
+        lines = people(file) if file.exists() else {}
+        lines[name] = line
+        write_private(file, "".join(f"{each}:{line}\n" for each, line in lines.items()).encode())
 
 
 def is_password(file: Path, name: str, password: str) -> bool:

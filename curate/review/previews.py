@@ -15,6 +15,7 @@ from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import Workspace, atomic_path, check_content, remove_stale_parts
 from plusmv.db.models import Clip, FileState
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import still_there
 from plusmv.features.clock import is_film
 from plusmv.features.decode import open_video, probe, sample_frames
 
@@ -58,12 +59,30 @@ def still(workspace: Workspace, clip: Clip) -> bytes:
 def make_previews(
     catalog: Catalog, workspace: Workspace, workers: int | None
 ) -> tuple[int, int, Iterator[Outcome[tuple[str, str], Path]]]:
-    """Make all that are lacking, ahead of the grid: (how many clips, how many have one, outcomes of the rest)."""
+    """Make all that are lacking, ahead of the grid: (how many clips, how many have one, outcomes of the rest).
+
+    A clip that is taken down meanwhile has no outcome.
+    """
     remove_stale_parts(workspace.home / "previews")
     with catalog.reading() as session:
         clips = session.execute(select(Clip.sha256, Clip.suffix).where(Clip.state == FileState.DONE)).all()
     tasks = [(clip.sha256, clip.suffix) for clip in clips if not workspace.preview(clip.sha256).is_file()]
-    return len(clips), len(clips) - len(tasks), map_unordered(PreviewStage(workspace), tasks, workers=workers)
+    outcomes = map_unordered(PreviewStage(workspace), tasks, workers=workers)
+    return len(clips), len(clips) - len(tasks), _still_wanted(catalog, workspace, outcomes)
+
+
+def _still_wanted(
+    catalog: Catalog, workspace: Workspace, outcomes: Iterable[Outcome[tuple[str, str], Path]]
+) -> Iterator[Outcome[tuple[str, str], Path]]:
+    """The outcomes of clips that were not taken down meanwhile; of those that were, no preview stays."""
+    for outcome in outcomes:
+        sha256 = outcome.task[0]
+        with catalog.writing() as session:
+            there = sha256 in still_there(session, workspace, [sha256])
+            if not there:
+                workspace.preview(sha256).unlink(missing_ok=True)
+        if there:
+            yield outcome
 
 
 class FailedPreview(TypedDict):
@@ -72,7 +91,7 @@ class FailedPreview(TypedDict):
 
 
 class PreviewsResult(TypedDict):
-    """The JSON of `plusmv previews`; clips = done + skipped + failed."""
+    """The JSON of `plusmv previews`; clips = done + skipped (they have one, or were taken down meanwhile) + failed."""
 
     clips: int
     done: int
@@ -81,12 +100,15 @@ class PreviewsResult(TypedDict):
     failures: list[FailedPreview]
 
 
-def previews_result(clips: int, skipped: int, outcomes: Iterable[Outcome[tuple[str, str], Path]]) -> PreviewsResult:
-    """What became of the clips. outcomes: of those that had no preview."""
-    failures: list[FailedPreview] = [
-        {"clip": outcome.task[0], "reason": outcome.error} for outcome in outcomes if outcome.error is not None
-    ]
-    done = clips - skipped - len(failures)
+def previews_result(clips: int, outcomes: Iterable[Outcome[tuple[str, str], Path]]) -> PreviewsResult:
+    """What became of so many clips. outcomes: of those for which a preview was made, or could not be."""
+    done, failures = 0, list[FailedPreview]()
+    for outcome in outcomes:
+        if outcome.error is None:
+            done += 1
+        else:
+            failures.append({"clip": outcome.task[0], "reason": outcome.error})
+    skipped = clips - done - len(failures)
     return {"clips": clips, "done": done, "skipped": skipped, "failed": len(failures), "failures": failures}
 
 
@@ -107,9 +129,15 @@ def _preview(workspace: Workspace, sha256: str, suffix: str) -> Path:
     made = workspace.preview(sha256)
     if not made.is_file():
         media = _media(workspace, sha256, suffix)
-        with atomic_path(made) as part:
-            _encode(media, part)
-            _media(workspace, sha256, suffix)  # damaged or taken down meanwhile: nothing of it may stay
+        try:
+            with atomic_path(made) as part:
+                _encode(media, part)
+        except FileNotFoundError:  # a takedown has removed what was being written
+            _media(workspace, sha256, suffix)
+            raise
+        if not media.is_file():  # taken down meanwhile: media go before previews, so nothing of it stays
+            made.unlink(missing_ok=True)
+            _media(workspace, sha256, suffix)
     return made
 
 

@@ -7,6 +7,7 @@ import typer
 
 from plusmv.core.commandline import HOME, Database, Home, Json, emit, say
 from plusmv.core.errors import BadInput
+from plusmv.core.locks import one_change
 from plusmv.core.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -41,7 +42,9 @@ def takedown(
         raise BadInput("give one of --url, --post, --uploader and --sha256")
     ((kind, value),) = given.items()
     workspace = Workspace(home)
-    result = take_down(open_catalog(workspace, db), workspace, kind, value, reason, say, flow_cache or ())
+    with one_change(workspace.home):  # another takedown would rewrite the same files, dedup write the hashes anew
+        catalog = open_catalog(workspace, db, needs_key=True)
+        result = take_down(catalog, workspace, kind, value, reason, say, flow_cache or ())
     summary = (
         f"{result['posts']} posts and {result['clips']} clips are gone, {result['clips_kept']} clips stay with others"
     )

@@ -26,6 +26,7 @@ from plusmv.curate.takedown.names import remove_named
 from plusmv.curate.takedown.rows import clean_rows, remove_rows
 from plusmv.db.models import Base, Export
 from plusmv.db.session import Catalog
+from plusmv.db.taken_down import shut_out_writers
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -60,6 +61,7 @@ def take_down(
     """
     kind, value = _checked(kind, value)
     with catalog.writing() as session:
+        shut_out_writers(session)
         found = find(session, workspace, kind, value)
         tombstones = add_tombstones(session, workspace, found.tombstones, _fit_to_keep(reason, value, found))
     result: TakedownResult = {"known": bool(found.posts or found.clips), "posts": len(found.posts),
@@ -84,6 +86,7 @@ def _remove(
     packed = list(clean_shards(workspace, found.subject))  # after the loose files, which somebody may be packing
     shards = {path.relative_to(workspace.home).as_posix(): count for path, count in packed}
     with catalog.writing() as session:
+        shut_out_writers(session)
         remove_rows(session, workspace, found.posts, list(found.clips), found.kept, found.subject)
         clean_rows(session, found.subject)
         removed += remove_named(workspace, found.subject, leftovers)  # and what was written in between
