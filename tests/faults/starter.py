@@ -184,9 +184,11 @@ def _exit_with(command: Callable[[], None]) -> NoReturn:
         command()
     except SystemExit as end:
         code = 0 if end.code is None else end.code
+    except KeyboardInterrupt:  # before or after what the command line sees of it, as while Python itself starts
+        code = 130
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
-        code = 130 if isinstance(error, KeyboardInterrupt) else 1
+        code = 1
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
     atexit._run_exitfuncs()
     sys.stdout.flush()

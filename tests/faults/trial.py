@@ -73,6 +73,8 @@ class Trials:
         found += odd + min((_compared(end, each) for each in wanted), key=len)
         damaged = met.damaged and met.damaged[0].relative_to(self.world.folder).as_posix()
         found += [f"{path} was seen in part" for path in sorted(watcher.partial - {damaged})]
+        if found:
+            found += [f"said: {ended.code}, {ended.said[-400:].strip()}" for ended in met.ended]
         database = "postgresql" if self.world.database else "sqlite"
         note = " ".join(filter(None, (met.note, other and f"beside {other.name}")))
         return Result(seed, database, STAGES[place].name, name, met.landed, time.monotonic() - began, found, note)
