@@ -27,7 +27,7 @@ def main() -> None:
     if options.case is not None:
         read(chosen[0], case(chosen[0], options.case))
         return
-    wrong, began = 0, time.monotonic()
+    found, began = [], time.monotonic()
     for index, each in enumerate(chosen):
         fuzzing, met = Fuzzing(each, options.seconds, options.first), set()
         for finding in fuzzing:
@@ -35,15 +35,14 @@ def main() -> None:
                 continue
             met.add(finding.where)
             print(f"    {finding.parser} case {finding.number}: {finding.what}", flush=True)
-            if options.keep:
-                options.keep.mkdir(parents=True, exist_ok=True)
-                name = f"{each.name.replace(' ', '-')}-{finding.number}"
-                (options.keep / name).write_bytes(case(each, finding.number))
-        wrong += len(met)
+            found.append((each, finding.number))
         left = (time.monotonic() - began) / (index + 1) * (len(chosen) - index - 1)
         print(f"{each.name}: {fuzzing.tried} cases, {len(met)} found; about {left:.0f} s left", flush=True)
-    print(f"{len(chosen)} parsers, {wrong} found")
-    sys.exit(wrong > 0)
+    for each, number in found if options.keep else ():  # now, since what makes the seeds does not go with forking
+        options.keep.mkdir(parents=True, exist_ok=True)
+        (options.keep / f"{each.name.replace(' ', '-')}-{number}").write_bytes(case(each, number))
+    print(f"{len(chosen)} parsers, {len(found)} found")
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":

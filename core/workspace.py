@@ -153,6 +153,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_content(media: Path) -> None:
+    """Raise BadInput where a media file is not the content that it is named by. One that is not there is not judged."""
+    if media.is_file() and sha256_of(media) != media.stem:
+        raise BadInput(f"{media} is not what was downloaded: its sha256 is another; remove it and crawl it again")
+
+
 @functools.lru_cache(maxsize=8)
 def _bytes_of(path: str, inode: int, changed: int) -> bytes:
     """A small file's content, read once for as long as it is the same file."""

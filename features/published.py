@@ -74,7 +74,8 @@ def _npy(array: np.ndarray) -> bytes:
 
 def _load(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)  # np.load would take an archive too
     except Exception as error:  # numpy evaluates the header as Python, so also tokenize's and the parser's kinds
         raise _unreadable(path, error) from error
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, or_, select
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
 from plusmv.core.workers import Outcome
-from plusmv.core.workspace import Workspace, remove_stale_parts
+from plusmv.core.workspace import Workspace, check_content, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
 from plusmv.db.queries import verdicts
 from plusmv.db.session import Catalog
@@ -29,11 +29,12 @@ ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
 
 @dataclass(frozen=True)
 class Video:
-    """A video and where its features go."""
+    """A video and where its features go. by_content: the file is named by its sha256, which is checked first."""
 
     id: str
     path: Path
     out: Path
+    by_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ def extract_videos(
     for video in videos:
         there = _snippets_there(video.out, recipe, extractor.recipe.stride)
         if there is None:
-            missing[video.path, video.id] = video.out
+            try:
+                if video.by_content:
+                    check_content(video.path)
+                missing[video.path, video.id] = video.out
+            except BadInput as error:
+                yield Extracted(video.id, "failed", str(error))
         else:
             _write_classes(video.out, extractor, output)
             yield Extracted(video.id, "skipped", "its features are there", there)
@@ -154,7 +160,7 @@ def extract_clips(
         if clip.id in before:
             yield Extracted(clip.sha256, "skipped", f"failed before: {before[clip.id]}")
     videos = (
-        Video(sha256, workspace.media(sha256, clip.suffix), workspace.features / f"{sha256}{SUFFIX}")
+        Video(sha256, workspace.media(sha256, clip.suffix), workspace.features / f"{sha256}{SUFFIX}", by_content=True)
         for sha256, clip in clips.items()
         if clip.id not in before
     )

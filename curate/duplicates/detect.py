@@ -17,10 +17,9 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from plusmv.core.batching import batched
-from plusmv.core.errors import BadInput
 from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
-from plusmv.core.workspace import Workspace, sha256_of
+from plusmv.core.workspace import Workspace, check_content
 from plusmv.curate.duplicates.alignment import Alignment, bucket, compare
 from plusmv.curate.duplicates.candidates import BATCH, HashIndex
 from plusmv.curate.duplicates.feature_candidates import i3d_version, near, new_means
@@ -87,10 +86,8 @@ class FingerprintStage:
         cv2.setNumThreads(1)
 
     def process(self, task: tuple[int, Path]) -> bytes:
-        path = task[1]
-        if path.is_file() and sha256_of(path) != path.stem:
-            raise BadInput(f"{path} is not what was downloaded: its sha256 is another; remove it and crawl it again")
-        return fingerprint_video(path).to_bytes()
+        check_content(task[1])
+        return fingerprint_video(task[1]).to_bytes()
 
 
 def find_duplicates(

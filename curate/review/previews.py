@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workers import Outcome, map_unordered
-from plusmv.core.workspace import Workspace, atomic_path, remove_stale_parts
+from plusmv.core.workspace import Workspace, atomic_path, check_content, remove_stale_parts
 from plusmv.db.models import Clip, FileState
 from plusmv.db.session import Catalog
 from plusmv.features.decode import probe, sample_frames
@@ -101,6 +101,7 @@ def _preview(workspace: Workspace, sha256: str, suffix: str) -> Path:
     made = workspace.preview(sha256)
     if not made.is_file():
         media = _media(workspace, sha256, suffix)
+        check_content(media)
         with atomic_path(made) as part:
             _encode(media, part)
             _media(workspace, sha256, suffix)  # taken down meanwhile: nothing of it may stay

@@ -76,7 +76,7 @@ class GraphSource(Source):
                 raise ChangedFormat("the hashtag API answers without 'data'; plusmv may need an update")
             if not found and first:
                 raise EmptyPage(f"the hashtag API lists nothing under #{tag} (it knows the last 24 hours only)")
-            after, first = ((answer.get("paging") or {}).get("cursors") or {}).get("after"), False
+            after, first = _next_page(answer), False
             yield Page(tuple(map(self._post, found)), {"after": after if found else None})
             if not found or not after:
                 return
@@ -94,7 +94,7 @@ class GraphSource(Source):
         answer = self._ask("ig_hashtag_search", {"user_id": self._user, "q": tag})
         try:
             return str(int(answer["data"][0]["id"]))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise ChangedFormat("the hashtag search answers without an id; plusmv may need an update") from error
 
     def _ask(self, path: str, options: dict) -> dict[str, Any]:
@@ -125,6 +125,14 @@ class GraphSource(Source):
             text = "the API gives no link to its file (licensed sound, or downloads off)"
             return post.ended(PostState.FILTERED, Reason(ReasonCode.NO_LINK, text))
         return post
+
+
+def _next_page(answer: dict) -> str | None:
+    """The cursor of the page after this one, if the answer names one."""
+    paging = answer.get("paging")
+    cursors = paging.get("cursors") if isinstance(paging, dict) else None
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    return after if isinstance(after, str) else None
 
 
 def _meaning(error: dict, status: int) -> Exception:

@@ -373,7 +373,9 @@ def _options(path: Path) -> None:
             continue
 
 
-CSV_DECISIONS = b"clip,action,verdict,annotator,seconds,reason\na.mp4,BaseballPitch,keep,me,2.5,x\na.mp4,,unusable,me,,\n"
+CSV_DECISIONS = (
+    b"clip,action,verdict,annotator,seconds,reason\na.mp4,BaseballPitch,keep,me,2.5,x\na.mp4,,unusable,me,,\n"
+)
 COOKIES = b"# Netscape HTTP Cookie File\n.instagram.com\tTRUE\t/\tTRUE\t2000000000\tsessionid\ts\n"
 CURVES = b"stream,step,loss,fg,bg,attention_mean,attention_q10,attention_q90\nrgb,1,0.5,0.2,0.3,0.5,0.1,0.9\n"
 PARSERS = (
