@@ -87,8 +87,8 @@ def run(options: argparse.Namespace, folder: Path, done: dict[int, dict]) -> Non
                 tell(result, 100 if options.only is not None else 8)
             if number % 10 == 0:
                 each = (time.monotonic() - began) / number
-                print(f"{number} of {len(left)}, {each:.1f} s each, about {each * (len(left) - number) / 60:.0f} min left",
-                      flush=True)  # fmt: skip
+                minutes = each * (len(left) - number) / 60
+                print(f"{number} of {len(left)}, {each:.1f} s each, about {minutes:.0f} min left", flush=True)
 
 
 def main() -> None:

@@ -72,7 +72,10 @@ class Manifest:
                     yield next(cells for _, cells in self._rows(_Lines(self.path, file)))
 
     def _read_header(self, file: BinaryIO) -> tuple[str, ...]:
-        header = tuple(next(csv.reader(_Lines(self.path, file), strict=True), ()))
+        try:
+            header = tuple(next(csv.reader(_Lines(self.path, file), strict=True), ()))
+        except csv.Error as error:
+            raise BadInput(f"{self.path} line 1: {error}") from error
         self._check_columns(header, 1)
         return header
 

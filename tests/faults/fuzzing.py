@@ -14,7 +14,7 @@ import struct
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
@@ -78,6 +78,26 @@ def verdict(parser: Parser, number: int, content: bytes) -> Finding | None:
         what = f"{type(error).__name__}: {str(error)[:160]!r}"
         return Finding(parser.name, number, f"{what} at {where}{ours}", f"{type(error).__name__} {where}{ours}")
     return None
+
+
+def in_a_process(parser: Parser, inputs: Sequence[bytes]) -> list[Finding]:
+    """What went wrong with these inputs, read in one forked process, of whose threads and variables nothing stays."""
+    ours, theirs = Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:
+        try:
+            found = [verdict(parser, number, content) for number, content in enumerate(inputs)]
+            theirs.send([finding for finding in found if finding])
+        finally:
+            os._exit(0)
+    theirs.close()
+    try:
+        if ours.poll(LOADING):
+            return ours.recv()
+        return [Finding(parser.name, 0, f"no end within {LOADING:.0f} s", "the process")]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 class Fuzzing:

@@ -19,41 +19,106 @@ from tests.platform_server import Answer, Asked, PlatformServer, playing
 from tests.platform_sites import Platform
 
 TAG = "golfswing"
-VIDEO = {"id": {"kind": "youtube#video", "videoId": "x"}, "snippet": {"publishedAt": "2019-10-27T09:00:00Z", "title": "t",
-         "channelId": "U", "description": None, "live": "none"}}  # fmt: skip
-POST = {"id": "31", "media_type": "VIDEO", "media_url": "https://scontent.cdninstagram.com/v/a.mp4", "caption": None,
-        "permalink": "https://www.instagram.com/p/CxYzA/", "timestamp": "2019-10-27T09:00:00+0000"}  # fmt: skip
-NODE = {"id": "31", "shortcode": "CxYzA", "is_video": True, "__typename": "GraphVideo", "taken_at_timestamp": 1572166800,
-        "owner": {"id": "42"}, "edge_media_to_caption": {"edges": [{"node": {"text": None}}]}, "video_view_count": 1}  # fmt: skip
-PAGE = {"data": {"hashtag": {"edge_hashtag_to_media": {"count": 1, "edges": [{"node": NODE}],
-        "page_info": {"has_next_page": False, "end_cursor": None}}}}, "status": "ok"}  # fmt: skip
-LOOK = {"data": {"xdt_api__v1__media__shortcode__web_info": {"items": [{
-    "code": "CxYzA", "pk": "31", "id": "31_42", "media_type": 2, "taken_at": 1572166800, "user": {"pk": "42"},
-    "video_duration": 1.5, "video_versions": [{"url": "https://scontent.cdninstagram.com/v/a.mp4", "width": 64, "height": 48}],
-    "caption": {"text": "x"}, "has_audio": False, "image_versions2": {"candidates": []}, "location": None}]}}, "status": "ok"}  # fmt: skip
+VIDEO = {
+    "id": {"kind": "youtube#video", "videoId": "x"},
+    "snippet": {
+        "publishedAt": "2019-10-27T09:00:00Z",
+        "title": "t",
+        "channelId": "U",
+        "description": None,
+        "live": "none",
+    },
+}
+POST = {
+    "id": "31",
+    "media_type": "VIDEO",
+    "media_url": "https://scontent.cdninstagram.com/v/a.mp4",
+    "caption": None,
+    "permalink": "https://www.instagram.com/p/CxYzA/",
+    "timestamp": "2019-10-27T09:00:00+0000",
+}
+NODE = {
+    "id": "31",
+    "shortcode": "CxYzA",
+    "is_video": True,
+    "__typename": "GraphVideo",
+    "taken_at_timestamp": 1572166800,
+    "owner": {"id": "42"},
+    "edge_media_to_caption": {"edges": [{"node": {"text": None}}]},
+    "video_view_count": 1,
+}
+PAGE = {
+    "data": {
+        "hashtag": {
+            "edge_hashtag_to_media": {
+                "count": 1,
+                "edges": [{"node": NODE}],
+                "page_info": {"has_next_page": False, "end_cursor": None},
+            }
+        }
+    },
+    "status": "ok",
+}
+LOOK = {
+    "data": {
+        "xdt_api__v1__media__shortcode__web_info": {
+            "items": [
+                {
+                    "code": "CxYzA",
+                    "pk": "31",
+                    "id": "31_42",
+                    "media_type": 2,
+                    "taken_at": 1572166800,
+                    "user": {"pk": "42"},
+                    "video_duration": 1.5,
+                    "video_versions": [{"url": "https://scontent.cdninstagram.com/v/a.mp4", "width": 64, "height": 48}],
+                    "caption": {"text": "x"},
+                    "has_audio": False,
+                    "image_versions2": {"candidates": []},
+                    "location": None,
+                }
+            ]
+        }
+    },
+    "status": "ok",
+}
 SEARCH = {"data": {"search": {"videos": {"edges": [{"node": {"xid": "x1abc"}}]}}}}
-HASHTAG = ('<script>var ytInitialData = {"contents": {"twoColumnBrowseResultsRenderer": {"tabs": [{"tabRenderer": {"selected": '
-           'true, "content": {"richGridRenderer": {"contents": [{"richItemRenderer": {"content": {"videoRenderer": {"videoId": '
-           '"dQw4w9WgXcQ", "title": null}}}}]}}}}]}}};</script>')  # fmt: skip
+RENDERED = [{"richItemRenderer": {"content": {"videoRenderer": {"videoId": "dQw4w9WgXcQ", "title": None}}}}]
+TABS = [{"tabRenderer": {"selected": True, "content": {"richGridRenderer": {"contents": RENDERED}}}}]
+SHOWN = json.dumps({"contents": {"twoColumnBrowseResultsRenderer": {"tabs": TABS}}})
+HASHTAG = f"<script>var ytInitialData = {SHOWN};</script>"
 
 # kind: (source, which requests get the hostile answer, a whole answer)
 KINDS: dict[str, tuple[str, Callable[[Asked], bool], Any]] = {
-    "graph": ("graph", lambda asked: "recent_media" in asked.path, {"data": [POST], "paging": {"cursors": {"after": None}}}),
+    "graph": (
+        "graph",
+        lambda asked: "recent_media" in asked.path,
+        {"data": [POST], "paging": {"cursors": {"after": None}}},
+    ),
     "graph tag": ("graph", lambda asked: "ig_hashtag_search" in asked.path, {"data": [{"id": "17800000"}]}),
     "youtube": ("youtube", lambda asked: "/search" in asked.path, {"items": [VIDEO], "nextPageToken": None}),
-    "youtube videos": ("youtube", lambda asked: "/videos" in asked.path, {"items": [
-        {"id": "x", "contentDetails": {"duration": "PT7S"}, "status": {"license": None}}]}),
+    "youtube videos": (
+        "youtube",
+        lambda asked: "/videos" in asked.path,
+        {"items": [{"id": "x", "contentDetails": {"duration": "PT7S"}, "status": {"license": None}}]},
+    ),
     "instagram pages": ("instagram", lambda asked: "query_hash" in asked.path, PAGE),
     "instagram posts": ("instagram", lambda asked: asked.method == "POST", LOOK),
-    "dailymotion": ("ytdlp", lambda asked: asked.host == "graphql.api.dailymotion.com" and "oauth" not in asked.path, SEARCH),
+    "dailymotion": (
+        "ytdlp",
+        lambda asked: asked.host == "graphql.api.dailymotion.com" and "oauth" not in asked.path,
+        SEARCH,
+    ),
     "youtube pages": ("ytdlp youtube", lambda asked: asked.host == "www.youtube.com", HASHTAG),
     "gzip": ("graph", lambda asked: "recent_media" in asked.path, None),
-}  # fmt: skip
+}
 SEEDS: dict[str, Callable[[], list[bytes]]] = {
-    kind: functools.partial(lambda whole: [whole.encode() if isinstance(whole, str) else json.dumps(whole).encode()], whole)
+    kind: functools.partial(
+        lambda whole: [whole.encode() if isinstance(whole, str) else json.dumps(whole).encode()], whole
+    )
     for kind, (_, _, whole) in KINDS.items()
     if whole is not None
-}  # fmt: skip
+}
 _open = contextlib.ExitStack()
 
 
@@ -166,9 +231,21 @@ def _ask(method: str, target: bytes, body: bytes) -> None:
     headers = {"host": "127.0.0.1:8501", "content-type": "application/json"} | signed_in(home)
     cookie = "; ".join(f"{_cookie_name(home)}={value}" for value in signed_in(home).values())
     sent = [(name.lower().encode(), value.encode()) for name, value in {"cookie": cookie, **headers}.items()]
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-             "path": target.decode("utf-8", "surrogateescape"), "raw_path": target, "query_string": b"", "root_path": "",
-             "headers": sent, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8501), "extensions": {}}  # fmt: skip
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": target.decode("utf-8", "surrogateescape"),
+        "raw_path": target,
+        "query_string": b"",
+        "root_path": "",
+        "headers": sent,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8501),
+        "extensions": {},
+    }
     statuses: list[int] = []
 
     async def receive() -> dict[str, Any]:

@@ -63,9 +63,14 @@ Kind = Callable[[Setting], Met]
 def kinds_of(place: int) -> dict[str, Kind]:
     """{name: kind} of those that can meet the stage at this place."""
     stage = STAGES[place]
-    kinds: dict[str, Kind] = {"SIGKILL": partial(signalled, signal.SIGKILL), "SIGTERM": partial(signalled, signal.SIGTERM),
-                              "SIGINT": partial(signalled, signal.SIGINT), "full disk": full_disk,
-                              "same command": two_at_once, "other command": two_at_once}  # fmt: skip
+    kinds: dict[str, Kind] = {
+        "SIGKILL": partial(signalled, signal.SIGKILL),
+        "SIGTERM": partial(signalled, signal.SIGTERM),
+        "SIGINT": partial(signalled, signal.SIGINT),
+        "full disk": full_disk,
+        "same command": two_at_once,
+        "other command": two_at_once,
+    }
     if stage.catalog:
         kinds |= {"dropped database": dropped, "locked database": locked}
     if stage.network:

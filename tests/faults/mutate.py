@@ -18,17 +18,97 @@ DEEP = 100_000
 BLOCK = 16 << 20  # zeros, which compress to next to nothing
 DIGITS = "9" * 5000  # more than int() takes
 WHOLE = (
-    b"", b"\0", b" ", b"\n", b"null", b"[]", b"{}", b"0", b"NaN", b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b'"', b"{",
-    b"[" * DEEP, b'{"a":' * DEEP, b"[" * DEEP + b"]" * DEEP, DIGITS.encode(), b"-" + DIGITS.encode(), b"\0" * 4096,
-    b"\x80\x04.", b"PK\x05\x06" + b"\0" * 18, b"\x93NUMPY\x01\x00\xff\xff", b"\xff" * 64, b"<html></html>", b"a" * 300_000,
-)  # fmt: skip
+    b"",
+    b"\0",
+    b" ",
+    b"\n",
+    b"null",
+    b"[]",
+    b"{}",
+    b"0",
+    b"NaN",
+    b"\xef\xbb\xbf{}",
+    b"\xff\xfe{\0}\0",
+    b'"',
+    b"{",
+    b"[" * DEEP,
+    b'{"a":' * DEEP,
+    b"[" * DEEP + b"]" * DEEP,
+    DIGITS.encode(),
+    b"-" + DIGITS.encode(),
+    b"\0" * 4096,
+    b"\x80\x04.",
+    b"PK\x05\x06" + b"\0" * 18,
+    b"\x93NUMPY\x01\x00\xff\xff",
+    b"\xff" * 64,
+    b"<html></html>",
+    b"a" * 300_000,
+)
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1.5, 2**31, 2**63, 2**64, -(2**63), 10**400, "", "0", "\0", "\ud800", "a" * 100_000, "..",
-    "../../x", "/", "%", "nan", "1e999", DIGITS, "\u202e", "\U0001f600", [], {}, [[]], [None], {"": None}, [{}] * 50,
-    float("nan"), float("inf"), float("-inf"), -0.0, 1e308, 5e-324, "2019-13-45", "https://127.0.0.1/", "file:///x",
-)  # fmt: skip
-CELLS = ("", '"', '""', '"a', "a,b", "\0", "a\nb", "a\r", "x" * 200_000, DIGITS, "1e999", "nan", "\ufeff", "'", ";", "\t",
-         "=1+1", "\u2028", "..", "keep", "-1")  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    2**31,
+    2**63,
+    2**64,
+    -(2**63),
+    10**400,
+    "",
+    "0",
+    "\0",
+    "\ud800",
+    "a" * 100_000,
+    "..",
+    "../../x",
+    "/",
+    "%",
+    "nan",
+    "1e999",
+    DIGITS,
+    "\u202e",
+    "\U0001f600",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    [{}] * 50,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -0.0,
+    1e308,
+    5e-324,
+    "2019-13-45",
+    "https://127.0.0.1/",
+    "file:///x",
+)
+CELLS = (
+    "",
+    '"',
+    '""',
+    '"a',
+    "a,b",
+    "\0",
+    "a\nb",
+    "a\r",
+    "x" * 200_000,
+    DIGITS,
+    "1e999",
+    "nan",
+    "\ufeff",
+    "'",
+    ";",
+    "\t",
+    "=1+1",
+    "\u2028",
+    "..",
+    "keep",
+    "-1",
+)
 
 
 def hostile(chance: Random, seeds: Sequence[bytes], kind: str) -> bytes:
@@ -91,8 +171,10 @@ def _changed(chance: Random, tree: Any) -> Any:
         if what < 0.08:
             return {key: value for key, value in tree.items() if key != name}
         if what < 0.14:
-            return {(chance.choice(("", "\0", "..", "a" * 5000, "\ud800")) if key == name else key): value
-                    for key, value in tree.items()}  # fmt: skip
+            return {
+                (chance.choice(("", "\0", "..", "a" * 5000, "\ud800")) if key == name else key): value
+                for key, value in tree.items()
+            }
         return tree | {name: _changed(chance, tree[name])}
     if isinstance(tree, list) and tree and chance.random() < 0.85:
         place = chance.randrange(len(tree))
@@ -134,8 +216,24 @@ def _csv(chance: Random, seed: bytes) -> bytes:
 
 def _npy(chance: Random, seed: bytes) -> bytes:
     """An array's header that lies: shapes, kinds of number, expressions that are deep or no literals."""
-    shape = chance.choice(("(1, 1024)", "(-1, 1024)", f"({10**9}, 1024)", f"({2**62}, 4)", "(0, 0)", "()", "(1,)*9", "(1, 2, 3, 4)",
-                           "(" * 500 + ")" * 500, "[" * 5000, DIGITS, "(True, 2)", "(1.5, 2)", "None"))  # fmt: skip
+    shape = chance.choice(
+        (
+            "(1, 1024)",
+            "(-1, 1024)",
+            f"({10**9}, 1024)",
+            f"({2**62}, 4)",
+            "(0, 0)",
+            "()",
+            "(1,)*9",
+            "(1, 2, 3, 4)",
+            "(" * 500 + ")" * 500,
+            "[" * 5000,
+            DIGITS,
+            "(True, 2)",
+            "(1.5, 2)",
+            "None",
+        )
+    )
     kind = chance.choice(
         (
             "'<f4'",
@@ -197,5 +295,11 @@ def _packed(chance: Random, seed: bytes) -> bytes:
 
 
 SHAPED: dict[str, Callable[[Random, bytes], bytes]] = {
-    "json": _json, "lines": _lines, "csv": _csv, "npy": _npy, "npz": _npz, "safetensors": _safetensors, "packed": _packed,
-}  # fmt: skip
+    "json": _json,
+    "lines": _lines,
+    "csv": _csv,
+    "npy": _npy,
+    "npz": _npz,
+    "safetensors": _safetensors,
+    "packed": _packed,
+}

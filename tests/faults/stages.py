@@ -30,7 +30,9 @@ def _stage(name: str, line: str, **facts) -> Stage:
 TRAINING = "--annotations annotations.json --features imported --streams rgb"
 STAGES = (
     _stage("crawl", "crawl --source folder --path clips --workers 1"),
-    _stage("crawl a platform", "crawl --source instagram --tag golfswing --pause 0 --workers 1", weight=2, network=True),
+    _stage(
+        "crawl a platform", "crawl --source instagram --tag golfswing --pause 0 --workers 1", weight=2, network=True
+    ),
     _stage("dedup", "dedup --workers 1", flips=(MEDIA,)),
     _stage("leaks", "leaks --videos benchmark --annotations annotations.json --workers 1"),
     _stage("previews", "previews --workers 1", flips=(MEDIA,)),
@@ -39,14 +41,26 @@ STAGES = (
     _stage("rank", "rank", flips=(FEATURES,)),
     _stage("import", "features import --from published --to imported", catalog=False),
     _stage("compact", "features compact --features home/features --clips 2", catalog=False, flips=(FEATURES,)),
-    _stage("export features", "features export --features home/features --to exported --layout npz", catalog=False,
-           flips=(SHARDS,)),
+    _stage(
+        "export features",
+        "features export --features home/features --to exported --layout npz",
+        catalog=False,
+        flips=(SHARDS,),
+    ),
     _stage("export", "export --allow-leaks"),
-    _stage("train", f"train {TRAINING} --subset validation --mv --run small --steps 30 --workers 1", catalog=False,
-           flips=(SHARDS, IMPORTED)),
-    _stage("detect", f"detect {TRAINING.partition(' --streams')[0]} --subset test --run small --out detections.json",
-           catalog=False, flips=(IMPORTED, RUN)),
+    _stage(
+        "train",
+        f"train {TRAINING} --subset validation --mv --run small --steps 30 --workers 1",
+        catalog=False,
+        flips=(SHARDS, IMPORTED),
+    ),
+    _stage(
+        "detect",
+        f"detect {TRAINING.partition(' --streams')[0]} --subset test --run small --out detections.json",
+        catalog=False,
+        flips=(IMPORTED, RUN),
+    ),
     _stage("takedown", "takedown --post {kept}", weight=2),
     _stage("recheck", "recheck --pause 0", network=True),
-)  # fmt: skip
+)
 NAMES = tuple(stage.name for stage in STAGES)

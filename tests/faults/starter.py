@@ -189,6 +189,7 @@ def _exit_with(command: Callable[[], None]) -> NoReturn:
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
         code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as good as gone
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -69,7 +69,8 @@ class Trials:
             met = possible[name](Setting(self.world, place, chance, other, room))
             found = [line for ended in met.ended for line in _odd_ends(ended, name)]
             found += self._mended(met, once)
-            end, odd = self._again(STAGES[place], other, AGAIN)
+            told = any(RETRY in ended.said for ended in met.ended)
+            end, odd = self._again(STAGES[place], other, AGAIN, told)
         found += odd + min((_compared(end, each) for each in wanted), key=len)
         damaged = met.damaged and met.damaged[0].relative_to(self.world.folder).as_posix()
         found += [f"{path} was seen in part" for path in sorted(watcher.partial - {damaged})]
@@ -91,14 +92,14 @@ class Trials:
                 file.write(bytes([was]))
         return [] if noticed else [f"silent: {line}" for line in differences(self._state(), once[0].state)]
 
-    def _again(self, stage: Stage, other: Stage | None, times: int) -> tuple[End, list[str]]:
-        """Run the command again, and what ran beside it; with --retry-failed where that is what it says to do."""
+    def _again(self, stage: Stage, other: Stage | None, times: int, told: bool = False) -> tuple[End, list[str]]:
+        """Run the command again, and what ran beside it; with --retry-failed where it said so, or `told` to before."""
         lines, code = [], None
         for _ in range(times):
             for each in (other, stage) if other else (stage,):
                 ended = self.world.run(each)
                 lines += [f"again: {line}" for line in _odd_ends(ended, "again")]
-                if RETRY in ended.said and each.arguments:
+                if (RETRY in ended.said or (told and each is stage)) and each.arguments:
                     ended = self.world.run(each, RETRY)
                     lines += [f"again: {line}" for line in _odd_ends(ended, "again")]
                 code = ended.code

@@ -106,9 +106,14 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """Of every command."""
-        of_world = {"PLUSMV_HOME": "home", "PLUSMV_WEIGHTS": str(self.base / "weights"), "OMP_NUM_THREADS": "1",
-                    "PLUSMV_INSTAGRAM_SESSION": str(self.base / "session.json"), "PLUSMV_ANNOTATOR": page.ANNOTATOR,
-                    "MPLBACKEND": "agg"}  # fmt: skip
+        of_world = {
+            "PLUSMV_HOME": "home",
+            "PLUSMV_WEIGHTS": str(self.base / "weights"),
+            "OMP_NUM_THREADS": "1",
+            "PLUSMV_INSTAGRAM_SESSION": str(self.base / "session.json"),
+            "PLUSMV_ANNOTATOR": page.ANNOTATOR,
+            "MPLBACKEND": "agg",
+        }
         return self.server.environment(**of_world, **({"PLUSMV_DB": self.database} if self.database else {}))
 
     def start(self, stage: Stage, *more: str, largest_file: int | None = None) -> Running:
@@ -217,8 +222,15 @@ class World:
         for clip, action, name, sha256, *_ in rows:
             if (clip, action) not in seen:
                 verdict = VERDICTS[len(entries) % len(VERDICTS)]
-                entries.append({"id": page.request_id(name + sha256), "clip": clip, "action": action,
-                                "verdict": verdict, "seconds": 2.0})  # fmt: skip
+                entries.append(
+                    {
+                        "id": page.request_id(name + sha256),
+                        "clip": clip,
+                        "action": action,
+                        "verdict": verdict,
+                        "seconds": 2.0,
+                    }
+                )
                 seen.add((clip, action))
         return [*entries, {"id": page.request_id("undo"), "undo": entries[-1]["id"]}]
 
@@ -236,10 +248,17 @@ class World:
         for number in range(6):
             name, label = f"video_{number}", ("GolfSwing", "Diving")[number % 2]
             annotations = [{"label": label, "segment": [1.0, 3.0]}]
-            database[name] = {"subset": "test" if number > 3 else "validation", "duration": 6.4, "fps": 25.0,
-                              "annotations": annotations}  # fmt: skip
-            np.savez(self.folder / "published" / f"{name}.npz",
-                     rgb=draws.random((10, 1024), np.float32) + (number % 2), flow=draws.random((10, 1024), np.float32))  # fmt: skip
+            database[name] = {
+                "subset": "test" if number > 3 else "validation",
+                "duration": 6.4,
+                "fps": 25.0,
+                "annotations": annotations,
+            }
+            np.savez(
+                self.folder / "published" / f"{name}.npz",
+                rgb=draws.random((10, 1024), np.float32) + (number % 2),
+                flow=draws.random((10, 1024), np.float32),
+            )
         (self.folder / "annotations.json").write_text(json.dumps({"database": database}))
         session = self.base / "session.json"
         session.write_text('{"sessionid": "s", "ds_user_id": "1", "csrftoken": "c"}')
