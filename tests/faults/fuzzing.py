@@ -5,12 +5,15 @@ Right is an answer or one of core.errors. A case is its number: `case(parser, nu
 
 import contextlib
 import functools
+import json
 import mmap
 import os
 import resource
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 import traceback
@@ -22,7 +25,7 @@ from random import Random
 
 from plusmv.core.errors import PlusmvError
 from tests.faults.mutate import hostile
-from tests.faults.parsers import Parser
+from tests.faults.parsers import PARSERS, Parser
 
 MEMORY = 1 << 30  # bytes that a case may take
 SECONDS = 10.0  # that a case may take
@@ -80,24 +83,23 @@ def verdict(parser: Parser, number: int, content: bytes) -> Finding | None:
     return None
 
 
-def in_a_process(parser: Parser, inputs: Sequence[bytes]) -> list[Finding]:
-    """What went wrong with these inputs, read in one forked process, of whose threads and variables nothing stays."""
-    ours, theirs = Pipe(duplex=False)
-    child = os.fork()
-    if child == 0:
-        try:
-            found = [verdict(parser, number, content) for number, content in enumerate(inputs)]
-            theirs.send([finding for finding in found if finding])
-        finally:
-            os._exit(0)
-    theirs.close()
-    try:
-        if ours.poll(LOADING):
-            return ours.recv()
-        return [Finding(parser.name, 0, f"no end within {LOADING:.0f} s", "the process")]
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+def in_a_process(inputs: Sequence[tuple[str, bytes]]) -> list[str]:
+    """What goes wrong with these inputs of (parser, bytes), a line each; read in a process of their own."""
+    sent = json.dumps([(name, content.hex()) for name, content in inputs])
+    command = [sys.executable, "-m", "tests.faults.fuzzing"]
+    done = subprocess.run(command, input=sent, capture_output=True, text=True, cwd=HERE.parents[1], timeout=LOADING)
+    if done.returncode:
+        return [f"exit code {done.returncode}: {done.stderr[-2000:]}"]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Read the inputs that stdin names, one after the other; the last line of stdout says what went wrong."""
+    parsers = {parser.name: parser for parser in PARSERS}
+    sent = [(parsers[name], bytes.fromhex(content)) for name, content in json.load(sys.stdin)]
+    found = [verdict(parser, number, content) for number, (parser, content) in enumerate(sent)]
+    print("\n" + json.dumps([f"{each.parser} {each.number}: {each.what}" for each in found if each]), flush=True)
+    os._exit(0)  # whatever threads are left
 
 
 class Fuzzing:
@@ -185,3 +187,7 @@ def _work(parser: Parser, number: int, seconds: float, clock: _Clock, pipe) -> N
     finally:
         shutil.rmtree(own, ignore_errors=True)
         os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
