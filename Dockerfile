@@ -39,7 +39,8 @@ RUN useradd --uid 1000 --create-home plusmv && install -d -o plusmv -g plusmv /d
 USER plusmv
 WORKDIR /work
 VOLUME /data
-# plusmv label --address 0.0.0.0 --passwords /data/passwords
+# plusmv label --address 0.0.0.0 --passwords /data/passwords      and docker run -p 8501:8501; under another port or name,
+# --allow-host localhost:9000 too. In a container without passwords nothing is reached from outside it.
 EXPOSE 8501
 ENTRYPOINT ["plusmv"]
 CMD ["--help"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, read_annotations
+from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo, Instance, read_annotations, unannotated
 from plusmv.demo.walk import ARMS, WalkSettings
 from plusmv.demo.world import ACTIONS
 from plusmv.wsal.checkpoints import Checkpoint
@@ -80,7 +80,7 @@ def held_out_detections(
 
 def detections(trained: Checkpoint, source: FeatureSource, video: str) -> list[Instance]:
     """What the run finds in one video, with the demo's detection settings."""
-    return detect_video(read_video(trained, source.read(video)), trained.classes, DetectionSettings())
+    return detect_video(read_video(trained, source.read(unannotated(video))), trained.classes, DetectionSettings())
 
 
 if __name__ == "__main__":

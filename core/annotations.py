@@ -85,7 +85,7 @@ class AnnotatedVideo:
 
 
 def read_annotations(path: Path, subset: str | None = None) -> dict[str, AnnotatedVideo]:
-    """Read {id: video}, of one subset if given. Raises BadInput naming the file and the invalid entry."""
+    """Read {id: video}, of one subset, in any letter case, if given. Raises BadInput naming the file and the entry."""
     database = _load(path).get("database")
     if not isinstance(database, dict):
         raise BadInput(f"{path} is not an ActivityNet annotation file: it has no 'database' object")
@@ -93,7 +93,7 @@ def read_annotations(path: Path, subset: str | None = None) -> dict[str, Annotat
     for video_id, entry in database.items():
         if not isinstance(entry, dict):
             raise BadInput(f"{path}: video {video_id!r} is not an object")
-        if subset is None or entry.get("subset") == subset:
+        if subset is None or same_word(str(entry.get("subset")), subset):
             videos[video_id] = AnnotatedVideo(
                 video_id,
                 str(entry.get("subset", "")),
@@ -106,6 +106,16 @@ def read_annotations(path: Path, subset: str | None = None) -> dict[str, Annotat
         wanted = "no video" if subset is None else f"no video of subset {subset!r}"
         raise BadInput(f"{path} has {wanted}; it has {', '.join(found) or 'no videos at all'}")
     return videos
+
+
+def same_word(one: str, other: str) -> bool:
+    """Whether a word of a file, such as a subset's name, is the one asked for: in any letter case."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def unannotated(video_id: str) -> AnnotatedVideo:
+    """A video of which nothing is known but its id."""
+    return AnnotatedVideo(video_id, "", 0.0, 0.0, ())
 
 
 def read_detections(path: Path) -> dict[str, tuple[Instance, ...]]:

@@ -6,11 +6,12 @@ the entry point import it.
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,6 +25,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from plusmv.core.errors import BadInput
+from plusmv.core.outcome import Ended, falls_short
 
 Home = Annotated[
     Path, typer.Option("--home", envvar="PLUSMV_HOME", help="The workspace: catalog, media, features, exports, runs.")
@@ -41,6 +45,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes (defa
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Retry what failed before; by default it is skipped.")
 ]
+LAYOUT_HELP = "What they hold where it is not certain: rgb, flow, joint or transposed; both: rgb,transposed."
+FeatureLayout = Annotated[str | None, typer.Option("--layout", help=f"Of feature arrays of others. {LAYOUT_HELP}")]
+NATIVE = "native"  # --feature-fps: each video's own
 HOME = Path("plusmv-data")
 SECONDS_A_LINE = 30.0  # between lines of progress where stderr is not a terminal
 SHOWN = 20  # failures listed for a person; --json lists all
@@ -148,6 +155,19 @@ def track(items: Iterable[T], total: int | None, description: str) -> Iterator[T
             advance(1)
 
 
+def parse_rate(text: str) -> float | None:
+    """--feature-fps: frames per second, or None for "native", each video's own. Raises BadInput for anything else."""
+    if text.strip().casefold() == NATIVE:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0.1 <= rate <= 1e6:
+        raise BadInput(f"--feature-fps must be frames per second, at least 0.1, or {NATIVE}; not {text!r:.40}")
+    return rate
+
+
 def counts(result: Mapping[str, Any], names: Sequence[str]) -> str:
     """ "12 found = 10 downloaded + 2 known": the counts that must add up, the first being the sum of the rest."""
     return f"{result[names[0]]} {names[0]} = " + " + ".join(f"{result[name]} {name}" for name in names[1:])
@@ -161,3 +181,28 @@ def say_failures(failures: Sequence[tuple[str, str]], again: str) -> None:
         say(f"... and {len(failures) - SHOWN} more; --json lists them all")
     if failures:
         say(f"everything else finished; retry these with {again}")
+
+
+class Strictness:
+    """Whether --strict was given; the entry point sets it for each command."""
+
+    on = False
+
+
+def conclude(ended: Ended, what: str) -> None:
+    """End with exit code 1 and a last line where a command achieved nothing, or less than half of what it was asked.
+
+    With --strict, where anything failed. Called last, after the result is printed. what: the items, such as "videos".
+    """
+    if not falls_short(ended, Strictness.on):
+        return
+    achieved = ended["done"] + ended["skipped"]
+    asked = achieved + ended["failed"]
+    fall_short(f"{achieved} of {asked} {what} done, {ended['failed']} not" if asked else f"there were no {what}")
+
+
+def fall_short(why: str) -> NoReturn:
+    """End with exit code 1: the command did what it could, which is not what was asked."""
+    stderr.quiet = False  # said whatever was asked for, as an error is
+    say(f"plusmv: fell short: {why}")
+    raise typer.Exit(1)

@@ -113,6 +113,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write a whole file, as `write_bytes` does, that nobody but its owner can ever read."""
+    with atomic_path(path) as part, open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON by rename after fsync; floats keep full precision, NaN raises ValueError."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())

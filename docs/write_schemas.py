@@ -45,6 +45,7 @@ RESULTS = {  # command -> the type of its --json result
     "diagnose": "plusmv.wsal.diagnose:DiagnoseResult",
     "experiment": "plusmv.wsal.experiments:ExperimentResult",
     "simulate": "plusmv.wsal.simulation:SimulateResult",
+    "compose": "plusmv.wsal.composed:ComposeResult",
 }
 FILES = {  # file format -> the type of its content, or of one row, or of its metadata
     "annotations": "plusmv.core.annotations:AnnotationFile",

@@ -18,7 +18,6 @@ from plusmv.core.errors import BadInput
 from plusmv.core.workspace import write_bytes
 from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits
 from plusmv.features.feature_files import VideoFeatures
-from plusmv.features.i3d import build, feature
 from plusmv.features.recipe import Recipe
 from plusmv.features.weights import last_layer, load, weights_path
 from plusmv.features.windows import centre_crop, pictures
@@ -83,6 +82,8 @@ def classify_video(path: Path, top: int = 5, limits: DecodeLimits = DEFAULT_LIMI
     One pass for up to 512 frames. A longer video is cut into passes of 512, and the classifier sees the mean over all
     their pooled positions: the same up to the cuts, where a pass does not see beyond its ends.
     """
+    from plusmv.features.i3d import build, feature  # torch: 1.6 s that the labeler and `rank` need not wait for
+
     network = build(load("rgb").tensors)
     recipe = Recipe()
     crops = (centre_crop(picture, recipe.crop).copy() for picture in pictures(path, recipe, limits))

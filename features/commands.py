@@ -5,10 +5,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from plusmv.core.commandline import Json, counts, emit, say, say_failures, table, track
+from plusmv.core.commandline import (
+    LAYOUT_HELP,
+    FeatureLayout,
+    Json,
+    conclude,
+    counts,
+    emit,
+    fall_short,
+    parse_rate,
+    say,
+    say_failures,
+    table,
+    track,
+)
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from plusmv.features.conversion import FeaturesResult
     from plusmv.features.fetch import WeightsResult
 
@@ -82,18 +97,22 @@ def compact(
     """Pack loose feature files into shards, which read just the same; a file goes once its shard is safe on disk."""
     from plusmv.features import conversion
 
-    _print_result(conversion.summarise(conversion.compact(features, clips, track)), "compacted", as_json)
+    result = conversion.summarise(conversion.compact(features, clips, track))
+    _print_result(result, "compacted", as_json)
+    if result["clips"] or not conversion.list_features([features]):  # else all are packed before
+        conclude(result, "features")
 
 
 @folders.command()
-def verify(features: Folder, as_json: Json = False) -> None:
+def verify(features: Folder, layout: FeatureLayout = None, as_json: Json = False) -> None:
     """Read all features of a folder, loose and packed: shapes, numbers, checksums. Exit 1 where any is damaged."""
     from plusmv.features import conversion
+    from plusmv.features.published import parse_layout
 
-    result = conversion.summarise(conversion.verify(features, track))
+    result = conversion.summarise(conversion.verify(features, track, parse_layout(layout)))
     _print_result(result, "verified", as_json)
     if result["failed"]:
-        raise typer.Exit(1)
+        fall_short(f"{result['failed']} of {result['clips']} features cannot be used")
 
 
 @folders.command("import")
@@ -102,16 +121,28 @@ def import_features(
         Path, typer.Option("--from", help="Features in any layout that is read: npy, npz, rgb/ + flow/.")
     ],
     to: To,
-    feature_fps: Annotated[float, typer.Option(help="Frames a second they were made at.")] = 25.0,
+    feature_fps: Annotated[
+        str, typer.Option(help="Frames a second they were made at, or native: those that --annotations state.")
+    ] = "25",
     feature_stride: Annotated[int, typer.Option(min=1, help="Frames between their snippets.")] = 16,
+    annotations: Annotated[
+        Path | None, typer.Option(help="--feature-fps native: ActivityNet JSON with each video's fps.")
+    ] = None,
+    layout: FeatureLayout = None,
     number_format: Annotated[Literal["float16", "float32"], typer.Option(help="Of the files.")] = "float16",
     as_json: Json = False,
 ) -> None:
     """Take over published features as files of ours. How they were made stays unknown, and training warns of that."""
     from plusmv.features import conversion
+    from plusmv.features.published import parse_layout
 
-    outcomes = conversion.import_features(source, to, feature_fps, feature_stride, number_format, track)
-    _print_result(conversion.summarise(outcomes), "imported", as_json)
+    fps = _rates(feature_fps, annotations)
+    if not isinstance(fps, float):
+        conversion.check_rates(source, fps)
+    outcomes = conversion.import_features(source, to, fps, feature_stride, number_format, track, parse_layout(layout))
+    result = conversion.summarise(outcomes)
+    _print_result(result, "imported", as_json)
+    conclude(result, "features")
 
 
 @folders.command("export")
@@ -122,16 +153,33 @@ def export_features(
         Literal["npy", "npz", "folders"],
         typer.Option(help="npy: (T, 2d), RGB first; npz: rgb and flow; folders: rgb/<id>.npy and flow/<id>.npy."),
     ] = "npy",
+    read_as: Annotated[
+        str | None, typer.Option("--from-layout", help=f"Where --features are arrays of others. {LAYOUT_HELP}")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write features, float32, in a layout that other tools read."""
     from plusmv.features import conversion
+    from plusmv.features.published import parse_layout
 
-    result = conversion.summarise(conversion.export_features(features, to, layout, track))
+    result = conversion.summarise(conversion.export_features(features, to, layout, track, parse_layout(read_as)))
     _print_result(result, "exported", as_json)
+    conclude(result, "features")
 
 
 def _print_result(result: "FeaturesResult", what: str, as_json: bool) -> None:
     """Print how many videos ended in which state, and which of them failed."""
     emit(result, as_json, f"{what}: " + counts(result, ("clips", "done", "skipped", "failed")))
     say_failures([(failure["id"], failure["reason"]) for failure in result["failures"]], "the same command")
+
+
+def _rates(text: str, annotations: Path | None) -> "float | Mapping[str, float]":
+    """Frames per second of all videos, or for "native" of each by its id."""
+    from plusmv.core.annotations import read_annotations
+
+    rate = parse_rate(text)
+    if rate is not None:
+        return rate
+    if annotations is None:
+        raise BadInput("--feature-fps native takes each video's fps from its annotations: give --annotations")
+    return {video.id: video.fps for video in read_annotations(annotations).values()}

@@ -1,6 +1,6 @@
 """Whole folders of features: packed into shards, checked, taken over from others' layouts and written in them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,15 @@ from plusmv.features import published, shards
 from plusmv.features.feature_files import (
     SUFFIX,
     NumberFormat,
+    ids_without_rate,
     list_features,
     loose_ids,
+    no_rate,
     read_features,
     verified_entry,
     write_features,
 )
+from plusmv.features.published import ArrayLayout, UnclearLayout
 
 
 @dataclass(frozen=True)
@@ -86,25 +89,32 @@ def compact(
     yield from failed
 
 
-def verify(folder: Path, watch: Progress = lambda ids, total, text: ids) -> Iterator[VideoOutcome]:
+def verify(
+    folder: Path, watch: Progress = lambda ids, total, text: ids, layout: ArrayLayout = published.UNSAID
+) -> Iterator[VideoOutcome]:
     """Read everything: shapes, numbers and checksums."""
     found = sorted(list_features([folder]))
     for video_id in watch(found, len(found), "verify"):
-        yield _outcome(video_id, partial(read_features, [folder], video_id))
+        yield _outcome(video_id, partial(read_features, [folder], video_id, layout=layout), asks=False)
 
 
 def import_features(
     source: Path,
     folder: Path,
-    fps: float,
+    fps: float | Mapping[str, float],
     stride: int,
     number_format: NumberFormat = "float16",
     watch: Progress = lambda ids, total, text: ids,
+    layout: ArrayLayout = published.UNSAID,
 ) -> Iterator[VideoOutcome]:
-    """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown."""
+    """Features in any layout that is read, as files of ours. Of what others published the recipe stays unknown.
+
+    fps: of all, or of each by its id, where files do not state it. Raises UnclearLayout where layout has to say more.
+    """
 
     def imported(video_id: str) -> None:
-        features = read_features([source], video_id, fps, stride)
+        rate = _rate_of(video_id, fps) if isinstance(fps, Mapping) else fps
+        features = read_features([source], video_id, rate, stride, layout)
         features.notes.setdefault("imported from", source.name)
         write_features(folder / f"{video_id}{SUFFIX}", features, number_format)
 
@@ -118,14 +128,21 @@ def import_features(
 
 
 def export_features(
-    source: Path, folder: Path, layout: published.Layout, watch: Progress = lambda ids, total, text: ids
+    source: Path,
+    folder: Path,
+    layout: published.Layout,
+    watch: Progress = lambda ids, total, text: ids,
+    read_as: ArrayLayout = published.UNSAID,
 ) -> Iterator[VideoOutcome]:
-    """Features in one of the field's layouts, float32, for tools that read nothing else."""
+    """Features in one of the field's layouts, float32, for tools that read nothing else.
+
+    read_as: what arrays of others in `source` are. Raises UnclearLayout where it has to say more.
+    """
     if folder.resolve() == source.resolve():
         raise BadInput("write the export to another folder: --to")
 
     def exported(video_id: str) -> None:
-        published.write(folder, video_id, read_features([source], video_id).streams, layout)
+        published.write(folder, video_id, read_features([source], video_id, layout=read_as).streams, layout)
 
     remove_stale_parts(folder)
     found = sorted(list_features([source]))
@@ -145,9 +162,23 @@ def forget(folder: Path, video_ids: Iterable[str]) -> list[str]:
     return sorted(gone)
 
 
-def _outcome(video_id: str, work: Callable[[], object]) -> VideoOutcome:
+def check_rates(source: Path, fps: Mapping[str, float]) -> None:
+    """Raises BadInput naming the videos of a folder for which neither their files nor `fps` state a rate."""
+    unknown = sorted(video_id for video_id in ids_without_rate([source]) if not _rate_of(video_id, fps))
+    if unknown:
+        raise no_rate(unknown)
+
+
+def _rate_of(video_id: str, fps: Mapping[str, float]) -> float:
+    """A video's rate; ActivityNet's ids lack the "v_" of its file names. 0 where it is not stated."""
+    return fps.get(video_id) or fps.get(video_id.removeprefix("v_"), 0.0)
+
+
+def _outcome(video_id: str, work: Callable[[], object], asks: bool = True) -> VideoOutcome:
     try:
         work()
     except PlusmvError as error:
+        if asks and isinstance(error, UnclearLayout):  # a question about the whole folder
+            raise
         return VideoOutcome(video_id, "failed", str(error))
     return VideoOutcome(video_id, "done")

@@ -20,6 +20,7 @@ from plusmv.core.errors import BadInput, Missing, one_line
 from plusmv.core.workspace import write_bytes
 from plusmv.features import published, shards
 from plusmv.features.i3d_layers import STREAMS
+from plusmv.features.published import ArrayLayout
 from plusmv.features.shards import SUFFIX, Entry
 from plusmv.features.snippets import SNIPPET_LENGTH, snippet_count, snippet_seconds
 
@@ -101,12 +102,17 @@ def checksum(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> s
 
 
 def read_features(
-    folders: Sequence[Path], video_id: str, feature_fps: float = 25.0, feature_stride: int = SNIPPET_LENGTH
+    folders: Sequence[Path],
+    video_id: str,
+    feature_fps: float = 25.0,
+    feature_stride: int = SNIPPET_LENGTH,
+    layout: ArrayLayout = published.UNSAID,
 ) -> VideoFeatures:
     """Read one video's features from the first folder that has them, whatever their format.
 
-    feature_fps, feature_stride: what to assume of files that do not say. Raises NoFeatures where no folder has it,
-    BadInput where the id is not a file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
+    feature_fps (0: not known), feature_stride: what to assume of files that do not say; layout: what arrays of others
+    are. Raises NoFeatures where no folder has it, published.UnclearLayout where layout has to say more, BadInput where
+    the id is not a file name or the file cannot be used (T = 0, NaN, a wrong checksum, ...).
     """
     _check_id(video_id)
     assumed = VideoFeatures(video_id, {}, feature_fps, stride=feature_stride)
@@ -117,7 +123,7 @@ def read_features(
         packed = shards.find(folder, video_id)
         if packed is not None:
             return _decoded(packed.entry, assumed, packed.path)
-        others = published.find(folder, video_id)
+        others = published.find(folder, video_id, layout)
         if others is not None:
             return _checked(replace(assumed, streams=others.streams), others.path)
     looked = ", ".join(map(str, folders)) or "no folder"
@@ -132,6 +138,23 @@ def list_features(folders: Sequence[Path]) -> set[str]:
             raise Missing(f"there is no feature folder {folder}")
         ids.update(loose_ids(folder), shards.ids(folder), published.ids(folder))
     return ids
+
+
+def ids_without_rate(folders: Sequence[Path]) -> set[str]:
+    """Ids of the videos whose features, as `read_features` finds them, are published arrays, which state no rate."""
+    theirs: set[str] = set()
+    for folder in reversed([*map(Path, folders)]):  # the first folder counts
+        theirs = (theirs | published.ids(folder)) - loose_ids(folder) - shards.ids(folder)
+    return theirs
+
+
+def no_rate(unknown: Sequence[str]) -> BadInput:
+    """The error of videos whose frames per second nothing states."""
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return BadInput(
+        f"the annotations state no fps of {', '.join(unknown[:3])}{more}, nor do their features; add it, or give the"
+        " frames per second of all: --feature-fps 25"
+    )
 
 
 def loose_ids(folder: Path) -> set[str]:
@@ -216,6 +239,8 @@ def _check_finite(array: np.ndarray, name: str, path: Path) -> None:
 
 
 def _check_settings(features: VideoFeatures, path: Path) -> None:
+    if features.fps == 0:
+        raise BadInput(f"{path} does not say its frames per second, nor do the annotations; give --feature-fps")
     for name, kinds, optional in (
         ("fps", (int, float), False),
         ("length", int, False),

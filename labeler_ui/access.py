@@ -1,22 +1,26 @@
-"""Who is signed in: the session token that a page sends with every request; another site in the browser has none.
+"""Who a request or a page comes from, and what the environment says of that: names, passwords, hosts."""
 
-Without a password file (review.passwords; PLUSMV_PASSWORDS names it) whoever reaches the labeler may sign in under any
-name.
-"""
-
-import base64
 import getpass
-import hmac
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from plusmv.core.errors import Refused
 from plusmv.core.workspace import Workspace
-from plusmv.curate.review.passwords import checked_name, people
+from plusmv.curate.review.passwords import checked_name
+from plusmv.labeler_ui import sessions
 
-HEADER = "X-Plusmv-Token"
+SIGNED_IN = "plusmv.annotator"  # where the gate notes in a request's scope who it comes from
+ENDED = "you are signed out, or your session has ended: sign in again and reload this page"
+
+
+def workspace() -> Workspace:
+    """The workspace that PLUSMV_HOME names."""
+    return Workspace(Path(os.environ.get("PLUSMV_HOME") or "plusmv-data"))
 
 
 def default_annotator() -> str:
@@ -31,37 +35,43 @@ def default_annotator() -> str:
 
 
 def password_file() -> Path | None:
-    """The file of names and passwords, None where names are taken on trust."""
+    """The file of names and passwords, None where whoever has the link may take any name."""
     named = os.environ.get("PLUSMV_PASSWORDS")
     return Path(named) if named else None
 
 
-def session_token(workspace: Workspace, name: str) -> str:
-    """The token of this annotator's page, valid for as long as the name's password stays."""
-    file = password_file()
-    line = people(file).get(name, "") if file else ""
-    signed = workspace.keyed_hash(f"labeler session\0{name}\0{line}")
-    return f"{base64.urlsafe_b64encode(name.encode()).decode().rstrip('=')}.{signed}"
+def further_hosts() -> list[str]:
+    """The names from PLUSMV_ALLOW_HOST under which a proxy or the local network reaches the labeler."""
+    return os.environ.get("PLUSMV_ALLOW_HOST", "").lower().split()
 
 
-def cookie_name(workspace: Workspace) -> str:
-    """The cookie that carries the token for media files; cookies know no ports, so each workspace has its own."""
-    return f"plusmv_{workspace.keyed_hash('labeler cookie')[:12]}"
+def cookie_name(host: str) -> str:
+    """The session's cookie at a Host, which may end in a port: browsers send the cookies of all ports to each."""
+    port = re.search(r":(\d{1,5})$", host)
+    return f"plusmv_session_{port[1] if port else 'default'}"
 
 
-def annotator_of(workspace: Workspace, request: Request, by_cookie: bool = False) -> str:
-    """Whose token the request carries. Raises Refused where it carries no valid one."""
-    token = (request.cookies.get(cookie_name(workspace)) if by_cookie else request.headers.get(HEADER)) or ""
-    try:
-        encoded = token.partition(".")[0]
-        name = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    except ValueError:
-        name = ""
-    file = password_file()
-    if (
-        not name
-        or (file and name not in people(file))
-        or not hmac.compare_digest(token, session_token(workspace, name))
-    ):
-        raise Refused("the session token is missing or not valid; reload the labeler's page")
+def session_token(host: str, cookies: Mapping[str, str]) -> str:
+    """The token of the session that a browser shows, empty where it shows none."""
+    return cookies.get(cookie_name(host), "")
+
+
+def signed_in(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
+    """Whose session the browser shows, None for none that is valid."""
+    return sessions.annotator_of(workspace(), session_token(headers.get("host", ""), cookies), password_file())
+
+
+def annotator_of_page(headers: Mapping[str, str], cookies: Mapping[str, str]) -> str:
+    """Who opened the connection that a page is drawn for, if the session lasts. Raises Refused where it does not."""
+    name = signed_in(headers, cookies)
+    if not name:
+        raise Refused(ENDED)
     return name
+
+
+def annotator_of(request: HTTPConnection) -> str:
+    """Who the gate says a request comes from. Raises Refused where that is nobody."""
+    name: Any = request.scope.get(SIGNED_IN)
+    if not name:
+        raise Refused(ENDED)
+    return str(name)

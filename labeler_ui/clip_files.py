@@ -1,7 +1,7 @@
 """The videos and pictures that pages show: prepared in the background, sent from disk with range requests.
 
 An address names a file by its sha256, which is looked up in the catalog and never becomes a path: only files that the
-catalog knows are sent, and only to a page with a session token.
+catalog knows are sent, and only to who is signed in (gate.py).
 """
 
 import functools
@@ -18,13 +18,14 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from plusmv.core.errors import Missing, PlusmvError, Refused
 from plusmv.core.workspace import SHA256, Workspace
-from plusmv.curate.review.previews import playable, preview, still
+from plusmv.curate.review.previews import SECONDS, is_cut, playable, preview, still
 from plusmv.db.models import Clip
 from plusmv.labeler_ui import access
 from plusmv.labeler_ui.connection import connect
 
 REMEMBERED = 1024
 HEADERS = {"Cache-Control": "private, max-age=600", "X-Content-Type-Options": "nosniff"}
+SHOWN = "X-Plusmv-Shown-Seconds"  # of how many, where a film is only the clip's beginning
 PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 Make = Callable[[Workspace, Clip], Path]
 
@@ -101,14 +102,16 @@ def own_pictures(workspace: Workspace, action: str) -> list[Path]:
 
 def _own_picture(workspace: Workspace, action: str, number: str) -> Response:
     found = own_pictures(workspace, action)
-    if not number.isdecimal() or int(number) >= len(found):
+    if not re.fullmatch(r"[0-9]{1,4}", number) or int(number) >= len(found):
         raise Missing("no such picture")
     picture = found[int(number)]
     return FileResponse(picture, media_type=PICTURES[picture.suffix.lower()], headers=HEADERS)
 
 
 def _video(workspace: Workspace, clip: Clip, make: Make) -> Response:
-    return FileResponse(playable_files(workspace).path(clip, make), media_type="video/mp4", headers=HEADERS)
+    file = playable_files(workspace).path(clip, make)
+    cut = {SHOWN: f"{SECONDS:.0f}/{clip.duration:.0f}"} if is_cut(workspace, clip, file) else {}
+    return FileResponse(file, media_type="video/mp4", headers=HEADERS | cut)
 
 
 def _serve(request: Request, respond: Callable[[Workspace, Clip], Response]) -> Response:
@@ -127,11 +130,10 @@ def _clip(sha256: str) -> Clip:
 
 
 def _answer(request: Request, respond: Callable[[Workspace], Response]) -> Response:
-    """404 with the reason for what cannot be shown, 403 without a session token."""
+    """404 with the reason for what cannot be shown, 403 to who is not signed in."""
     try:
-        workspace = connect().workspace
-        access.annotator_of(workspace, request, by_cookie=True)
-        return respond(workspace)
+        access.annotator_of(request)
+        return respond(connect().workspace)
     except Refused as error:
         return PlainTextResponse(str(error), status_code=403)
     except PlusmvError as error:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.workspace import Workspace
 from plusmv.db.session import Catalog, open_catalog
+from plusmv.labeler_ui.access import workspace
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,15 @@ class Connection:
 
 def connect() -> Connection:
     """The catalog that PLUSMV_HOME and PLUSMV_DB name, opened once. Raises Missing where there is none yet."""
-    home, url = Path(os.environ.get("PLUSMV_HOME") or "plusmv-data"), os.environ.get("PLUSMV_DB") or None
+    home, url = workspace().home, os.environ.get("PLUSMV_DB") or None
     file = _sqlite_file(home, url)
     return _connection(home, url, file, _inode(file))
 
 
 @functools.lru_cache(maxsize=4)
 def _connection(home: Path, url: str | None, file: Path | None, inode: int | None) -> Connection:
-    workspace = Workspace(home)
-    return Connection(workspace, open_catalog(workspace, url), file, inode, _overlap())
+    opened = Workspace(home)
+    return Connection(opened, open_catalog(opened, url), file, inode, _overlap())
 
 
 def _overlap() -> float:

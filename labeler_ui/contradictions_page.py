@@ -13,10 +13,11 @@ LISTS = {
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_contradictions)
+    frame.show(contradictions)
 
 
-def _contradictions(connection: Connection, annotator: str) -> None:
+def contradictions(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
     frame.browser_component("contradictions", connection, annotator, list=chosen)
 

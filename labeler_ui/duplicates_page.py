@@ -10,10 +10,11 @@ LISTS = {"groups": "Groups of copies", "pairs": "Proposed pairs: parts, and copi
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_duplicates)
+    frame.show(duplicates)
 
 
-def _duplicates(connection: Connection, annotator: str) -> None:
+def duplicates(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     chosen = st.selectbox("List", list(LISTS), format_func=LISTS.__getitem__, label_visibility="collapsed")
     frame.browser_component("duplicates", connection, annotator, list=chosen)
 

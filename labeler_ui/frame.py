@@ -1,8 +1,9 @@
 """What all pages have in common: the style, signing in, and one line where the catalog does not answer."""
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ import streamlit as st
 from sqlalchemy import select
 
 from plusmv.core.errors import PlusmvError
-from plusmv.curate.review.passwords import checked_name, is_password
 from plusmv.db.models import Action
-from plusmv.labeler_ui import access
+from plusmv.labeler_ui import access, sign_in
 from plusmv.labeler_ui.bundle import bundle
 from plusmv.labeler_ui.connection import Connection, connect
 
@@ -21,16 +21,30 @@ STYLE = """<style>
 .stMainBlockContainer { max-width: 1500px; padding: 4.4rem 1.5rem 1rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4.4rem .8rem 1rem; } }
 </style>"""
+Page = Callable[[Connection, str], None]
 
 
-def show(page: Callable[[Connection, str], None]) -> None:
-    """Draw a page for the annotator who is signed in, the sign-in form, or one line that says what is wrong."""
+def show(page: Page) -> None:
+    """Draw a page for who is signed in, or one line that says what is wrong."""
+    with _one_line_of_errors():
+        draw(page, access.annotator_of_page(st.context.headers, st.context.cookies))
+
+
+def draw(page: Page, annotator: str) -> None:
+    """Draw a page for this person."""
     st.html(STYLE)
-    try:
+    with _one_line_of_errors():
         connection = connect()
-        name = _annotator()
-        if name:
-            page(connection, name)
+        with st.sidebar:
+            st.caption(f"Signed in as **{plain(annotator)}**")
+            st.html(f'<a href="{sign_in.PATH}" target="_self">Sign out, or switch</a>')
+        page(connection, annotator)
+
+
+@contextlib.contextmanager
+def _one_line_of_errors() -> Iterator[None]:
+    try:
+        yield
     except PlusmvError as error:
         st.error(plain(str(error)))
         st.button("Try again", shortcut="t")
@@ -40,9 +54,7 @@ def browser_component(name: str, connection: Connection, annotator: str, **props
     """The part of the page that runs in the browser: assets/<name>.js, with `Props` of assets/types.d.ts."""
     workspace = connection.workspace
     common = {
-        "token": access.session_token(workspace, annotator),
-        "cookie": access.cookie_name(workspace),
-        "workspace": access.cookie_name(workspace),
+        "workspace": f"plusmv_{workspace.keyed_hash('labeler cookie')[:12]}",  # names what the browser keeps
         "annotator": annotator,
         "actions": _actions(connection),
     }
@@ -70,36 +82,6 @@ def action_filter(connection: Connection) -> int | None:
 def plain(text: str) -> str:
     """The text as Markdown that shows it as it is."""
     return re.sub(r"([\\`*_{}\[\]()<>#+.!|~$:-])", r"\\\1", text)
-
-
-def _annotator() -> str | None:
-    """Who is signed in, None while the form is shown. Without a password file any name is accepted."""
-    state, file = st.session_state, access.password_file()
-    if "annotator" not in state and file is None:
-        state.annotator = access.default_annotator()
-    if "annotator" in state:
-        with st.sidebar:
-            st.caption(f"Signed in as **{plain(state.annotator)}**")
-            if st.button("Switch annotator"):
-                del state["annotator"]
-                state.asked_name = True
-                st.rerun()
-    if state.get("asked_name") or "annotator" not in state:
-        _sign_in(file)
-    return state.get("annotator") if not state.get("asked_name") else None
-
-
-def _sign_in(file: Path | None) -> None:
-    with st.form("sign-in"):
-        name = st.text_input("Your name", max_chars=200)
-        password = st.text_input("Your password", type="password") if file else ""
-        if st.form_submit_button("Start"):
-            if file and not is_password(file, name, password):
-                st.error("Wrong name or password.")
-                return
-            st.session_state.annotator = checked_name(name)
-            st.session_state.asked_name = False
-            st.rerun()
 
 
 def _actions(connection: Connection) -> dict[str, dict[str, str]]:

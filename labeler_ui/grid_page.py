@@ -10,10 +10,11 @@ SIZES = (12, 24, 36, 48)
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_grid)
+    frame.show(grid)
 
 
-def _grid(connection: Connection, annotator: str) -> None:
+def grid(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     actions, orders, sizes = st.columns([2, 2, 3], vertical_alignment="center")
     with actions:
         action = frame.action_filter(connection)

@@ -1,4 +1,4 @@
-"""Routes that take JSON by POST with a session token; entries they record are idempotent, by id."""
+"""Routes that take JSON by POST from who is signed in; entries they record are idempotent, by id."""
 
 import functools
 import json
@@ -38,8 +38,10 @@ def json_route(answer: Callable[[Connection, str, Json], Json]) -> Callable[[Req
     async def route(request: Request) -> Response:
         try:
             connection = await run_in_threadpool(connect)
-            annotator = await run_in_threadpool(access.annotator_of, connection.workspace, request)
+            annotator = access.annotator_of(request)
             sent = await _json(request)
+            if sent.get("annotator", annotator) != annotator:  # a page of before somebody else signed in
+                raise Refused(f"you are signed in as {annotator} now: reload this page")
             return JSONResponse(await run_in_threadpool(answer, connection, annotator, sent))
         except Refused as error:
             return JSONResponse({"error": str(error)}, status_code=403)

@@ -31,10 +31,11 @@ COLUMNS = {
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_progress)
+    frame.show(progress)
 
 
-def _progress(connection: Connection, annotator: str) -> None:
+def progress(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     frame.browser_component("unsent", connection, annotator)
     with connection.reading():  # raises where the catalog does not answer
         result = progress_of(connection).value()

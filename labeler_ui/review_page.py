@@ -17,10 +17,11 @@ LISTS = {
 
 def main() -> None:
     """Draw the page."""
-    frame.show(_review)
+    frame.show(review)
 
 
-def _review(connection: Connection, annotator: str) -> None:
+def review(connection: Connection, annotator: str) -> None:
+    """The page's content."""
     actions, lists, words = st.columns([2, 2, 3])
     with actions:
         action = frame.action_filter(connection)

@@ -13,10 +13,12 @@ from sqlalchemy.orm import Session
 from starlette.routing import Route
 
 from plusmv.core.errors import BadInput
+from plusmv.core.text import bounded_line
 from plusmv.curate.report.audit import next_to_audit
 from plusmv.curate.review import entries, leases, queue
 from plusmv.curate.review.cards import pace
 from plusmv.curate.review.decisions import VERDICTS
+from plusmv.curate.review.idempotency import read_id
 from plusmv.curate.review.leases import ClipAction
 from plusmv.curate.review.previews import playable, preview
 from plusmv.curate.review.queue import Cursor, QueueFilter
@@ -88,7 +90,7 @@ def _filter(connection: Connection, annotator: str, request: dict[str, Any]) -> 
     action = request.get("action")
     if action is not None and not isinstance(action, int):
         raise BadInput("the action must be an id")
-    search = str(request.get("search") or "")[:200]
+    search = bounded_line(str(request.get("search") or ""), 200)
     return QueueFilter(annotator, action, search, bool(request.get("least")), connection.overlap)
 
 
@@ -103,8 +105,8 @@ def _cursor(sent: Any) -> Cursor:
 
 def _pair(sent: dict[str, Any]) -> ClipAction:
     try:
-        return ClipAction(int(sent["clip"]), int(sent["action"]))
-    except (KeyError, TypeError, ValueError) as error:
+        return ClipAction(read_id(sent["clip"]), read_id(sent["action"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadInput("a clip and an action are required") from error
 
 

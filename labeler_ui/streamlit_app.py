@@ -2,7 +2,8 @@
 
 PLUSMV_HOME names the workspace (default ./plusmv-data), PLUSMV_DB a catalog elsewhere, PLUSMV_ANNOTATOR who decides
 (default: the login name), PLUSMV_PASSWORDS a file of names and passwords, PLUSMV_OVERLAP the share of clips that two
-people judge. Streamlit recognises the `st.App` below and serves its routes beside the pages.
+people judge, PLUSMV_ALLOW_HOST further names of this machine; PLUSMV_OPEN opens a browser. Streamlit recognises the
+`st.App` below and serves its routes beside the pages.
 """
 
 import asyncio
@@ -14,12 +15,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from plusmv.core.errors import PlusmvError
+from plusmv.labeler_ui import access
 from plusmv.labeler_ui.connection import connect
 from plusmv.labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
 from plusmv.labeler_ui.duplicate_routes import DUPLICATE_ROUTES
+from plusmv.labeler_ui.gate import Gate
+from plusmv.labeler_ui.link import LINK
 from plusmv.labeler_ui.routes import ROUTES
+from plusmv.labeler_ui.sign_in import SIGN_IN_ROUTES
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +33,16 @@ async def _warm(_app: st.App) -> AsyncIterator[None]:
     """Load what the first page needs before the server answers."""
     _send_at_once()
     await asyncio.to_thread(_load)
+    if not access.password_file():
+        LINK.offer(_address(), access.workspace().home / "labeler")
     yield
+
+
+def _address() -> str:
+    """Where a browser on this machine finds the pages."""
+    address = str(st.get_option("server.address") or "")
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(address, address)
+    return f"http://{f'[{host}]' if ':' in host else host}:{st.get_option('server.port')}"
 
 
 def _send_at_once() -> None:
@@ -54,6 +69,7 @@ def _load() -> None:
 
 app = st.App(
     Path(__file__).with_name("main_page.py"),
-    routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES],
+    routes=[*SIGN_IN_ROUTES, *ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES],
+    middleware=[Middleware(Gate)],
     lifespan=_warm,
 )

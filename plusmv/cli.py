@@ -40,8 +40,9 @@ COMMANDS = {
     "plot": "plusmv.wsal.detection_commands",
     "experiment": "plusmv.wsal.experiment_commands",
     "simulate": "plusmv.wsal.experiment_commands",
+    "compose": "plusmv.wsal.compose_command",
 }
-COMMON_OPTIONS = {"home", "quiet", "verbose"}  # accepted before and after the command
+COMMON_OPTIONS = {"home", "quiet", "verbose", "strict"}  # accepted before and after the command
 
 
 class LazyCommands(typer.core.TyperGroup):
@@ -89,6 +90,11 @@ def _set_quiet(context: typer.Context, quiet: bool) -> None:
     commandline.stderr.quiet = quiet or given_before
 
 
+def _set_strict(context: typer.Context, strict: bool) -> None:
+    given_before = context.parent is not None and commandline.Strictness.on
+    commandline.Strictness.on = strict or given_before
+
+
 def _set_verbose(verbose: int) -> None:
     if verbose:
         logging.basicConfig(format="%(name)s: %(message)s")
@@ -114,6 +120,10 @@ def plusmv(
             help="Log to stderr; -vv logs in detail.",
         ),
     ] = 0,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", callback=_set_strict, help="Exit 1 where anything failed, not only where most did."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
     ] = False,
@@ -130,7 +140,7 @@ def plusmv(
 
 
 def main() -> None:
-    """Run a command: errors a user can cause are one line and exit 2, Ctrl-C is 130."""
+    """Run a command. Exit codes: 0 done, 1 fell short, 2 an error that the user can fix, 130 Ctrl-C."""
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -1,7 +1,8 @@
 """The labeler in a real browser: one Streamlit server and one Chromium a module, a workspace of its own for each test.
 
 A module has a fixture `template`, a workspace that each test gets a copy of, and imports the fixtures at the end of
-this file. PLUSMV_HOME of the module's server is a symbolic link that points at the running test's copy.
+this file. PLUSMV_HOME of the module's server is a symbolic link that points at the running test's copy. Tabs are signed
+in by a session that is put into the workspace; tests/test_gate_browser.py gets in as people do.
 """
 
 import contextlib
@@ -21,9 +22,11 @@ from typing import Any
 import pytest
 
 from plusmv.core.workspace import Workspace
+from plusmv.labeler_ui import access, sessions
 from tests.conftest import ROOT
 
 SWITCHES = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+SERVED: dict[int, tuple[Workspace, str]] = {}  # by port: the workspace, and who decides
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 
 
@@ -34,21 +37,36 @@ def chromium() -> str | None:
 
 @contextlib.contextmanager
 def serving(
-    home: Path, annotator: str = "ann", port: int = 0, overlap: float = 0.0, db: str | None = None
+    home: Path,
+    annotator: str = "ann",
+    port: int = 0,
+    overlap: float = 0.0,
+    db: str | None = None,
+    said: Path = Path(os.devnull),
 ) -> Iterator[tuple[subprocess.Popen, int]]:
-    """`streamlit run labeler_ui` from the clone as a person would: the server and its port."""
+    """`streamlit run labeler_ui` from the clone as a person would: the server and its port. said: what it prints."""
     port = port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLUSMV_D")}
     command = [sys.executable, "-m", "streamlit", "run", "labeler_ui", "--server.port", str(port)]
     environment |= {"PLUSMV_HOME": str(home), "PLUSMV_ANNOTATOR": annotator, "PLUSMV_OVERLAP": str(overlap)}
     environment |= {"PLUSMV_DB": db} if db else {}
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with said.open("w") as output:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.DEVNULL)
+    SERVED[port] = Workspace(home), annotator
     try:
         wait_until(lambda: server.poll() is None and answers(port), "the server answers", seconds=60)
         yield server, port
     finally:
         server.kill()
         server.wait()
+
+
+def signed_in(port: int) -> dict[str, str]:
+    """The headers of a request from one of the pages that are served there, by the annotator of `serving`."""
+    workspace, annotator = SERVED[port]
+    host = f"127.0.0.1:{port}"
+    cookie = f"{access.cookie_name(host)}={sessions.start(workspace, annotator, None)}"
+    return {"Host": host, "Origin": f"http://{host}", "Cookie": cookie}
 
 
 def free_port() -> int:
@@ -82,6 +100,9 @@ class Page:
 
     def __init__(self, browser: Any, port: int, path: str = ""):
         self.tab = browser.new_page()
+        name, _, token = signed_in(port)["Cookie"].partition("=")
+        cookie = {"name": name, "value": token, "url": f"http://127.0.0.1:{port}", "sameSite": "Strict"}
+        self.tab.context.add_cookies([{**cookie, "httpOnly": True}])
         self.tab.set_viewport_size({"width": 1280, "height": 720})
         self.asked: list[str] = []
         self.tab.on("request", lambda request: self.asked.append(request.url))

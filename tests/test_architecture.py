@@ -167,10 +167,9 @@ def test_training_and_features_never_load_the_catalog():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_models_load_no_torch():
-    subprocess.run(
-        [sys.executable, "-c", "import sys, plusmv.db.models; assert 'torch' not in sys.modules"], check=True
-    )
+def test_models_and_the_labeler_load_no_torch():
+    code = "import sys, plusmv.db.models, plusmv.labeler_ui.streamlit_app; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def commands() -> list[str]:

@@ -12,8 +12,11 @@ from plusmv.core.errors import BadInput
 from plusmv.features import conversion
 from plusmv.features.commands import app
 from plusmv.features.feature_files import read_features
+from plusmv.features.published import ArrayLayout
 from tests.test_feature_files import made
 from tests.test_shards import fill
+
+JOINT = ArrayLayout("joint")  # the arrays here are narrower than any network's, so their layout has to be said
 
 
 @pytest.fixture
@@ -30,16 +33,18 @@ def published(tmp_path):
 
 def test_every_layout_is_taken_over_and_given_out_again(published, tmp_path):
     ours = tmp_path / "ours"
-    ended = list(conversion.import_features(published, ours, fps=30, stride=4))
+    ended = list(conversion.import_features(published, ours, fps=30, stride=4, layout=JOINT))
     assert {outcome.id: outcome.state for outcome in ended} == dict.fromkeys(["apart", "archive", "joined"], "done")
-    assert {outcome.state for outcome in conversion.import_features(published, ours, fps=30, stride=4)} == {"skipped"}
+    assert {
+        outcome.state for outcome in conversion.import_features(published, ours, fps=30, stride=4, layout=JOINT)
+    } == {"skipped"}
     features = read_features([ours], "joined")
     assert (features.fps, features.stride, features.recipe) == (30, 4, None)
     assert features.notes == {"imported from": "theirs"}
     for layout in ("npy", "npz", "folders"):
         list(conversion.export_features(ours, tmp_path / layout, layout))
         for video_id in ("apart", "archive", "joined"):
-            read = read_features([tmp_path / layout], video_id)
+            read = read_features([tmp_path / layout], video_id, layout=JOINT)
             for name, array in made().items():
                 np.testing.assert_array_equal(read.streams[name], array)
     assert np.load(tmp_path / "npy" / "apart.npy").shape == (3, 16)
@@ -52,7 +57,7 @@ def test_what_a_killed_process_left_is_swept(published, tmp_path):
     for part in stale:
         part.parent.mkdir()
         part.touch()
-    list(conversion.import_features(published, tmp_path / "ours", fps=30, stride=4))
+    list(conversion.import_features(published, tmp_path / "ours", fps=30, stride=4, layout=JOINT))
     list(conversion.export_features(tmp_path / "ours", tmp_path / "out", "npz"))
     assert not any(part.exists() for part in stale)
 
@@ -73,7 +78,7 @@ def run(*arguments: str) -> tuple[int, dict]:
 def test_the_commands_count_what_became_of_each(published, tmp_path):
     np.save(published / "bad.npy", np.full((2, 4), np.nan))
     ours = str(tmp_path / "ours")
-    code, told = run("import", "--from", str(published), "--to", ours)
+    code, told = run("import", "--from", str(published), "--to", ours, "--layout", "joint")
     assert (code, told["clips"], told["done"], told["failed"]) == (0, 4, 3, 1)
     assert "NaN" in told["failures"][0]["reason"]
     assert run("compact", "--features", ours)[1]["done"] == 3

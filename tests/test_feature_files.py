@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
 from plusmv.features.feature_files import VideoFeatures, list_features, read_features, write_features
+from plusmv.features.published import ArrayLayout
 
 
 def made(count: int = 3, width: int = 8) -> dict[str, np.ndarray]:
@@ -39,7 +40,7 @@ def test_published_formats_read_alike(tmp_path):
     for name, array in made().items():
         np.save(tmp_path / "apart" / name / "v.npy", array)
     for folder in ("joined", "archive", "apart"):
-        read = read_features([tmp_path / folder], "v", feature_fps=30, feature_stride=4)
+        read = read_features([tmp_path / folder], "v", feature_fps=30, feature_stride=4, layout=ArrayLayout("joint"))
         assert (read.fps, read.stride, read.recipe, read.frames) == (30, 4, None, None)
         for name, array in made().items():
             np.testing.assert_array_equal(read.streams[name], array)
@@ -62,15 +63,15 @@ def test_one_stream_alone_and_the_first_folder_wins(tmp_path):
         (np.full((2, 4), 1e300), "too large"),
         (np.zeros((0, 4)), "at least one snippet"),
         (np.zeros((2, 5)), "same width"),
-        (np.zeros((2, 4, 1)), "same width"),
-        (np.zeros(4), "same width"),
+        (np.zeros((2, 4, 1)), r"\(2, 4, 1\)"),
+        (np.zeros(4), r"\(4,\)"),
         (np.array([["a", "b"]]), "numbers"),
     ],
 )
 def test_useless_arrays_are_refused_with_the_reason(tmp_path, array, reason):
     np.save(tmp_path / "v.npy", array)
     with pytest.raises(BadInput, match=reason):
-        read_features([tmp_path], "v")
+        read_features([tmp_path], "v", layout=ArrayLayout("joint"))
 
 
 def test_files_that_contradict_themselves_are_refused(tmp_path):

@@ -1,5 +1,7 @@
 """The grid in a real browser: marks, ranges, accepted pages and their undo."""
 
+import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from plusmv.core.workspace import Workspace
 from tests.browser import (  # noqa: F401
     Labeler,
+    Page,
     copied_workspace,
     decided,
     labeler_on_workspace,
@@ -58,6 +61,18 @@ def test_grid_only_the_wrong_ones_are_touched(labeler: Labeler, workspace: Works
     page.acknowledged()
     assert [verdict for _, verdict in judged(workspace)][24:] == ["undo"] * 24
     assert page.tab.locator("figure[data-mark=mistagged]").count() == 4
+
+
+@pytest.mark.slow
+def test_a_preview_that_ends_before_its_clip_says_so(browser, labeler: Labeler, workspace: Workspace):
+    with contextlib.closing(sqlite3.connect(workspace.catalog)) as catalog, catalog:
+        catalog.execute("UPDATE clips SET duration = 75.2 WHERE id = 3")  # a preview holds 60 seconds
+    page = Page(browser, labeler.port, "grid").open()  # whose browser has not cached the clips
+    wait_until(lambda: page.root.get_attribute("data-ready") == "true", "all 24 play", seconds=60)
+    notes = page.tab.locator("figure .note").all_inner_texts()
+    assert [index for index, note in enumerate(notes) if "60" in note and "75" in note] == [2]
+    assert sum(map(bool, notes)) == 1
+    page.tab.close()
 
 
 @pytest.mark.slow

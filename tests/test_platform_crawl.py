@@ -53,9 +53,9 @@ def plusmv(server, session, home: Path, *arguments: str) -> subprocess.Completed
     )
 
 
-def crawled(server, session, home: Path, *arguments: str) -> dict:
+def crawled(server, session, home: Path, *arguments: str, code: int = 0) -> dict:
     done = plusmv(server, session, home, "crawl", "--workers", "1", *arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     result = json.loads(done.stdout)
     for run in (*result["runs"], result["totals"]):
         assert run["found"] == sum(run[ending] for ending in ENDINGS)
@@ -131,7 +131,7 @@ def test_ytdlp_and_urls_know_the_same_posts(server, session, tmp_path):
         "https://clips.example/to-private golfswing\nhttps://clips.example/to-file golfswing\n"
         "http://127.0.0.1:9/a.mp4\nfile:///etc/passwd\nhttps://clips.example/v/none\n"
     )
-    listed = crawled(server, session, home, "--source", "urls", "--path", str(links), "--tag", "golfswing")
+    listed = crawled(server, session, home, "--source", "urls", "--path", str(links), "--tag", "golfswing", code=1)
     totals = listed["totals"]
     assert (totals["found"], totals["known"], totals["downloaded"], totals["failed"], totals["gone"]) == (7, 1, 1, 4, 1)
     assert [failure["code"] for failure in listed["failures"]] == [ReasonCode.REFUSED] * 4

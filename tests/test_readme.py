@@ -6,6 +6,7 @@ loopback (tests/platform_server.py). What cannot run here is listed in NOT_RUN, 
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 from plusmv.cli import COMMANDS, app
 from plusmv.core.actions import THUMOS14
+from plusmv.features.feature_files import VideoFeatures, write_features
 from plusmv.features.weights import keep, random_weights
 from tests.browser import answers, free_port, wait_until
 from tests.conftest import ROOT
@@ -98,6 +100,7 @@ def world(tmp_path_factory):
         keep("rgb", random_weights("rgb").tensors, {"origin": "random, for a test", "licence": "none"})
         _write_clips(folder)
         _write_benchmark(folder)
+        _write_composable(folder)
         yield folder
     sys.modules.pop("my_method", None)  # the pages' own method; another test has another one of this name
 
@@ -126,6 +129,20 @@ def _write_benchmark(folder: Path) -> None:
     (folder / "thumos14.json").write_text(json.dumps({"database": database}))
     (folder / "published").mkdir()
     np.save(folder / "published" / "video_0.npy", np.zeros((3, 2048), np.float32))
+
+
+def _write_composable(folder: Path) -> None:
+    """Clips of two actions from three sources with features, and the true segment of one of them."""
+    lines = ["id,class,source,role"]
+    for source, label in itertools.product((1, 2, 3), ("Diving", "GolfSwing")):
+        lines.append(f"{label}{source},{label},g{source},action")
+        rgb = np.random.default_rng(source).random((4, 8), np.float32)
+        clip = VideoFeatures(f"{label}{source}", {"rgb": rgb}, 25.0, duration=2.56)
+        write_features(folder / "clip-features" / f"{clip.id}.safetensors", clip)
+    (folder / "clips.csv").write_text("\n".join(lines) + "\n")
+    segment = {"label": "Diving", "segment": [0.5, 2.0]}
+    database = {"Diving1": {"subset": "clip", "duration": 2.56, "fps": 25.0, "annotations": [segment]}}
+    (folder / "segments.json").write_text(json.dumps({"database": database}))
 
 
 @pytest.fixture
@@ -221,7 +238,8 @@ def test_the_labeler_answers(command, world):
     module, option = ("plusmv", "--port") if command.startswith("plusmv") else ("streamlit", "--server.port")
     server = subprocess.Popen(
         [sys.executable, "-m", module, *words, option, str(port)],
-        cwd=world if module == "plusmv" else ROOT, env=os.environ | {"PLUSMV_HOME": str(world / "plusmv-data")},
+        cwd=world if module == "plusmv" else ROOT,
+        env=os.environ | {"PLUSMV_HOME": str(world / "plusmv-data"), "BROWSER": "true"},  # a program that does nothing
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:

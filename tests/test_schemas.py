@@ -102,7 +102,7 @@ def test_folders_of_features(tmp_path, monkeypatch):
     theirs.mkdir()
     np.save(theirs / "a.npy", np.ones((3, 16), np.float32))
     np.save(theirs / "bad.npy", np.full((3, 16), np.nan, np.float32))
-    assert run("features import", "--from", theirs, "--to", ours)["failed"] == 1
+    assert run("features import", "--from", theirs, "--to", ours, "--layout", "joint")["failed"] == 1
     metadata = metadata_of(ours / "a.safetensors")
     check("feature-metadata", {name: text if name == "xxh3" else json.loads(text) for name, text in metadata.items()})
     run("features compact", "--features", ours)

@@ -61,7 +61,12 @@ def test_a_wheel_has_one_top_level_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"plusmv"}
-    for needed in ("db/migrations/script.py.mako", "features/kinetics400.csv", "labeler_ui/assets/queue_page.js"):
+    for needed in (
+        "db/migrations/script.py.mako",
+        "features/kinetics400.csv",
+        "labeler_ui/assets/queue_page.js",
+        "labeler_ui/assets/sign_in.html",
+    ):
         assert f"plusmv/{needed}" in names
 
 
@@ -79,10 +84,10 @@ def test_the_labeler_of_the_wheel_answers(elsewhere):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "plusmv", "label", "--port", str(port)]
+    command = [sys.executable, "-m", "plusmv", "label", "--port", str(port), "--no-open"]
     with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True) as serving:
         try:
-            assert status(f"http://127.0.0.1:{port}/", serving) == 200
+            assert status(f"http://127.0.0.1:{port}/labeler/sign-in", serving) == 200
         finally:
             os.killpg(serving.pid, 15)
 

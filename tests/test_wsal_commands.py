@@ -199,7 +199,7 @@ def test_an_ablation_on_simulated_features_and_what_it_leaves(world, tmp_path):
     command = ["experiment", "ablation", "--annotations", world / "annotations.json", "--width", 16, "--seeds", 2,
                "--epochs", 2, "--workers", 1, "--stpn", "--home", tmp_path]  # fmt: skip
     told = plusmv(*command)
-    assert [len(table["rows"]) for table in told["tables"]] == [9, 9, 9]
+    assert [len(table["rows"]) for table in told["tables"]] == [9, 9, 9, 9]
     assert told["features"].startswith("SIMULATED, width 16")
     assert "share the order of the videos" in told["note"]
     folder = tmp_path / "runs" / "ablation"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy._core import multiarray
 
-from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections
+from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections, same_word
 from plusmv.core.errors import BadInput, one_line
 from plusmv.core.workspace import write_bytes
 from plusmv.features.checkpoint import ADMITTED, ArrayUnpickler
@@ -48,7 +48,7 @@ def read_dataset(path: Path, subset: str | None = None) -> dict[str, AnnotatedVi
     if not path.is_dir():
         return read_annotations(path, subset)
     videos = _read_wtalc(path) if (path / "segments.npy").is_file() else _read_text_folder(path)
-    chosen = {name: video for name, video in videos.items() if subset in (None, video.subset)}
+    chosen = {name: video for name, video in videos.items() if subset is None or same_word(video.subset, subset)}
     if not chosen:
         raise BadInput(
             f"{path} has no video of subset {subset!r}; it has {', '.join(sorted({v.subset for v in videos.values()}))}"

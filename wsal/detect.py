@@ -9,11 +9,16 @@ import torch
 from plusmv.core.annotations import Instance, by_decreasing_score
 from plusmv.core.errors import BadInput, Refused
 from plusmv.features.feature_files import VideoFeatures
+from plusmv.wsal import two_sided
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.methods.method import Reading
 from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
 
-DEFAULT_THRESHOLDS = {"attention": "0:0.5:0.025", "tcam": "0.05"}  # the paper's; STPN's
+DEFAULT_THRESHOLDS = {
+    "attention": "0:0.5:0.025",
+    "tcam": "0.05",
+    "two-sided": "0.05:0.95:0.05",
+}  # the paper's; STPN's; ours
 TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
 
 
@@ -33,7 +38,8 @@ class DetectionSettings:
 
     gate: float = 0.1  # minimum video-level probability of a class; below it only the best class (paper)
     rgb_share: float = 0.5  # theta of Eq. 12; flow has 1 - theta
-    proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN)
+    proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN);
+    # "two-sided": peaks and dips of the T-CAM, scored by contrast in place of Eq. 12 (wsal.two_sided)
     thresholds: tuple[float, ...] | None = None  # None: DEFAULT_THRESHOLDS of the proposals
     overlap: float = 0.5  # tIoU above which non-maximum suppression drops the lower-scored detection (paper)
 
@@ -70,6 +76,7 @@ class VideoReadout:
     score: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # stream -> (T, C+1), of methods with a score of their own
+    novelty: np.ndarray | None = None  # (T,), see wsal.two_sided; None: all snippets alike
 
     def mean_attention(self) -> np.ndarray:
         return np.mean(list(self.attention.values()), axis=0)
@@ -108,6 +115,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         {stream: reading.attention.numpy() for stream, reading in readings.items()},
         {stream: reading.activation.numpy() for stream, reading in readings.items()},
         {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
+        np.mean([two_sided.novelty(features.streams[stream]) for stream in checkpoint.models], axis=0),
     )
 
 
@@ -129,6 +137,8 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
     present = present_classes(readout.probability, settings.gate)
+    if settings.proposals == "two-sided":
+        return _detect_two_sided(readout, classes, present.tolist(), settings)
     weighted = readout.weighted_activation(settings.rgb_share, present)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
     detections: list[Instance] = []
@@ -141,10 +151,35 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
     return by_decreasing_score(detections)
 
 
+def _detect_two_sided(
+    readout: VideoReadout, classes: tuple[str, ...], present: list[int], settings: DetectionSettings
+) -> list[Instance]:
+    """Peaks and dips of each present class's T-CAM (wsal.two_sided)."""
+    probability = two_sided.presence(list(readout.activation.values()))
+    rarity = np.ones(len(probability)) if readout.novelty is None else readout.novelty
+    shares = list(readout.shares(settings.rgb_share).values())
+    detections: list[Instance] = []
+    for index in present:
+        signals = _scaled_activations(readout, index)
+        intervals = two_sided.both_sides(signals, settings.levels)
+        segments = interval_seconds(intervals, readout.seconds)
+        extended = segments[:, 1] > segments[:, 0]
+        intervals = intervals[extended]
+        scores = two_sided.scores(signals, shares, probability[:, index], rarity, intervals)
+        detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
+    return by_decreasing_score(detections)
+
+
+def _scaled_activations(readout: VideoReadout, index: int) -> list[np.ndarray]:
+    return [two_sided.scaled(two_sided.smoothed(each[:, index])) for each in readout.activation.values()]
+
+
 def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:
     """(N, 2) snippet intervals for one class; the paper's are the same for all."""
     if settings.proposals == "attention":
         return components(readout.mean_attention(), settings.levels)
+    if settings.proposals == "two-sided":
+        return two_sided.both_sides(_scaled_activations(readout, index), settings.levels)
     signals = [
         readout.attention[stream] / (1 + np.exp(-activation[:, index]))
         for stream, activation in readout.activation.items()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
-from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
+from plusmv.core.annotations import AnnotatedVideo, Instance, unannotated
+from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table, track
 from plusmv.core.errors import BadInput, Refused
 from plusmv.core.workspace import Workspace, write_json
 from plusmv.wsal.options import (
@@ -27,7 +27,7 @@ from plusmv.wsal.options import (
 if TYPE_CHECKING:
     from plusmv.wsal.checkpoints import Checkpoint
     from plusmv.wsal.detect import DetectionSettings, VideoReadout
-    from plusmv.wsal.detection_runs import ScoresResult, VideoDetections
+    from plusmv.wsal.detection_runs import DetectionFacts, ScoresResult, VideoDetections
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -67,8 +67,9 @@ def detect(
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,
     device: Device = "auto",
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     allow_mixed_recipes: AllowMixed = False,
     allow_other_classes: Annotated[
         bool, typer.Option("--allow-other-classes", help="Accept annotations with labels that the run does not know.")
@@ -109,8 +110,9 @@ def detect(
         found = runs.detect_in_video(trained, video, settings, allow_mixed_recipes)
         _report_video(found, truth, workspace, video, out, plot, as_json)
         return
-    source = open_source(features, feature_fps, feature_stride)
+    source = open_source(features, feature_fps, feature_stride, layout)
     videos = read_dataset(annotations, subset) if annotations else runs.every_video(source)
+    source.check_rates(videos.values())
     if not allow_other_classes:
         check_classes(videos, trained.classes, path)
     readouts, left_out = runs.read_videos(
@@ -118,12 +120,17 @@ def detect(
     )
     for line in summary(left_out):
         say(line)
+    counted = runs.ended(readouts, left_out)
     if scores:
         rows = runs.write_scores(scores, readouts, trained.classes, theta)
-        written: ScoresResult = {"videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores)}
+        written: ScoresResult = {
+            "videos": len(readouts), "left_out": left_out, "rows": rows, "out": str(scores), **counted,
+        }  # fmt: skip
         emit(written, as_json, f"{rows} scores of {len(readouts)} videos written to {scores}")
-        return
-    _report_detections(trained, readouts, left_out, settings, out or path.with_name("detections.json"), text, as_json)
+    else:
+        target = out or path.with_name("detections.json")
+        _report_detections(trained, readouts, left_out, settings, target, text, as_json)
+    conclude(counted, "videos")
 
 
 @app.command()
@@ -137,8 +144,9 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="Where the PNG goes (default HOME/plots/ID.png).")] = None,
     proposals: Proposals = "attention",
     thresholds: Thresholds = None,
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
@@ -156,7 +164,7 @@ def plot(
     known = read_dataset(annotations) if annotations else {}
     if annotations and video not in known:
         raise BadInput(f"{annotations} has no video {video!r}; correct --video, or leave out --annotations")
-    found = open_source(features, feature_fps, feature_stride).read(video)
+    found = open_source(features, feature_fps, feature_stride, layout).read(known.get(video) or unannotated(video))
     target = out or workspace.home / "plots" / f"{video}.png"
     settings = DetectionSettings(proposals=proposals, thresholds=parse_steps(thresholds) if thresholds else None)
     trained = {}
@@ -181,12 +189,13 @@ def checkpoint_path(workspace: Workspace, run: str | None, checkpoint: Path | No
 
 def check_classes(videos: dict[str, AnnotatedVideo], classes: tuple[str, ...], path: Path) -> None:
     """Raises Refused for annotations with a label that is not a class of the run."""
+    from plusmv.wsal.class_names import offered
     from plusmv.wsal.datasets import labels_of
 
     unknown = sorted({label for video in videos.values() for label in labels_of(video)} - set(classes))
     if unknown:
         raise Refused(
-            f"{path} was trained on another class list: it does not know {', '.join(unknown[:3])}"
+            f"{path} was trained on another class list: it does not know {', '.join(offered(unknown[:3], classes))}"
             f"{' and more' if len(unknown) > 3 else ''}; use a run of these classes, or --allow-other-classes"
         )
 
@@ -216,9 +225,11 @@ def _report_detections(
     from plusmv.wsal.datasets import write_thumos_text
 
     found = runs.detect_all(trained, readouts, settings)
-    result = runs.detect_result(
-        found, {**runs.detection_facts(trained, settings), "videos": len(readouts), "left_out": left_out}
-    )
+    facts: DetectionFacts = {
+        **runs.detection_facts(trained, settings), "videos": len(readouts), "left_out": left_out,
+        **runs.ended(readouts, left_out),
+    }  # fmt: skip
+    result = runs.detect_result(found, facts)
     if text:
         write_thumos_text(text, found)
     write_json(target, result)

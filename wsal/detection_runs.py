@@ -9,8 +9,9 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, detections_json
+from plusmv.core.annotations import AnnotatedVideo, DetectionEntry, Instance, detections_json, unannotated
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.outcome import Ended
 from plusmv.core.workspace import write_bytes
 from plusmv.features.feature_files import list_features
 from plusmv.features.recipe import Recipe
@@ -40,6 +41,9 @@ class DetectionFacts(TypedDict):
     video_probability: NotRequired[dict[str, float]]  # action -> of the whole video, with --classifier
     videos: NotRequired[int]  # read, where features were
     left_out: NotRequired[dict[str, str]]  # video -> why it was not read
+    done: NotRequired[int]  # videos read
+    skipped: NotRequired[int]
+    failed: NotRequired[int]  # left out
     made_with: NotRequired[str]  # of a video file's detections, in words
     plot: NotRequired[str]  # path of the video file's picture
 
@@ -60,7 +64,7 @@ class ScoreRow(TypedDict):
     score: float  # mean of the top-3 T-CAM
 
 
-class ScoresResult(TypedDict):
+class ScoresResult(Ended):
     """What `plusmv detect --scores FILE --json` prints."""
 
     videos: int
@@ -80,9 +84,14 @@ class VideoDetections:
     facts: DetectionFacts
 
 
+def ended(readouts: Mapping[str, VideoReadout], left_out: Mapping[str, str]) -> Ended:
+    """The videos as done (read) and failed (left out)."""
+    return {"done": len(readouts), "skipped": 0, "failed": len(left_out)}
+
+
 def every_video(source: FeatureSource) -> dict[str, AnnotatedVideo]:
     """Each video that has features, without labels."""
-    return {name: AnnotatedVideo(name, "", 0.0, 0.0, ()) for name in sorted(list_features(source.folders))}
+    return {name: unannotated(name) for name in sorted(list_features(source.folders))}
 
 
 def read_videos(

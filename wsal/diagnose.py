@@ -22,6 +22,7 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.outcome import Ended
 from plusmv.wsal.evaluate import (
     by_score,
     interpolated_average_precision,
@@ -80,8 +81,8 @@ class Diagnosis(TypedDict):
     notes: list[str]
 
 
-class DiagnoseResult(Diagnosis):
-    """What `plusmv diagnose --json` prints."""
+class DiagnoseResult(Diagnosis, Ended):
+    """What `plusmv diagnose --json` prints; done, failed: as of `plusmv evaluate`."""
 
     written: list[str]  # files
 

@@ -16,21 +16,24 @@ in the recall's denominator, a detection in a video that is not in the ground tr
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
 
 import numpy as np
 
 from plusmv.core.annotations import AnnotatedVideo, Instance, score_of
 from plusmv.core.errors import BadInput
+from plusmv.core.outcome import Ended
 from plusmv.wsal.datasets import AMBIGUOUS
+from plusmv.wsal.evaluation_notes import Pairs, ambiguity_notes, notes_of
 
 PROTOCOLS = ("activitynet", "thumos")
 THUMOS_TIOUS = tuple(step / 10 for step in range(1, 10))  # paper Tables 1 to 3
-Pairs = Sequence[tuple[str, Instance]]  # (video id, instance)
 
 
-class EvaluateResult(TypedDict):
-    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision."""
+class EvaluateResult(Ended):
+    """What `plusmv evaluate --json` prints: AP and mAP in [0, 1] at full precision.
+
+    done, failed: annotated videos that the detections name, if only with an empty list, and that they do not name.
+    """
 
     protocol: str
     tiou: list[float]
@@ -76,8 +79,15 @@ def evaluate(
         "videos": len(ground_truth),
         "ground_truth": sum(map(len, truth.values())),
         "detections": sum(map(len, predicted.values())),
-        "notes": _notes(ground_truth, detections, truth, predicted) + _ambiguous_notes(ambiguous, protocol, left_out),
+        "notes": notes_of(ground_truth, detections, truth, predicted) + ambiguity_notes(ambiguous, protocol, left_out),
+        **named(ground_truth, detections),
     }
+
+
+def named(ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping[str, Sequence[Instance]]) -> Ended:
+    """Annotated videos that the detections name (done), if only with an empty list, or do not name (failed)."""
+    known = ground_truth.keys()
+    return {"done": len(known & detections.keys()), "skipped": 0, "failed": len(known - detections.keys())}
 
 
 def labelled_pairs(
@@ -196,48 +206,3 @@ def _overlaps(segments: np.ndarray | None, instance: Instance) -> bool:
 def segments_of(instances: Iterable[Instance]) -> np.ndarray:
     """(N, 2) seconds."""
     return np.array([(instance.start, instance.end) for instance in instances], dtype=np.float64).reshape(-1, 2)
-
-
-def _notes(ground_truth: Mapping, detections: Mapping, truth: Mapping, predicted: Mapping) -> list[str]:
-    """Unusual content of the files and how it was treated, one note each."""
-    without_detections = [video for video in ground_truth if not detections.get(video)]
-    unannotated = [video for video in detections if video not in ground_truth and detections[video]]
-    unknown = sorted(set(predicted) - set(truth))
-    flat = {
-        "true instances": sum(instance.end <= instance.start for pairs in truth.values() for _, instance in pairs),
-        "detections": sum(instance.end <= instance.start for pairs in predicted.values() for _, instance in pairs),
-    }
-    tied = sum(len(pairs) - len({instance.score for _, instance in pairs}) for pairs in predicted.values())
-    past = sum(0 < ground_truth[video].duration < i.end for pairs in truth.values() for video, i in pairs)
-    notes = [
-        (not truth, "there is no true instance, so there is no class to score"),
-        (without_detections, f"{len(without_detections)} videos have no detection: {_first_few(without_detections)}"),
-        (unannotated, f"{sum(len(detections[v]) for v in unannotated)} detections lie in {len(unannotated)} videos"
-                      f" without ground truth and count as false positives: {_first_few(unannotated)}"),
-        (unknown, f"{sum(len(predicted[u]) for u in unknown)} detections have labels without any true instance and"
-                  f" count in no class: {_first_few(unknown)}"),
-        *((count, f"{count} {what} end where they start or before and match nothing") for what, count in flat.items()),
-        (past, f"{past} true instances end after their video and are used unchanged"),
-        (tied, f"{tied} detections share their score with another of their class; the later in the file goes first"),
-    ]  # fmt: skip
-    return [note for occurs, note in notes if occurs]
-
-
-def _ambiguous_notes(ambiguous: Mapping[str, np.ndarray], protocol: str, left_out: Sequence[str]) -> list[str]:
-    count = sum(map(len, ambiguous.values()))
-    treated = (
-        "false positives that overlap one are ignored"
-        if protocol == "thumos"
-        else "this protocol treats them as background"
-    )
-    notes = [
-        (count, f"{count} segments in {len(ambiguous)} videos are ambiguous; {treated}"),
-        (not count and protocol == "thumos", "no segment is marked ambiguous, so this equals the activitynet protocol;"
-                                             " --ambiguous takes the official Ambiguous_test.txt"),
-        (left_out, f"{len(left_out)} videos were excluded as requested, with their detections: {_first_few(left_out)}"),
-    ]  # fmt: skip
-    return [note for occurs, note in notes if occurs]
-
-
-def _first_few(names: Sequence[str], limit: int = 5) -> str:
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

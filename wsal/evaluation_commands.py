@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
-from plusmv.core.commandline import HOME, Home, Json, emit, say, table
+from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace, write_json
 from plusmv.wsal.options import (
@@ -74,6 +74,7 @@ def evaluate(
     rows += [(label, *percent(precision)) for label, precision in result["per_class"].items()]
     columns = ["tIoU", *(f"{level:g}" for level in result["tiou"]), "mean"]
     emit(result, as_json, [table(title, columns, rows), *(f"note: {note}" for note in result["notes"])])
+    conclude(result, "annotated videos")
 
 
 @app.command()
@@ -91,8 +92,9 @@ def diagnose(
     ] = None,
     features: Folders = None,
     show: Annotated[int, typer.Option(min=0, help="With --run: how many videos to draw.")] = 4,
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +103,7 @@ def diagnose(
     from plusmv.wsal.diagnose import BINS
     from plusmv.wsal.diagnose import diagnose as analyse_errors
     from plusmv.wsal.diagnosis_page import diagnosis_page, plot_diagnosis
-    from plusmv.wsal.evaluate import THUMOS_TIOUS
+    from plusmv.wsal.evaluate import THUMOS_TIOUS, named
     from plusmv.wsal.evaluate import evaluate as score_detections
 
     if bins not in BINS:
@@ -119,14 +121,16 @@ def diagnose(
         with tempfile.TemporaryDirectory() as folder:
             pictures = []
             if run:
-                source = open_source(features, feature_fps, feature_stride)
+                source = open_source(features, feature_fps, feature_stride, layout)
                 pictures = _draw_videos(Path(folder), Workspace(home), run, source, truth, show)
             levels = THUMOS_TIOUS if bins == "thumos" else parse_tious("activitynet")
             scores = score_detections(truth, predicted, levels)
             diagnosis_page(html, detections.name, result, scores, pictures)
     written = [str(path) for path in (out and out / "diagnosis.png", html) if path]
-    printed: DiagnoseResult = {**result, "written": written}
+    counted = named(truth, predicted)
+    printed: DiagnoseResult = {**result, "written": written, **counted}
     emit(printed, as_json, [*_tables(result), *(f"note: {n}" for n in result["notes"]), *written])
+    conclude(counted, "annotated videos")
 
 
 def _truth(path: Path, subset: str | None, ambiguous: Path | None) -> dict[str, AnnotatedVideo]:
@@ -171,7 +175,7 @@ def _draw_videos(
             break
         try:
             path, instances = folder / f"{len(drawn)}.png", _without_ambiguous(video.instances)
-            plot_features(path, source.read(video.id), trained, DetectionSettings(), instances)
+            plot_features(path, source.read(video), trained, DetectionSettings(), instances)
             drawn.append(path)
         except PlusmvError as error:
             say(f"not drawn: {video.id}: {error}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from plusmv.core.annotations import AnnotatedVideo, write_annotations
-from plusmv.core.commandline import HOME, Home, Json, emit, say, table, track
+from plusmv.core.annotations import AnnotatedVideo, same_word, write_annotations
+from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table, track
 from plusmv.core.errors import BadInput
 from plusmv.core.workers import available_cores
 from plusmv.core.workspace import Workspace, write_bytes, write_json
@@ -72,8 +72,9 @@ def experiment(
     ] = None,
     workers: Processes = None,
     device: Device = "auto",
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
@@ -88,7 +89,7 @@ def experiment(
     if name != "ablation":
         raise BadInput(f"unknown experiment {name!r}; use ablation")
     known = read_dataset(annotations) if annotations else _generated_timeline(world)
-    source = open_source(features, feature_fps, feature_stride) if features else _simulated(known, width, world)
+    source = open_source(features, feature_fps, feature_stride, layout) if features else _simulated(known, width, world)
     training = load_training_set(_subset(known, train_subset), source, parse_streams(streams))
     test = _subset(known, test_subset)
     base = Settings.of(
@@ -114,6 +115,9 @@ def experiment(
         "seeds": seeds,
         "training_videos": len(training.videos),
         "test_videos": len(test),
+        "done": len(training.videos) + len(usable),
+        "skipped": 0,
+        "failed": len(training.left_out) + len(left_out),
         "left_out": training.left_out | left_out,
         "protocol": "activitynet, tIoU .1 to .9",
         "note": experiments.ORDER_NOTE,
@@ -124,6 +128,7 @@ def experiment(
     write_json(folder / f"{name}.json", result)
     write_bytes(folder / f"{name}.md", experiments.as_markdown(result).encode())
     emit(result, as_json, [*_tables(result), str(folder / f"{name}.md")])
+    conclude(result, "videos")
 
 
 @app.command()
@@ -141,7 +146,7 @@ def simulate(
     from plusmv.wsal.simulation import Simulation, World
 
     known = read_dataset(annotations) if annotations else _generated_timeline(world)
-    chosen = {video: entry for video, entry in known.items() if subset in (None, entry.subset)}
+    chosen = {video: entry for video, entry in known.items() if subset is None or same_word(entry.subset, subset)}
     made = World(Simulation(width, world), _classes(known))
     write_annotations(out / "annotations.json", known.values(), note="simulated features belong to this timeline")
     marker = out / "features" / "simulated.json"
@@ -194,7 +199,7 @@ def _simulated(known: dict[str, AnnotatedVideo], width: int, world: int) -> "Sim
 
 
 def _subset(known: dict[str, AnnotatedVideo], subset: str) -> dict[str, AnnotatedVideo]:
-    chosen = {name: video for name, video in known.items() if video.subset == subset}
+    chosen = {name: video for name, video in known.items() if same_word(video.subset, subset)}
     if not chosen:
         raise BadInput(f"the annotations have no video of subset {subset!r}")
     return chosen

@@ -14,6 +14,7 @@ import torch
 
 from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import map_unordered
 from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint
@@ -28,6 +29,7 @@ PROPOSAL_VARIANTS = {  # name in the tables -> settings
     "attention > 0 to .5 (the paper)": DetectionSettings(),
     "attention > 0 to 1": DetectionSettings(thresholds=tuple(step / 40 for step in range(40))),
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
+    "both sides of the T-CAM (ours)": DetectionSettings(proposals="two-sided", overlap=0.4),
 }
 COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
 ORDER_NOTE = "stacked runs share the order of the videos, so the sd is over initial weights only"
@@ -71,8 +73,8 @@ class ScoreTable(TypedDict):
     rows: list[TableRow]
 
 
-class ExperimentResult(TypedDict):
-    """What `plusmv experiment --json` prints and writes as NAME.json."""
+class ExperimentResult(Ended):
+    """What `plusmv experiment --json` prints and writes as NAME.json; done, failed: videos used, and left out."""
 
     experiment: str
     features: str  # their folders, or how they were simulated

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plusmv.core.commandline import bar
+from plusmv.core.commandline import bar, parse_rate
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
 Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
 Folders = Annotated[list[Path] | None, typer.Option("--features", help="Folder of feature files; may be repeated.")]
-FeatureFps = Annotated[float, typer.Option(min=0.1, help="Frames per second, if feature files do not record it.")]
+FeatureFps = Annotated[
+    str,
+    typer.Option(help="Frames per second, if feature files do not record it; native: those the annotations state."),
+]
 FeatureStride = Annotated[int, typer.Option(min=1, help="Frames between snippets, if feature files do not record it.")]
 AllowMixed = Annotated[bool, typer.Option("--allow-mixed-recipes", help="Mix features of different recipes.")]
 Subset = Annotated[str | None, typer.Option(help="Subset of the annotations (default: all).")]
@@ -29,12 +32,13 @@ SetOwn = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, a setting of the method; may be repeated.")
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
-Proposals = Annotated[str, typer.Option(help="attention (paper) or tcam (STPN).")]
+Proposals = Annotated[str, typer.Option(help="attention (paper), tcam (STPN) or two-sided.")]
 Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]
 
 
-def open_source(folders: list[Path] | None, fps: float, stride: int) -> "FeatureSource":
+def open_source(folders: list[Path] | None, fps: str, stride: int, layout: str | None) -> "FeatureSource":
     """A source of the feature folders. Raises BadInput for none, or for a missing one."""
+    from plusmv.features.published import parse_layout
     from plusmv.wsal.feature_source import FeatureSource
 
     if not folders:
@@ -42,7 +46,7 @@ def open_source(folders: list[Path] | None, fps: float, stride: int) -> "Feature
     for folder in folders:
         if not folder.is_dir():
             raise BadInput(f"there is no feature folder {folder}; extract features first, or correct --features")
-    return FeatureSource(tuple(folders), fps, stride)
+    return FeatureSource(tuple(folders), parse_rate(fps), stride, parse_layout(layout))
 
 
 def parse_streams(text: str | None) -> tuple[str, ...] | None:

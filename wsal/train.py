@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
 from plusmv.core.errors import Missing, PlusmvError, Refused
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import map_unordered
 from plusmv.core.workspace import exclusive_folder, remove_stale_parts, write_bytes
 from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -35,8 +36,8 @@ Task = tuple[int, StreamVideos]
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.csv"
 
 
-class TrainResult(TypedDict):
-    """What `plusmv train --json` prints."""
+class TrainResult(Ended):
+    """What `plusmv train --json` prints; done counts the videos trained on, failed those left out."""
 
     run: str
     checkpoint: str  # path
@@ -249,6 +250,9 @@ def train_result(folder: Path, training: TrainingSet, trained: Checkpoint, finis
     """The result of the finished run in a folder, with the last rows of its curves and warnings about them."""
     rows = read_curves(folder / CURVES)
     return {
+        "done": trained.videos,
+        "skipped": 0,
+        "failed": len(training.left_out),
         "run": folder.name,
         "checkpoint": str(folder / CHECKPOINT),
         "finished_before": finished_before,

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from plusmv.core.annotations import MICROVIDEO_SUBSET, AnnotatedVideo
-from plusmv.core.commandline import HOME, Home, Json, emit, say, table
+from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table
 from plusmv.core.errors import BadInput
 from plusmv.core.workers import available_cores
 from plusmv.core.workspace import Workspace
@@ -78,15 +78,17 @@ def train(
     streams: Annotated[str | None, typer.Option(help="rgb,flow or one of them (default: all there are).")] = None,
     workers: Processes = None,
     device: Device = "auto",
-    feature_fps: FeatureFps = 25.0,
+    feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
+    layout: FeatureLayout = None,
     allow_mixed_recipes: AllowMixed = False,
     home: Home = HOME,
     as_json: Json = False,
 ) -> None:
     """Train on video-level labels, without or with microvideos (+MV). Run it again to resume."""
     from plusmv.features.device import resolve_device
-    from plusmv.wsal.datasets import read_dataset
+    from plusmv.wsal.class_names import offered
+    from plusmv.wsal.datasets import labels_of, read_dataset
     from plusmv.wsal.feature_source import summary
     from plusmv.wsal.methods.find import parse_settings
     from plusmv.wsal.settings import Settings
@@ -95,10 +97,10 @@ def train(
     if mv_ratio is not None and not (mv or mv_set):
         raise BadInput("--mv-ratio needs microvideos; add them with --mv or --mv-set")
     workspace = Workspace(home)
-    microvideos = _microvideos(workspace, mv, mv_set)
+    annotated, microvideos = read_dataset(annotations, subset), _microvideos(workspace, mv, mv_set)
     training = load_training_set(
-        read_dataset(annotations, subset),
-        open_source([*(features or []), *([workspace.features] if mv else [])], feature_fps, feature_stride),
+        annotated,
+        open_source([*(features or []), *([workspace.features] if mv else [])], feature_fps, feature_stride, layout),
         parse_streams(streams),
         microvideos,
         allow_mixed_recipes,
@@ -118,12 +120,22 @@ def train(
     )
     for line in summary(training.left_out):
         say(line)
+    lacking = training.left_out.keys() & microvideos
+    if lacking:
+        say(f"{len(lacking)} of {len(microvideos)} microvideos are left out")
+    ignored = {label for video in microvideos.values() for label in labels_of(video)} - {*training.classes}
+    if ignored:
+        say(f"labels of microvideos that are no class: {', '.join(offered(sorted(ignored), training.classes))}")
     if training.unknown_recipes:
         say(f"{training.unknown_recipes} of {len(training.videos)} feature files do not record their recipe;"
             " make sure that all have the same")  # fmt: skip
     folder = workspace.run(run or method.rpartition(":")[2] + ("+mv" if mv or mv_set else ""))
     result = _train(training, settings, folder, workers or _default_workers(training, settings), resolve_device(device))
     emit(result, as_json, _training_text(result))
+    for what, asked in (("videos of the annotations", annotated), ("microvideos", microvideos)):
+        failed = len(training.left_out.keys() & asked)
+        if asked:
+            conclude({"done": len(asked) - failed, "skipped": 0, "failed": failed}, what)
 
 
 def _default_workers(training: "TrainingSet", settings: "Settings") -> int:

@@ -9,9 +9,14 @@ import numpy as np
 from plusmv.core.annotations import AnnotatedVideo
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.features.feature_files import STREAMS, VideoFeatures
+from plusmv.wsal.class_names import no_microvideo, unknown_labels
 from plusmv.wsal.datasets import labels_of
 from plusmv.wsal.feature_source import FeatureProvider
 from plusmv.wsal.stack import StreamVideos
+
+
+class NoMicrovideos(BadInput):
+    """Microvideos were asked for, and none of them can be trained on."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ def load_training_set(
     """Load all features at once. The classes are those of `annotated`; microvideos add none.
 
     streams: which to use (default: all that occur). A video without features, with features that cannot be its own, or
-    without a label is left out, with the reason in `left_out`. Raises Missing if none is left, Refused for features of
-    several recipes, BadInput for features of different widths.
+    without a label is left out, with the reason in `left_out`. Raises Missing if none is left, NoMicrovideos if none of
+    those is, Refused for features of several recipes, BadInput for features of different widths.
     """
     microvideos = microvideos or {}
     duplicates = set(annotated) & set(microvideos)
@@ -87,14 +92,15 @@ def load_training_set(
         if lacking:
             left_out[video_id] = f"its features have no stream {', '.join(lacking)}; extract it, or choose --streams"
         elif target is None:
-            labelled = labels_of(by_id[video_id])
-            left_out[video_id] = "none of its labels is a class of the annotations" if labelled else "it has no label"
+            left_out[video_id] = unknown_labels(labels_of(by_id[video_id]), classes)
         else:
             arrays = {stream: available.streams[stream] for stream in wanted}
             videos.append(TrainingVideo(video_id, target, arrays, video_id in microvideos))
     if not videos:
         reason = next(iter(left_out.values()), "the annotations hold no video")
         raise Missing(f"none of {len(by_id)} videos can be trained on: {reason}")
+    if microvideos and not any(video.microvideo for video in videos):
+        raise NoMicrovideos(no_microvideo(microvideos, classes, left_out))
     used = [features[video.id] for video in videos]
     _check_widths(videos)
     recipes = tuple(sorted({each.recipe for each in used if each.recipe}))

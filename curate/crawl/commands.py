@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from plusmv.core.commandline import HOME, Database, Home, Json, Workers, bars, counts, emit, say, say_failures, table
+from plusmv.core.commandline import (
+    HOME,
+    Database,
+    Home,
+    Json,
+    Workers,
+    bars,
+    conclude,
+    counts,
+    emit,
+    say,
+    say_failures,
+    table,
+)
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.registry import SOURCES
@@ -123,7 +136,7 @@ def crawl(
 
 def _print_result(result: "CrawlResult", title: str, as_json: bool) -> None:
     """The table of tags, the sum, what failed; then the error of a search that stopped, if there was one."""
-    from plusmv.curate.crawl.results import ENDINGS
+    from plusmv.curate.crawl.results import ENDINGS, ended
 
     met = [name for name in ENDINGS if result["totals"][name] or name in ("downloaded", "known")]
     rows = [[run["tag"], run["action"], run["found"], *(run[name] for name in met)] for run in result["runs"]]
@@ -136,6 +149,7 @@ def _print_result(result: "CrawlResult", title: str, as_json: bool) -> None:
         say(f"#{error['tag']}: {error['reason']}")
     if result["errors"]:
         raise PlusmvError(result["errors"][-1]["reason"])
+    conclude(ended(result), "posts")
 
 
 def _chosen_targets(
@@ -172,7 +186,7 @@ def recheck(
     """
     from datetime import timedelta
 
-    from plusmv.curate.crawl.recheck import OUTCOMES
+    from plusmv.curate.crawl.recheck import OUTCOMES, ended
     from plusmv.curate.crawl.recheck import recheck as visit
     from plusmv.curate.sources.base import SourceContext, SourceOptions
     from plusmv.curate.sources.rate_limit import RateLimiter
@@ -191,3 +205,5 @@ def recheck(
         say(f"gone: {name}")
     if result["errors"]:
         raise PlusmvError(result["errors"][0]["reason"])
+    if result["posts"]:  # else none is due: all were visited before
+        conclude(ended(result), "posts")

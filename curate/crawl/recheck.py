@@ -13,6 +13,7 @@ from typing import Any, Literal, TypedDict, get_args
 from sqlalchemy import or_, select, update
 
 from plusmv.core.errors import PlusmvError
+from plusmv.core.outcome import Ended
 from plusmv.core.text import bounded_line
 from plusmv.curate.crawl.records import reason_columns
 from plusmv.curate.sources.base import FoundPost, PostGone, Reason, SearchAborted, Source
@@ -44,6 +45,15 @@ class RecheckResult(TypedDict):
     not_visited: int
     vanished: list[str]  # platform ids of those that were there the last time
     errors: list[RecheckError]
+
+
+def ended(result: RecheckResult) -> Ended:
+    """The posts as done (visited) and failed; what this visit could not be meant for is skipped, unless nothing was."""
+    done = result["there"] + result["gone"] + result["back"]
+    elsewhere = result["not_visited"]
+    if done:
+        return {"done": done, "skipped": elsewhere, "failed": result["unknown"]}
+    return {"done": 0, "skipped": 0, "failed": result["unknown"] + elsewhere}
 
 
 Visit = tuple[Outcome, Reason | None]

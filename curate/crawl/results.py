@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict, get_args
 
+from plusmv.core.outcome import Ended
+
 Ending = Literal["downloaded", "known", "filtered", "failed", "gone", "tombstoned"]
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
@@ -51,3 +53,13 @@ class CrawlResult(TypedDict):
     errors: list[SearchError]
     failed_before: int  # of the known posts
     dry_run: bool
+
+
+def ended(result: CrawlResult) -> Ended:
+    """The posts as done (downloaded), skipped (known, not wanted or tombstoned) and failed, now or before, or gone."""
+    totals, before = result["totals"], result["failed_before"]
+    return {
+        "done": totals["downloaded"],
+        "skipped": totals["known"] - before + totals["filtered"] + totals["tombstoned"],
+        "failed": totals["failed"] + totals["gone"] + before,
+    }

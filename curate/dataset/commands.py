@@ -15,7 +15,9 @@ from plusmv.core.commandline import (
     RetryFailed,
     Workers,
     bar,
+    conclude,
     emit,
+    fall_short,
     say,
     say_failures,
     table,
@@ -91,7 +93,7 @@ def extract(
     What has its features already, by the same recipe and weights, is skipped; failed clips stay failed until
     --retry-failed.
     """
-    from plusmv.curate.dataset.extract import Output, extract_clips, summary
+    from plusmv.curate.dataset.extract import Output, ended, extract_clips, summary
     from plusmv.db.session import open_catalog
     from plusmv.features.decode import DecodeLimits
     from plusmv.features.device import resolve_device
@@ -120,13 +122,14 @@ def extract(
     result = summary(outcomes)
     if video is not None and result["failed"]:
         raise BadInput(result["clips"][0]["reason"])
-    if not result["clips"]:
-        say("the catalog has no kept or undecided clip: take some in with plusmv crawl")
     rows = [[clip["id"], clip["state"], clip["snippets"]] for clip in result["clips"]]
     counted = f"{len(rows)} clips = {result['done']} done + {result['skipped']} skipped + {result['failed']} failed"
     emit(result, as_json, [table("features", ("id", "state", "snippets"), rows), counted])
     again = "the same command" if video or videos else "--retry-failed"
     say_failures([(clip["id"], clip["reason"] or "") for clip in result["clips"] if clip["state"] == "failed"], again)
+    if not result["clips"]:
+        fall_short("the catalog has no kept or undecided clip: take some in with plusmv crawl")
+    conclude(ended(result), "clips")
 
 
 @app.command()
@@ -157,7 +160,8 @@ def export(
     since += f", {changed['taken_down']} taken down" * bool(changed["taken_down"])
     emit(result, as_json, [table("exported", ("action", "clips"), rows), written, check, since])
     if not result["clips"]:
-        say("no clip is kept yet: judge some with plusmv label or plusmv decide")
+        hint = "no clip is kept yet: judge some with plusmv label or plusmv decide"
+        (fall_short if any(result["left_out"].values()) else say)(hint)  # of an empty catalog nothing was asked
 
 
 def _of_files(

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 from sqlalchemy import delete, or_, select
 
 from plusmv.core.errors import BadInput, Missing, PlusmvError
+from plusmv.core.outcome import Ended
 from plusmv.core.workers import Outcome
 from plusmv.core.workspace import Workspace, check_content, remove_stale_parts
 from plusmv.db.models import Clip, FeatureFile, FileState, Verdict, now
@@ -69,6 +70,12 @@ class ExtractResult(TypedDict):
     skipped: int
     failed: int
     clips: list[ExtractedClip]
+
+
+def ended(result: ExtractResult) -> Ended:
+    """The counts, with what is skipped because it failed before (so that it has no snippets) among the failed."""
+    before = sum(clip["state"] == "skipped" and clip["snippets"] is None for clip in result["clips"])
+    return {"done": result["done"], "skipped": result["skipped"] - before, "failed": result["failed"] + before}
 
 
 def summary(outcomes: Iterable[Extracted]) -> ExtractResult:

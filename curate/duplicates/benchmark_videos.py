@@ -84,7 +84,7 @@ def index_videos(
 
     Each is in the catalog as soon as it is done. What is known keeps its fingerprint and gets the subset said now.
     """
-    training = tuple(training)
+    training = tuple(map(str.casefold, training))
     with catalog.reading() as session:
         known = {name: (sha256, state) for name, sha256, state in session.execute(_facts())}
     settled = [FileState.DONE] if retry_failed else [FileState.DONE, FileState.FAILED]
@@ -96,7 +96,7 @@ def index_videos(
         or known[video.name][0] != sha256_of(video.path)
     ]
     for outcome in watch(_fingerprinted(new, workers), len(new), "fingerprinting videos"):
-        _save_outcome(catalog, outcome, outcome.task.subset not in training)
+        _save_outcome(catalog, outcome, outcome.task.subset.casefold() not in training)
     with catalog.writing() as session:
         for video in found:
             _save_subset(session, video.name, video.subset, training)
@@ -132,7 +132,7 @@ def save_video(
 
 def _save_subset(session: Session, name: str, subset: str, training: Collection[str]) -> None:
     row = update(BenchmarkVideo).where(BenchmarkVideo.name == name[:500], BenchmarkVideo.version == VERSION)
-    session.execute(row.values(subset=subset[:80], test=subset not in training))
+    session.execute(row.values(subset=subset[:80], test=subset.casefold() not in training))
 
 
 def write_hash_file(catalog: Catalog, path: Path) -> int:
@@ -153,7 +153,7 @@ def read_hash_file(catalog: Catalog, path: Path, training: Iterable[str] = TRAIN
     What is known keeps its fingerprint and gets the subset said now.
     Raises BadInput where it is none, is damaged, or was made by another version of the algorithm.
     """
-    training = tuple(training)
+    training = tuple(map(str.casefold, training))
     with catalog.reading() as session:
         known = {(name, sha256) for name, sha256, state in session.execute(_facts()) if state == FileState.DONE}
     taken = skipped = 0
@@ -164,7 +164,7 @@ def read_hash_file(catalog: Catalog, path: Path, training: Iterable[str] = TRAIN
                 _save_subset(session, name, subset, training)
                 skipped += 1
             else:
-                save_video(session, name, subset, subset not in training, sha256, arrays)
+                save_video(session, name, subset, subset.casefold() not in training, sha256, arrays)
                 taken += 1
     return {"fingerprinted": taken, "skipped": skipped, "failed": 0}
 

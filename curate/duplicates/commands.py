@@ -12,6 +12,7 @@ from plusmv.core.commandline import (
     Json,
     RetryFailed,
     Workers,
+    conclude,
     counts,
     emit,
     say,
@@ -92,6 +93,7 @@ def dedup(
     sums = counts(result, ("clips", "fingerprinted", "skipped", "failed"))
     emit(result, as_json, [table("duplicates", columns, rows), sums, *lines])
     say_failures([(_named(failure), failure["reason"]) for failure in result["failures"]], "--retry-failed")
+    conclude({"done": result["fingerprinted"], "skipped": result["skipped"], "failed": result["failed"]}, "clips")
 
 
 @app.command()
@@ -157,6 +159,7 @@ def leaks(
     emit(result, as_json, [table("leaks", columns, rows), sums, f"{check.sentence()}: {found}"])
     say_failures([(one["video"], one["reason"]) for one in result["failures"]], "--retry-failed")
     say_failures([(str(outcome.task[0]), outcome.error or "") for outcome in failed], "--retry-failed")
+    conclude(finding.ended(result), "videos and clips")
 
 
 def _named(side: "ClipNames") -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
+from plusmv.core.outcome import Ended
 from plusmv.core.workspace import Workspace
 from plusmv.curate.duplicates.alignment import compare
 from plusmv.curate.duplicates.candidates import HashIndex
@@ -209,6 +210,16 @@ def result(session: Session, counts: VideoCounts) -> LeaksResult:
         "leaks": found,
         "test": len({leak["clip"] for leak in sure if leak["test"]}),
         "training": len({leak["clip"] for leak in sure if not leak["test"]}),
+    }
+
+
+def ended(result: LeaksResult) -> Ended:
+    """The videos by what became of them, and the clips as done (checked against all videos) and failed (not)."""
+    clips = result["checked"]
+    return {
+        "done": result["fingerprinted"] + clips["clips"],
+        "skipped": result["skipped"],
+        "failed": result["failed"] + clips["of"] - clips["clips"],
     }
 
 

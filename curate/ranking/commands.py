@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plusmv.core.commandline import HOME, Database, Home, Json, emit, say, table, track
+from plusmv.core.commandline import HOME, Database, Home, Json, conclude, emit, fall_short, say, table, track
 from plusmv.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def rank(
     """
     from plusmv.core.actions import actions_named
     from plusmv.curate.ranking.rank import rank as rank_clips
-    from plusmv.curate.ranking.result import rank_result
+    from plusmv.curate.ranking.result import ended, rank_result
     from plusmv.curate.ranking.stopping import stopping
     from plusmv.db.session import open_catalog
 
@@ -51,6 +51,9 @@ def rank(
     result = rank_result(ranked, stops)
     emit(result, as_json, [table("suspicion", HEADS, map(_cells, ranked, stops.values())), _sum(result["totals"])])
     _say_what_is_missing(ranked)
+    if not ranked:
+        fall_short("the catalog has no clip: take some in with plusmv crawl")
+    conclude(ended(result["totals"]), "clips")
 
 
 def _cells(ranked: "ActionRank", stop: "Stopping") -> list:
@@ -67,8 +70,6 @@ def _sum(totals: "RankTotals") -> str:
 
 def _say_what_is_missing(ranked: "list[ActionRank]") -> None:
     """Say which signal an action lacks, and why clips have no features."""
-    if not ranked:
-        say("the catalog has no clip: take some in with plusmv crawl")
     reasons: dict[str, int] = {}
     for each in ranked:
         for signal, why in each.missing.items():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
+from plusmv.core.outcome import Ended
 from plusmv.curate.ranking.rank import ActionRank
 from plusmv.curate.ranking.stopping import Reason, Stopping
 
@@ -35,6 +36,12 @@ class RankResult(TypedDict):
 
     actions: dict[str, RankedAction]
     totals: RankTotals
+
+
+def ended(totals: RankTotals) -> Ended:
+    """The clips as done (ranked) and failed (without features); where all are decided, skipped."""
+    decided = 0 if totals["undecided"] else totals["clips"]
+    return {"done": totals["ranked"], "skipped": decided, "failed": totals["without_features"]}
 
 
 def rank_result(ranked: Sequence[ActionRank], stops: Mapping[str, Stopping]) -> RankResult:

@@ -1,12 +1,25 @@
 """Decisions of people: label serves the labeler, previews are made ahead of it, decide takes decisions in bulk."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from plusmv.core.commandline import HOME, Database, Home, Json, Workers, counts, emit, say, say_failures, track
+from plusmv.core.commandline import (
+    HOME,
+    Database,
+    Home,
+    Json,
+    Workers,
+    conclude,
+    counts,
+    emit,
+    say,
+    say_failures,
+    track,
+)
 from plusmv.core.errors import BadInput, Missing, Refused
 from plusmv.core.workspace import Workspace
 
@@ -37,12 +50,21 @@ def label(
         str | None,
         typer.Option("--set-password", help="Ask for this person's password, save it in --passwords, exit."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="PLUSMV_ALLOW_HOST",
+            help="Further name or address, maybe with a port, by which browsers reach the labeler, as through a proxy.",
+        ),
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the link, open no browser.")] = False,
     home: Home = HOME,
     db: Database = None,
 ) -> None:
     """Review clips in the browser: one by one or in a grid, duplicates, contradictions, progress.
 
-    Same as `streamlit run labeler_ui`. Listens on this machine only unless --address is given.
+    Same as `streamlit run labeler_ui`. Prints a link that works once, and opens it. Listens on this machine only unless
+    --address is given.
     """
     if set_password is not None:
         _set_password(passwords, set_password)
@@ -61,6 +83,8 @@ def label(
     environment |= {"PLUSMV_DB": db} if db else {}
     environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}
     environment |= {"PLUSMV_PASSWORDS": str(passwords.resolve())} if passwords else {}
+    environment |= {"PLUSMV_ALLOW_HOST": " ".join(_checked_host(host) for host in allow_host or ())}
+    environment |= {} if no_open else {"PLUSMV_OPEN": "1"}
     raise typer.Exit(_serve(address, port, environment))
 
 
@@ -80,6 +104,7 @@ def previews(
     result = previews_result(clips, skipped, track(outcomes, clips - skipped, "previews"))
     emit(result, as_json, counts(result, ("clips", "done", "skipped", "failed")))
     say_failures([(failure["clip"], failure["reason"]) for failure in result["failures"]], "the same command")
+    conclude(result, "clips")
 
 
 @app.command()
@@ -102,6 +127,7 @@ def decide(
 
     result = decide_from_csv(open_catalog(Workspace(home), db), file)
     emit(result, as_json, counts(result, ("rows", "recorded", "skipped")))
+    conclude({"done": result["recorded"], "skipped": result["skipped"], "failed": 0}, "decisions")
 
 
 def _set_password(file: Path | None, name: str) -> None:
@@ -112,6 +138,12 @@ def _set_password(file: Path | None, name: str) -> None:
     password = typer.prompt(f"Password of {checked_name(name)}", hide_input=True, confirmation_prompt=True, err=True)
     set_password(file, name, password)
     say(f"{name} can sign in with this password: plusmv label --passwords {file}")
+
+
+def _checked_host(name: str) -> str:
+    if not re.fullmatch(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", name.lower()):
+        raise BadInput(f"--allow-host {name!r} is no host name or address, such as labeler.example or 10.0.0.7:8501")
+    return name.lower()
 
 
 def _serve(address: str, port: int, environment: dict[str, str]) -> int:

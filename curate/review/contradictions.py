@@ -20,6 +20,7 @@ from plusmv.curate.review.entries import read_seconds
 from plusmv.curate.review.idempotency import (
     idempotency_keys,
     is_recorded,
+    read_id,
     read_ids,
     read_request_id,
     request_of,
@@ -115,7 +116,7 @@ def read_answer(sent: Mapping[str, Any]) -> Answer:
             right=read_ids(sent.get("right")),
             wrong=read_ids(sent.get("wrong")),
             unusable=bool(sent.get("unusable")),
-            newest=min(int(sent.get("newest") or 0), 2**63 - 1),
+            newest=read_id(sent.get("newest") or 0),
             seconds=read_seconds(sent.get("seconds")),
             undoes=read_request_id(sent, "undo"),
         )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
 from plusmv.curate.review import decisions
-from plusmv.curate.review.idempotency import Row, idempotency_keys, is_recorded, rows_beside, rows_of_request
+from plusmv.curate.review.idempotency import Row, idempotency_keys, is_recorded, read_id, rows_beside, rows_of_request
 from plusmv.curate.review.leases import ClipAction, release
 from plusmv.curate.review.queue import is_judged_twice, lease_again
 from plusmv.curate.review.undo import undo_request
@@ -44,7 +44,7 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
     """An entry from JSON. Raises BadInput for an invalid one."""
     try:
         clip_id = sent.get("clip")
-        pair = None if clip_id is None else ClipAction(int(clip_id), int(sent["action"]))
+        pair = None if clip_id is None else ClipAction(read_id(clip_id), read_id(sent["action"]))
         revises, other = sent.get("revises"), sent.get("other")
         undoes = sent.get("undo")
         return Entry(
@@ -53,18 +53,18 @@ def read_entry(sent: Mapping[str, Any]) -> Entry:
             verdict=str(sent.get("verdict", "")),
             seconds=read_seconds(sent.get("seconds")),
             reason=str(sent.get("reason") or ""),
-            other_action=None if other is None else int(other),
+            other_action=None if other is None else read_id(other),
             how=How(sent.get("how", How.SINGLE)),
             revises=_read_row(revises),
             undoes=_read_row(undoes),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(f"invalid entry of the labeler: {error}") from error
 
 
 def _read_row(sent: Any) -> int | str | None:
     """A decision's id, or that of a request."""
-    return sent if sent is None or isinstance(sent, int) else str(uuid.UUID(sent))
+    return None if sent is None else read_id(sent) if isinstance(sent, int) else str(uuid.UUID(sent))
 
 
 def read_seconds(sent: Any) -> float | None:

@@ -57,7 +57,15 @@ def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
 
 def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
     """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for invalid ones."""
-    found = tuple(dict.fromkeys(int(id_) for id_ in sent or ()))
-    if len(found) > most or not all(0 <= id_ < 2**63 for id_ in found):
-        raise ValueError(f"more than {most} ids, or an invalid one")
+    found = tuple(dict.fromkeys(map(read_id, sent or ())))
+    if len(found) > most:
+        raise ValueError(f"more than {most} ids")
     return found
+
+
+def read_id(sent: Any) -> int:
+    """The id of a row, as databases hold it. Raises ValueError, TypeError or OverflowError for an invalid one."""
+    id_ = int(sent)
+    if not 0 <= id_ < 2**63:
+        raise ValueError("an id is out of range")
+    return id_

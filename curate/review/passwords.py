@@ -2,13 +2,14 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from plusmv.core.errors import BadInput, Missing
 from plusmv.core.text import bounded_line
-from plusmv.core.workspace import atomic_path
+from plusmv.core.workspace import write_private
+
+SHORTEST = 8  # characters
 
 
 def checked_name(name: str) -> str:
@@ -22,17 +23,18 @@ def checked_name(name: str) -> str:
 def set_password(file: Path, name: str, password: str) -> None:
     """Write a person's line anew. Raises BadInput for a name or password that cannot be kept."""
     name = checked_name(name)
-    if ":" in name or len(password) < 4:
-        raise BadInput("a name must be without ':', and a password have at least 4 characters")
+    if ":" in name or len(password) < SHORTEST:
+        raise BadInput(f"a name must be without ':', and a password have at least {SHORTEST} characters")
     lines = people(file) if file.exists() else {}
     salt = secrets.token_hex(16)
     lines[name] = f"{salt}:{_scrypt(password, salt)}"
-    with atomic_path(file) as part, open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
-        private.writelines(f"{each}:{line}\n" for each, line in lines.items())
+    write_private(file, "".join(f"{each}:{line}\n" for each, line in lines.items()).encode())
 
 
 def is_password(file: Path, name: str, password: str) -> bool:
-    """Whether this is the person's password; it takes as long for an unknown name."""
+    """Whether this is the person's password; it takes as long for an unknown name. Raises BadInput for a short one."""
+    if len(password) < SHORTEST:
+        raise BadInput(f"passwords have {SHORTEST} characters or more; set one by plusmv label --set-password NAME")
     salt, _, kept = people(file).get(name, "00:none").partition(":")
     return hmac.compare_digest(_scrypt(password, salt), kept)
 

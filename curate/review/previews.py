@@ -39,6 +39,11 @@ def preview(workspace: Workspace, clip: Clip) -> Path:
     return _preview(workspace, clip.sha256, clip.suffix)
 
 
+def is_cut(workspace: Workspace, clip: Clip, file: Path) -> bool:
+    """Whether this file, which `playable` or `preview` gave, ends a second or more before the clip does."""
+    return file == workspace.preview(clip.sha256) and (clip.duration or 0.0) >= SECONDS + 1
+
+
 def still(workspace: Workspace, clip: Clip) -> bytes:
     """A JPEG from the middle of the clip's first seconds, not kept. Raises as `playable`."""
     media = _media(workspace, clip.sha256, clip.suffix)

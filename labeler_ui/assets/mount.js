@@ -5,10 +5,6 @@
 /** @typedef {{ close: () => void }} Page */
 /** @typedef {HTMLElement & { page?: Page | null, props?: string | null }} Root */
 
-function setSessionCookie(/** @type {Props} */ props) {
-  document.cookie = `${props.cookie}=${props.token}; path=/; SameSite=Strict`;
-}
-
 /**
  * Streamlit calls a component anew at every rerun: the page is built once, and again where its props change.
  * @template {Props} P
@@ -21,7 +17,6 @@ export function mount(PageClass) {
     if (root.props !== props) {
       if (root.page && document.activeElement instanceof HTMLElement) document.activeElement.blur(); // a select box keeps the keys to itself
       root.page?.close();
-      setSessionCookie(data);
       root.replaceChildren();
       root.page = new PageClass(root, data);
       root.props = props;

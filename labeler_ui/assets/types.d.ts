@@ -3,8 +3,6 @@
 
 /** What Streamlit passes to a page's script, whichever page it is (frame.browser_component). */
 export interface Props {
-  token: string;
-  cookie: string;
   workspace: string;
   annotator: string;
   actions: Record<string, { name: string; definition: string }>;

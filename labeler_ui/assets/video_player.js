@@ -49,6 +49,8 @@ export class VideoPlayer {
     try {
       const answer = await fetch(address(path), { signal: stop.signal });
       if (!answer.ok) throw new Error(await answer.text());
+      const [shown, whole] = (answer.headers.get("X-Plusmv-Shown-Seconds") ?? "").split("/");
+      if (whole) this.note = `only the first ${shown} of ${whole} seconds are shown`;
       const url = URL.createObjectURL(await answer.blob());
       if (stop.signal.aborted) return URL.revokeObjectURL(url);
       this.url = url;

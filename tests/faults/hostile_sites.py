@@ -18,7 +18,7 @@ from tests.faults.page import signed_in
 from tests.platform_server import Answer, Asked, PlatformServer, playing
 from tests.platform_sites import Platform
 
-TAG = "golfswing"
+TAG, PORT = "golfswing", 8501
 VIDEO = {
     "id": {"kind": "youtube#video", "videoId": "x"},
     "snippet": {
@@ -206,13 +206,14 @@ def _labeler() -> tuple[Any, Path]:
     from plusmv.db.session import open_catalog
     from plusmv.labeler_ui.contradiction_routes import CONTRADICTION_ROUTES
     from plusmv.labeler_ui.duplicate_routes import DUPLICATE_ROUTES
+    from plusmv.labeler_ui.gate import Gate
     from plusmv.labeler_ui.routes import ROUTES
 
     home = Path(tempfile.mkdtemp(prefix="plusmv-fuzz-")) / "home"
     open_catalog(Workspace(home)).close()
     os.environ["PLUSMV_HOME"] = str(home)
     os.environ.pop("PLUSMV_DB", None)
-    return Starlette(routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES]), home
+    return Gate(Starlette(routes=[*ROUTES, *DUPLICATE_ROUTES, *CONTRADICTION_ROUTES])), home
 
 
 def post(route: str, path: Path) -> None:
@@ -228,9 +229,8 @@ def get(path: Path) -> None:
 def _ask(method: str, target: bytes, body: bytes) -> None:
     """Raises AssertionError for an answer of 500: the route failed in a way that nobody named."""
     routes, home = _labeler()
-    headers = {"host": "127.0.0.1:8501", "content-type": "application/json"} | signed_in(home)
-    cookie = "; ".join(f"{_cookie_name(home)}={value}" for value in signed_in(home).values())
-    sent = [(name.lower().encode(), value.encode()) for name, value in {"cookie": cookie, **headers}.items()]
+    headers = {"content-type": "application/json"} | _signed_in(home)
+    sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -258,8 +258,6 @@ def _ask(method: str, target: bytes, body: bytes) -> None:
     assert statuses and statuses[0] != 500, f"answered {statuses}"
 
 
-def _cookie_name(home: Path) -> str:
-    from plusmv.core.workspace import Workspace
-    from plusmv.labeler_ui import access
-
-    return access.cookie_name(Workspace(home))
+@functools.cache
+def _signed_in(home: Path) -> dict[str, str]:
+    return signed_in(home, PORT)

@@ -26,17 +26,20 @@ def serve() -> None:
     from starlette.applications import Starlette
 
     from plusmv.labeler_ui.duplicate_routes import DUPLICATE_ROUTES
+    from plusmv.labeler_ui.gate import Gate
     from plusmv.labeler_ui.routes import ROUTES
 
-    routes = Starlette(routes=[*ROUTES, *DUPLICATE_ROUTES])
+    routes = Gate(Starlette(routes=[*ROUTES, *DUPLICATE_ROUTES]))
     uvicorn.run(routes, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
 
 
-def signed_in(home: Path) -> dict[str, str]:
-    """The headers by which a page of this annotator is known."""
-    from plusmv.labeler_ui import access
+def signed_in(home: Path, port: int) -> dict[str, str]:
+    """The headers by which a page of this annotator is known, in a session of its own."""
+    from plusmv.labeler_ui import access, sessions
 
-    return {access.HEADER: access.session_token(Workspace(home), ANNOTATOR)}
+    host = f"127.0.0.1:{port}"
+    cookie = f"{access.cookie_name(host)}={sessions.start(Workspace(home), ANNOTATOR, None)}"
+    return {"Host": host, "Origin": f"http://{host}", "Cookie": cookie}
 
 
 class Page(threading.Thread):
@@ -64,7 +67,7 @@ class Page(threading.Thread):
 
     def _send(self, entry: dict) -> list[dict]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        headers = {"Content-Type": "application/json"} | signed_in(self._home)
+        headers = {"Content-Type": "application/json"} | signed_in(self._home, self._port)
         try:
             connection.request("POST", "/labeler/decisions", json.dumps({"entries": [entry]}), headers)
             return json.loads(connection.getresponse().read())["answers"]

@@ -135,8 +135,8 @@ def _files(world: Path) -> tuple[dict[str, str], list[str]]:
         top = world / output
         for path in [top] if top.is_file() else sorted(top.rglob("*")) if top.is_dir() else []:
             name = path.relative_to(world).as_posix()
-            if not path.is_file() or path.name == ".lock" or path.name.endswith(".lock"):
-                continue
+            if not path.is_file() or path.name.endswith(".lock") or path.is_relative_to(world / "home" / "labeler"):
+                continue  # locks of nobody, and sessions of people
             if path.name.startswith(".") or ".part" in path.name or ".incoming" in path.name:
                 odd.append(f"{name} was left behind")
             elif path.name.startswith(CACHES) or any(path.is_relative_to(world / folder) for folder in FEATURES):
