@@ -182,6 +182,11 @@ def mirror(scene: Scene, draws: np.random.Generator) -> Scene:
     return scene.each(lambda f: f[:, ::-1])
 
 
+def turned(degrees: int) -> Callable[[Scene, np.random.Generator], Scene]:
+    """Turned clockwise in the pixels."""
+    return lambda scene, draws: scene.each(lambda frame: np.ascontiguousarray(np.rot90(frame, -(degrees // 90))))
+
+
 def picture_in_picture(scene: Scene, draws: np.random.Generator) -> Scene:
     """The clip at 40 % of the size in a corner of another clip."""
     height, width = scene.other[0].shape[:2]
@@ -244,6 +249,10 @@ EDITS: dict[str, Callable[[Scene, np.random.Generator], Scene]] = {
     "crop, filter, speed 1.1, border": both(crop10, colour_filter, speed110, border),
     "blurred bars, mirror, trim": both(trim_odd, mirror, blurred_bars),
     "stitch": stitch,
+    "turned 90": turned(90),
+    "turned 180": turned(180),
+    "turned 270, crop 10 %": both(turned(270), crop10),
+    "mirror, turned 90": both(mirror, turned(90)),
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Custom actions come from a CSV with the columns action, tags and, optionally, de
 classes in one cell are separated by spaces (tags) or by "|" (classes, whose names contain spaces).
 """
 
-import csv
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput
+from plusmv.core.limits import LIST_BYTES
+from plusmv.core.reading import csv_rows
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,10 @@ def action_of_tag(tag: str, actions: Iterable[Action] = THUMOS14) -> Action | No
 
 def read_actions(path: Path) -> tuple[Action, ...]:
     """Read actions from a CSV (action, tags[, definition, kinetics]). Raises BadInput naming the invalid line."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"cannot read the actions in {path}: {error}") from error
     actions: list[Action] = []
-    for line, row in enumerate(rows, start=2):
-        unknown = set(row) - ActionRow.__annotations__.keys()
-        if unknown or not (row.get("action") or "").strip():
-            columns = ", ".join(ActionRow.__annotations__)
-            raise BadInput(f"{path} line {line}: an action is required, and only the columns {columns}")
+    for line, row in csv_rows(path, tuple(ActionRow.__annotations__), ("action",), LIST_BYTES):
+        if not row["action"].strip():
+            raise BadInput(f"{path} line {line}: an action is required")
         name = row["action"].strip()
         if any(name == action.name for action in actions):
             raise BadInput(f"{path} line {line}: {name} is listed twice; put all its tags into one cell")

@@ -3,8 +3,6 @@
 AnnotationFile and DetectionFile are the formats. In files of others, numbers may be strings.
 """
 
-import json
-import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import finite_number
+from plusmv.core.reading import read_json
 from plusmv.core.workspace import write_json
 
 MICROVIDEO_SUBSET = "microvideo"
@@ -173,24 +173,10 @@ def _detection(instance: Instance) -> DetectionEntry:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique_keys)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not JSON: {error}") from error
+    content = read_json(Path(path))
     if not isinstance(content, dict):
         raise BadInput(f"{path} is not an ActivityNet file: its top level is not an object")
     return content
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object. Raises ValueError for a key that occurs twice: Python would silently keep the last value."""
-    unique = dict(pairs)
-    if len(unique) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.60} occurs twice in one object")
-    return unique
 
 
 def _instances(entries: Any, path: Path, video_id: str, scored: bool) -> tuple[Instance, ...]:
@@ -222,9 +208,6 @@ def _instance(entry: Any, path: Path, video_id: str, scored: bool) -> Instance:
 
 def _number(value: Any, path: Path, video_id: str, what: str) -> float:
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise BadInput(f"{path}: {what} of video {video_id!r} is not a finite number: {value!r:.60}")
-    return number
+        return finite_number(value)
+    except BadInput as error:
+        raise BadInput(f"{path}: {what} of video {video_id!r}: {error}") from error

@@ -146,11 +146,16 @@ def remove_stale_parts(path: Path) -> int:
     beside = f".{glob.escape(path.name[:100])}.*.part*"
     removed = 0
     for part in path.rglob(".*.part*") if path.is_dir() else path.parent.glob(beside):
-        writer = re.search(r"\.(\d+)-[0-9a-f]{8}\.part", part.name)
-        if writer and not _alive(int(writer[1])):
+        if is_stale_part(part):
             part.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def is_stale_part(path: Path, unsigned: bool = False) -> bool:
+    """Whether a killed process left this `.part` file. unsigned: what to say of one whose name has no process in it."""
+    writer = re.search(r"^\..*\.(\d+)-[0-9a-f]{8}\.part", path.name)
+    return not _alive(int(writer[1])) if writer else unsigned
 
 
 def sha256_of(path: Path) -> str:

@@ -10,14 +10,19 @@ from sqlalchemy import BigInteger, Float, ForeignKey, LargeBinary, String, Text,
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from plusmv.db.base import Base, FileState, Id, choice, now
+from plusmv.db.people import holds
 
 
 class EdgeKind(enum.StrEnum):
-    """What one clip is to another: the same bytes, an edited copy, a part of it, another moment of its scene."""
+    """What one clip is to another: the same bytes, an edited copy, a part of it, or another moment of its scene.
+
+    SHARED: the two have something in common, such as an intro or an end card, and neither lies in the other.
+    """
 
     EXACT = "exact"
     COPY = "copy"
     PART = "part"
+    SHARED = "shared"
     SAME_SCENE = "same-scene"
 
 
@@ -40,11 +45,11 @@ class Fingerprint(Base):
     __table_args__ = (UniqueConstraint("clip_id", "version"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
-    version: Mapped[str] = mapped_column(String(40), index=True)
+    version: Mapped[str] = mapped_column(String(40), index=True, info=holds("nothing"))
     state: Mapped[FileState] = mapped_column(choice(FileState))
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text, info=holds("words"))
     compared: Mapped[bool] = mapped_column(default=False)  # with every fingerprint of this version that was there then
-    arrays: Mapped[bytes | None] = mapped_column(LargeBinary)
+    arrays: Mapped[bytes | None] = mapped_column(LargeBinary, info=holds("content"))
 
 
 class DuplicateEdge(Base):
@@ -55,11 +60,12 @@ class DuplicateEdge(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     a_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
     b_id: Mapped[int] = mapped_column(ForeignKey("clips.id"), index=True)
-    version: Mapped[str] = mapped_column(String(40), index=True)
+    version: Mapped[str] = mapped_column(String(40), index=True, info=holds("nothing"))
     kind: Mapped[EdgeKind] = mapped_column(choice(EdgeKind))
     offset_s: Mapped[float] = mapped_column(Float, default=0.0)
     speed: Mapped[float] = mapped_column(Float, default=1.0)
     mirror: Mapped[bool] = mapped_column(default=False)
+    turn: Mapped[int] = mapped_column(default=0)  # degrees clockwise that lead from a's pictures to b's, once mirrored
     score: Mapped[float] = mapped_column(Float)
     overlap_s: Mapped[float] = mapped_column(Float, default=0.0)  # of b
     correlation: Mapped[float] = mapped_column(Float, default=0.0)
@@ -77,8 +83,10 @@ class DuplicateRuling(Base):
     kind: Mapped[RulingKind] = mapped_column(choice(RulingKind))
     a_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
     b_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), index=True)
-    annotator: Mapped[str] = mapped_column(String(200))
-    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
+    annotator: Mapped[str] = mapped_column(String(200), info=holds("nothing"))
+    request_id: Mapped[str | None] = mapped_column(
+        String(40), unique=True, index=True, info=holds("nothing")
+    )  # once, however often sent
     ruled_at: Mapped[datetime] = mapped_column(default=now)
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("duplicate_rulings.id", ondelete="CASCADE"), unique=True)
     undone_by: Mapped["DuplicateRuling | None"] = relationship(back_populates="undoes", uselist=False)
@@ -91,14 +99,14 @@ class BenchmarkVideo(Base):
     __tablename__ = "benchmark_videos"
     __table_args__ = (UniqueConstraint("name", "version"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(String(500))
-    subset: Mapped[str] = mapped_column(String(80))
+    name: Mapped[str] = mapped_column(String(500), info=holds("nothing"))
+    subset: Mapped[str] = mapped_column(String(80), info=holds("nothing"))
     test: Mapped[bool]  # whether results are reported on it
-    sha256: Mapped[str] = mapped_column(String(64))  # of the file
-    version: Mapped[str] = mapped_column(String(40))
+    sha256: Mapped[str] = mapped_column(String(64), info=holds("nothing"))  # of the file
+    version: Mapped[str] = mapped_column(String(40), info=holds("nothing"))
     state: Mapped[FileState] = mapped_column(choice(FileState))
-    error: Mapped[str | None] = mapped_column(Text)
-    arrays: Mapped[bytes | None] = mapped_column(LargeBinary)
+    error: Mapped[str | None] = mapped_column(Text, info=holds("nothing"))
+    arrays: Mapped[bytes | None] = mapped_column(LargeBinary, info=holds("nothing"))
     checked_to: Mapped[int] = mapped_column(BigInteger, default=0)  # the id of a row of fingerprints
 
 
@@ -114,6 +122,7 @@ class Leak(Base):
     offset_s: Mapped[float] = mapped_column(Float)
     speed: Mapped[float] = mapped_column(Float)
     mirror: Mapped[bool]
+    turn: Mapped[int] = mapped_column(default=0)  # degrees clockwise, as of a DuplicateEdge
     score: Mapped[float] = mapped_column(Float)
     overlap_s: Mapped[float] = mapped_column(Float)
     correlation: Mapped[float] = mapped_column(Float)

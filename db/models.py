@@ -2,7 +2,8 @@
 
 Rows of decisions are only ever added: an undo is a new row that names the row it takes back. People's ids are stored as
 keyed hashes (core.workspace.Workspace.keyed_hash). Times are UTC. The tables of duplicates and leaks stand in
-db.duplicate_models and are imported from here as well, so that whoever imports this module has all of them.
+db.duplicate_models, those of accounts in db.account_models, and are imported from here as well, so that whoever imports
+this module has all of them.
 """
 
 import enum
@@ -11,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from plusmv.db.account_models import Lease, QuotaUse
 from plusmv.db.base import Base, FileState, Id, UtcDateTime, choice, now
 from plusmv.db.duplicate_models import (
     BenchmarkVideo,
@@ -21,6 +23,7 @@ from plusmv.db.duplicate_models import (
     Leak,
     RulingKind,
 )
+from plusmv.db.people import holds
 
 __all__ = [
     "TAKEN_DOWN",
@@ -90,6 +93,8 @@ class ReasonCode(enum.StrEnum):
     LINK_EXPIRED = "link-expired"
     NO_ANSWER = "no-answer"  # after several tries
     REFUSED = "refused"  # a private address, or another scheme than http and https
+    NEEDS_PROGRAM = "needs-program"  # encrypted or live streams, RTMP: only another program could fetch them
+    LEFTOVER = "leftover"  # a part or a temporary file of a download that was not finished
     OUTSIDE_FOLDER = "outside-folder"
     UNREADABLE = "unreadable"  # a file of a folder
     UNDECODABLE = "undecodable"  # no whole video that decodes
@@ -116,8 +121,8 @@ class Action(Base):
 
     __tablename__ = "actions"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    definition: Mapped[str] = mapped_column(Text, default="")
+    name: Mapped[str] = mapped_column(String(200), unique=True, info=holds("nothing"))
+    definition: Mapped[str] = mapped_column(Text, default="", info=holds("nothing"))
     tags: Mapped[list["ActionTag"]] = relationship(back_populates="action", order_by="ActionTag.id")
 
 
@@ -128,7 +133,7 @@ class ActionTag(Base):
     __table_args__ = (UniqueConstraint("action_id", "tag"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
-    tag: Mapped[str] = mapped_column(String(200), index=True)
+    tag: Mapped[str] = mapped_column(String(200), index=True, info=holds("nothing"))
     action: Mapped[Action] = relationship(back_populates="tags")
 
 
@@ -137,14 +142,14 @@ class CrawlRun(Base):
 
     __tablename__ = "crawl_runs"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    source: Mapped[str] = mapped_column(String(40))
-    query: Mapped[str] = mapped_column(Text, default="")
-    tag: Mapped[str] = mapped_column(String(200))
+    source: Mapped[str] = mapped_column(String(40), info=holds("nothing"))
+    query: Mapped[str] = mapped_column(Text, default="", info=holds("search"))
+    tag: Mapped[str] = mapped_column(String(200), info=holds("nothing"))
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
-    cursor: Mapped[dict | None] = mapped_column(JSON)
+    cursor: Mapped[dict | None] = mapped_column(JSON, info=holds("search"))
     started_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
-    tool_version: Mapped[str] = mapped_column(String(40), default="")
+    tool_version: Mapped[str] = mapped_column(String(40), default="", info=holds("nothing"))
     found: Mapped[int] = mapped_column(default=0)
     downloaded: Mapped[int] = mapped_column(default=0)
     known: Mapped[int] = mapped_column(default=0)
@@ -160,17 +165,17 @@ class Clip(Base):
 
     __tablename__ = "clips"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    suffix: Mapped[str] = mapped_column(String(9))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True, info=holds("content id"))
+    suffix: Mapped[str] = mapped_column(String(9), info=holds("nothing"))
     bytes: Mapped[int] = mapped_column(BigInteger)
     duration: Mapped[float | None] = mapped_column(Float)
     fps: Mapped[float | None] = mapped_column(Float)
     frames: Mapped[int | None]
     width: Mapped[int | None]
     height: Mapped[int | None]
-    codec: Mapped[str | None] = mapped_column(String(40))
+    codec: Mapped[str | None] = mapped_column(String(40), info=holds("nothing"))
     state: Mapped[FileState] = mapped_column(choice(FileState), index=True)
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text, info=holds("words"))
     added_at: Mapped[datetime] = mapped_column(default=now)
     posts: Mapped[list["Post"]] = relationship(back_populates="clip", order_by="Post.id")
 
@@ -181,22 +186,24 @@ class Post(Base):
     __tablename__ = "posts"
     __table_args__ = (UniqueConstraint("platform", "platform_id", "identity"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    platform: Mapped[str] = mapped_column(String(80))
-    platform_id: Mapped[str] = mapped_column(String(500), index=True)  # a folder's post: its path in the folder
-    identity: Mapped[str] = mapped_column(String(64), default="")  # a folder's post: hash of folder, path and content
-    origin: Mapped[str | None] = mapped_column(String(500), index=True)  # where a manifest says: "instagram:CxYz"
-    url: Mapped[str | None] = mapped_column(Text)
-    uploader_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    caption: Mapped[str] = mapped_column(Text, default="")
+    platform: Mapped[str] = mapped_column(String(80), info=holds("nothing"))
+    platform_id: Mapped[str] = mapped_column(String(500), index=True, info=holds("post id"))  # a folder's: a path
+    identity: Mapped[str] = mapped_column(
+        String(64), default="", info=holds("post id")
+    )  # a folder's: of path and content
+    origin: Mapped[str | None] = mapped_column(String(500), index=True, info=holds("post id"))  # "instagram:CxYz"
+    url: Mapped[str | None] = mapped_column(Text, info=holds("link"))
+    uploader_hash: Mapped[str | None] = mapped_column(String(64), index=True, info=holds("uploader id"))
+    caption: Mapped[str] = mapped_column(Text, default="", info=holds("words"))
     taken_at: Mapped[datetime | None]
-    licence: Mapped[str] = mapped_column(String(200), default="unknown")
+    licence: Mapped[str] = mapped_column(String(200), default="unknown", info=holds("words"))
     found_at: Mapped[datetime] = mapped_column(default=now)
     state: Mapped[PostState] = mapped_column(choice(PostState), default=PostState.FOUND, index=True)
-    reason: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text, info=holds("words"))
     reason_code: Mapped[ReasonCode | None] = mapped_column(choice(ReasonCode))
     reason_limit: Mapped[float | None] = mapped_column(Float)  # seconds or bytes: what a too long or large clip exceeds
     retryable: Mapped[bool] = mapped_column(default=False)
-    raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True))  # as the platform said, without names
+    raw: Mapped[dict | None] = mapped_column(JSON(none_as_null=True), info=holds("metadata"))  # without names
     checked_at: Mapped[datetime | None]  # when `plusmv recheck` last looked
     clip_id: Mapped[int | None] = mapped_column(ForeignKey("clips.id"), index=True)
     clip: Mapped[Clip | None] = relationship(back_populates="posts")
@@ -210,30 +217,10 @@ class Sighting(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     post_id: Mapped[int] = mapped_column(ForeignKey("posts.id"))
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
-    tag: Mapped[str] = mapped_column(String(200))
+    tag: Mapped[str] = mapped_column(String(200), info=holds("nothing"))
     run_id: Mapped[int] = mapped_column(ForeignKey("crawl_runs.id"))
     last_run_id: Mapped[int | None] = mapped_column(ForeignKey("crawl_runs.id"))  # the latest run that met it
     found_at: Mapped[datetime] = mapped_column(default=now)
-
-
-class Lease(Base):
-    """One process at a time uses an account. `name` is a keyed hash: no account's name enters the catalog."""
-
-    __tablename__ = "leases"
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(200))  # host, process id and when that process started
-    until: Mapped[datetime]
-
-
-class QuotaUse(Base):
-    """A call to an official API that its quota counts: of which account (a keyed hash), for what, at what cost."""
-
-    __tablename__ = "quota_uses"
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    account: Mapped[str] = mapped_column(String(64), index=True)
-    what: Mapped[str] = mapped_column(String(200))
-    cost: Mapped[int]
-    used_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Decision(Base):
@@ -245,11 +232,13 @@ class Decision(Base):
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"), index=True)
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), index=True)
     verdict: Mapped[Verdict] = mapped_column(choice(Verdict))
-    reason: Mapped[str] = mapped_column(Text, default="")
-    annotator: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text, default="", info=holds("words"))
+    annotator: Mapped[str] = mapped_column(String(200), info=holds("nothing"))
     seconds: Mapped[float | None] = mapped_column(Float)
     how: Mapped[How | None] = mapped_column(choice(How))
-    request_id: Mapped[str | None] = mapped_column(String(40), unique=True, index=True)  # sent twice, recorded once
+    request_id: Mapped[str | None] = mapped_column(
+        String(40), unique=True, index=True, info=holds("nothing")
+    )  # once, however often sent
     decided_at: Mapped[datetime] = mapped_column(default=now)
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
     undone_by: Mapped["Decision | None"] = relationship(back_populates="undoes", uselist=False)
@@ -268,7 +257,7 @@ class ClipLease(Base):
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id", ondelete="CASCADE"), primary_key=True)
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id", ondelete="CASCADE"), primary_key=True)
     slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    annotator: Mapped[str] = mapped_column(String(200), index=True)
+    annotator: Mapped[str] = mapped_column(String(200), index=True, info=holds("nothing"))
     until: Mapped[datetime]
     put_off: Mapped[bool] = mapped_column(default=False)  # to the end of this annotator's queue
 
@@ -284,7 +273,7 @@ class SuspicionScore(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
-    signal: Mapped[str] = mapped_column(String(80))
+    signal: Mapped[str] = mapped_column(String(80), info=holds("nothing"))
     score: Mapped[float] = mapped_column(Float)
     scored_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -296,13 +285,13 @@ class FeatureFile(Base):
     __table_args__ = (UniqueConstraint("clip_id", "recipe", "stride"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     clip_id: Mapped[int] = mapped_column(ForeignKey("clips.id"))
-    recipe: Mapped[str] = mapped_column(String(64), index=True)
+    recipe: Mapped[str] = mapped_column(String(64), index=True, info=holds("nothing"))
     stride: Mapped[int]
-    streams: Mapped[str] = mapped_column(String(40))
+    streams: Mapped[str] = mapped_column(String(40), info=holds("nothing"))
     state: Mapped[FileState] = mapped_column(choice(FileState))
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text, info=holds("words"))
     snippets: Mapped[int | None]
-    path: Mapped[str | None] = mapped_column(String(500))  # relative to the workspace
+    path: Mapped[str | None] = mapped_column(String(500), info=holds("content id"))  # relative to the workspace
     written_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -314,10 +303,10 @@ class Export(Base):
 
     __tablename__ = "exports"
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    path: Mapped[str] = mapped_column(String(1000))
-    format: Mapped[str] = mapped_column(String(40))
-    sha256: Mapped[str] = mapped_column(String(64))
-    clips: Mapped[list[str]] = mapped_column(JSON)  # content ids, sorted
+    path: Mapped[str] = mapped_column(String(1000), info=holds("nothing"))
+    format: Mapped[str] = mapped_column(String(40), info=holds("nothing"))
+    sha256: Mapped[str] = mapped_column(String(64), info=holds("nothing"))
+    clips: Mapped[list[str]] = mapped_column(JSON, info=holds("content id"))  # content ids, sorted
     exported_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -327,7 +316,7 @@ class Tombstone(Base):
     __tablename__ = "tombstones"
     __table_args__ = (UniqueConstraint("kind", "keyed_hash"),)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20))
-    keyed_hash: Mapped[str] = mapped_column(String(64))
-    reason: Mapped[str] = mapped_column(Text, default="")
+    kind: Mapped[str] = mapped_column(String(20), info=holds("nothing"))
+    keyed_hash: Mapped[str] = mapped_column(String(64), info=holds("nothing"))
+    reason: Mapped[str] = mapped_column(Text, default="", info=holds("words"))
     buried_at: Mapped[datetime] = mapped_column(default=now)

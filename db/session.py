@@ -51,7 +51,7 @@ def open_catalog(workspace: Workspace, url: str | None = None) -> Catalog:
     """
     if url is None:
         _make(workspace.home)
-        url = f"sqlite:///{workspace.catalog.resolve()}"
+        url = f"sqlite:///{workspace.catalog.absolute()}"  # not resolve(), which fails over a circle of links
     try:
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:

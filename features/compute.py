@@ -38,13 +38,14 @@ class Computer:
         self.flow_on = self.flow_on or ("device" if on_gpu else "cpu")
 
     @torch.inference_mode()
-    def features(self, chunks: Sequence[Chunk]) -> list[dict[str, np.ndarray]]:
-        """Each chunk's snippet features by stream: (n, 1024) float32."""
+    def features(self, chunks: Sequence[Chunk], videos: Sequence[str] = ()) -> list[dict[str, np.ndarray]]:
+        """Each chunk's snippet features by stream: (n, 1024) float32. videos: ids, by which flow is kept."""
         counts = [len(snippet_starts(chunk, self.recipe)) for chunk in chunks]
         made: list[dict[str, np.ndarray]] = [{} for _ in chunks]
         frames = [torch.from_numpy(chunk.frames).to(self.device) for chunk in chunks]
+        named = list(zip(chunks, frames, videos or [""] * len(chunks), strict=True))
         for stream, network in self.networks.items():
-            levels = frames if stream == "rgb" else [self._flow(*pair) for pair in zip(chunks, frames, strict=True)]
+            levels = frames if stream == "rgb" else [self._flow(*one) for one in named]
             rows = np.split(self._rows(network, stream, chunks, levels), np.cumsum(counts)[:-1])
             for features, part in zip(made, rows, strict=True):
                 features[stream] = part
@@ -70,13 +71,13 @@ class Computer:
             lacking = self.recipe.length - len(window)
             yield torch.cat([window, window[-1:].expand(lacking, -1, -1, -1)]) if lacking else window
 
-    def _flow(self, chunk: Chunk, frames: Tensor) -> Tensor:
+    def _flow(self, chunk: Chunk, frames: Tensor, video: str) -> Tensor:
         """The fields of a chunk, whole pictures: (N - 1, H, W, 2) uint8 levels, or float32 if not quantised."""
         if len(frames) == 1:  # a video of one frame: no motion
             still = np.zeros((1, *chunk.frames.shape[1:3], 2), np.float32)
             return torch.from_numpy(self._scaled(still)).to(self.device)
         if self.cache is not None:
-            levels = self.cache.levels(chunk.frames, lambda: self._fields(chunk, frames).cpu().numpy())
+            levels = self.cache.levels(video, chunk.frames, lambda: self._fields(chunk, frames).cpu().numpy())
             return torch.from_numpy(levels).to(self.device)
         return self._fields(chunk, frames)
 

@@ -1,5 +1,6 @@
 """Whole folders of features: packed into shards, checked, taken over from others' layouts and written in them."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -138,7 +139,7 @@ def export_features(
 
     read_as: what arrays of others in `source` are. Raises UnclearLayout where it has to say more.
     """
-    if folder.resolve() == source.resolve():
+    if os.path.realpath(folder) == os.path.realpath(source):
         raise BadInput("write the export to another folder: --to")
 
     def exported(video_id: str) -> None:

@@ -6,15 +6,16 @@ import urllib.parse
 from pathlib import Path
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.least_speed import LeastSpeed
 from plusmv.core.workspace import atomic_path
+from plusmv.features.connections import LEAST_SPEED, guarded_session, is_too_slow, said_length
 
-BLOCK = 1 << 20  # bytes
+BLOCK = 1 << 16  # bytes: what of a block had come is lost where a connection breaks
 TIMEOUT = 60  # seconds to connect, and without a byte
-ATTEMPTS = 5  # in a row, of which none brought a byte more
+ATTEMPTS = 5  # in a row, of which none brought a byte more, or all were too slow
 NOT_TO_BE_HAD = (401, 403, 404, 410)
 RETRY = Retry(  # of an answer that says "later"; a body that breaks off is gone on with by `download`
     total=ATTEMPTS - 1,
@@ -27,35 +28,34 @@ RETRY = Retry(  # of an answer that says "later"; a body that breaks off is gone
 )
 
 
-def download(url: str, path: Path, largest: int) -> None:
+def download(url: str, path: Path, largest: int, least_speed: LeastSpeed = LEAST_SPEED) -> None:
     """Fetch `url` into `path`, by way of `<path>.partial`, which the next call goes on with.
 
-    Raises Missing where it cannot be had, BadInput where it is larger than `largest` bytes.
+    Raises Missing where it cannot be had, or comes too slowly, BadInput where it is larger than `largest` bytes.
     """
     _check_url(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     failures, reason = 0, ""
-    with _session() as session:
+    with _session(least_speed) as session:
         while failures < ATTEMPTS:
             before = partial.stat().st_size if partial.exists() else 0
             try:
                 _resume(session, url, partial, largest)
                 break
             except OSError as error:  # requests' errors are OSErrors
-                reason = str(error)
-            failures = failures + 1 if not partial.exists() or partial.stat().st_size <= before else 0
+                reason, slow = str(error), is_too_slow(error)
+            grew = partial.exists() and partial.stat().st_size > before
+            failures = 0 if grew and not slow else failures + 1
         else:
             raise Missing(f"cannot download {url}: {reason}; run the same command again to resume, or use --from FILE")
     with atomic_path(path) as part:
         os.replace(partial, part)
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
+def _session(least_speed: LeastSpeed) -> requests.Session:
+    session = guarded_session(RETRY, least_speed)
     session.headers["Accept-Encoding"] = "identity"  # a range counts the bytes that are sent
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=RETRY))
     return session
 
 
@@ -86,8 +86,7 @@ def _append(answer: requests.Response, partial: Path, largest: int) -> None:
             if have + got > largest:
                 raise BadInput(f"{answer.url} is larger than {largest} bytes; it was not kept")
             file.write(block)
-    expected = int(answer.headers.get("Content-Length") or got)
-    if got != expected:
+    if got != (said_length(answer) or got):
         raise OSError(f"the connection broke off after {have + got} bytes")
 
 

@@ -17,6 +17,9 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from plusmv.core.errors import BadInput, Missing, one_line
+from plusmv.core.limits import ARRAY_BYTES
+from plusmv.core.parsing import parse_json
+from plusmv.core.reading import too_large
 from plusmv.core.workspace import write_bytes
 from plusmv.features import published, shards
 from plusmv.features.i3d_layers import STREAMS
@@ -179,8 +182,12 @@ def verified_entry(path: Path) -> Entry:
 
 def _entry(path: Path) -> Entry:
     try:
+        if path.stat().st_size > ARRAY_BYTES:
+            raise too_large(str(path), ARRAY_BYTES)
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except BadInput:
+        raise
     except Exception as error:  # safetensors raises half a dozen kinds for damaged or hostile files
         raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error
 
@@ -205,11 +212,11 @@ def _decoded(entry: Entry, assumed: VideoFeatures, path: Path) -> VideoFeatures:
 def _parsed(text: str, path: Path) -> Any:
     """A metadata value: JSON as we write it, else the text itself."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"cannot read the features in {path}: {one_line(error)}") from error
+        return parse_json(text, f"the metadata of {path}")
+    except BadInput as error:
+        if isinstance(error.__cause__, json.JSONDecodeError):
+            return text
+        raise
 
 
 def _checked(features: VideoFeatures, path: Path) -> VideoFeatures:

@@ -129,7 +129,7 @@ class ComputeStage:
         self._computer = self.extractor.computer()
 
     def process(self, task: list[tuple[Video, Chunk]]) -> list[dict[str, np.ndarray]]:
-        return self._computer.features([chunk for _, chunk in task])
+        return self._computer.features([chunk for _, chunk in task], [video_id for (_, video_id), _ in task])
 
 
 def _gathered(pairs: Iterable[tuple[Video, Chunk]], starts: int) -> Iterator[list[tuple[Video, Chunk]]]:

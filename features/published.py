@@ -12,8 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from plusmv.core.errors import BadInput, one_line
+from plusmv.core.errors import BadInput
 from plusmv.core.workspace import write_bytes
+from plusmv.features.arrays import read_npy, read_npz
 from plusmv.features.i3d_layers import STREAMS
 
 Layout = Literal["npy", "npz", "folders"]
@@ -66,11 +67,11 @@ def find(folder: Path, video_id: str, layout: ArrayLayout = UNSAID) -> Published
     joined, archive = folder / f"{video_id}.npy", folder / f"{video_id}.npz"
     apart = {name: folder / name / f"{video_id}.npy" for name in STREAMS}
     if joined.is_file():
-        return Published(joined, _divided(_load(joined), joined, layout))
+        return Published(joined, _divided(read_npy(joined), joined, layout))
     if archive.is_file():
-        return Published(archive, _upright_streams(_load_archive(archive), archive, layout))
+        return Published(archive, _upright_streams(read_npz(archive, STREAMS), archive, layout))
     if any(path.is_file() for path in apart.values()):
-        streams = {name: _load(path) for name, path in apart.items() if path.is_file()}
+        streams = {name: read_npy(path) for name, path in apart.items() if path.is_file()}
         path = folder / "*" / f"{video_id}.npy"
         return Published(path, _upright_streams(streams, path, layout))
     return None
@@ -106,26 +107,6 @@ def _npy(array: np.ndarray) -> bytes:
     content = io.BytesIO()
     np.save(content, array)
     return content.getvalue()
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)  # np.load would take an archive too
-    except Exception as error:  # numpy evaluates the header as Python, so also tokenize's and the parser's kinds
-        raise _unreadable(path, error) from error
-
-
-def _load_archive(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in STREAMS if name in archive}
-    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds for damaged archives
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"cannot read the features in {path}: {one_line(error)}")
 
 
 def _divided(array: np.ndarray, path: Path, layout: ArrayLayout) -> dict[str, np.ndarray]:

@@ -17,6 +17,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from plusmv.core.errors import BadInput, one_line
+from plusmv.core.limits import SIDECAR_BYTES
+from plusmv.core.reading import read_json
 from plusmv.core.workspace import remove_stale_parts, write_bytes, write_json
 
 CLIPS = 1000  # of a shard
@@ -131,10 +133,10 @@ def _places_at(folder: Path, _: int) -> Mapping[str, Path]:
 def _ids(path: Path) -> list[str]:
     """The ids in a shard: its index says, or, where that is missing or of another shard, the shard itself."""
     try:
-        index = json.loads(path.with_suffix(".json").read_bytes())
+        index = read_json(path.with_suffix(".json"), SIDECAR_BYTES)
         if index["bytes"] == path.stat().st_size:
             return [video_id for video_id in index["ids"] if isinstance(video_id, str)]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BadInput, OSError, KeyError, TypeError):
         pass
     return list(_opened(path).clips)
 

@@ -19,7 +19,7 @@ from plusmv.labeler_ui.json_routes import json_route, record_each
 
 PAGE_SIZE = 8  # groups a response
 FRESH_S = 5.0  # how long a list waits to include what was just undone
-LISTS = ("groups", "pairs")
+LISTS = ("groups", "pairs", "shared")  # fields of a Listing
 
 
 @json_route
@@ -32,7 +32,7 @@ def open_groups(connection: Connection, annotator: str, request: dict[str, Any])
         listing = groups_of(connection).now(session, FRESH_S if request.get("fresh") else 0.0)
         if listing is None:
             return {"groups": [], "total": 0, "recent": [], "reading": True}
-    stars = listing.groups if kind == "groups" else listing.pairs
+    stars = getattr(listing, kind)
     with connection.writing() as session:
         free = next_groups(
             session,

@@ -5,7 +5,11 @@ import streamlit as st
 from plusmv.labeler_ui import frame
 from plusmv.labeler_ui.connection import Connection
 
-LISTS = {"groups": "Groups of copies", "pairs": "Proposed pairs: parts, and copies that are not sure"}
+LISTS = {
+    "groups": "Groups of copies",
+    "pairs": "Proposed pairs: parts, and copies that are not sure",
+    "shared": "Clips that share something, such as an intro or an end card",
+}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ unpatched: `environment()` gives the proxy and the CA by the variables that requ
 
 import contextlib
 import http.server
+import itertools
 import os
 import socket
 import ssl
@@ -26,7 +27,10 @@ QUIET = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "ht
 
 @dataclass
 class Answer:
-    """What is sent back. cut: so many bytes of the body, then the line goes dead. length: a false Content-Length."""
+    """What is sent back. cut: so many bytes of the body, then the line goes dead. length: a false Content-Length.
+
+    drip: seconds between two bytes. endless: the body comes again and again.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -35,6 +39,8 @@ class Answer:
     cut: int | None = None
     length: int | None = None
     slow: float = 0.0  # seconds before each half of the body
+    drip: float = 0.0
+    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,10 +154,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Type", answer.kind)
-        self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+        if not answer.endless:
+            self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
         self.end_headers()
         self.wfile.flush()
         if self.command == "HEAD":
+            return
+        if answer.drip or answer.endless:
+            self._send_hostile(answer)
             return
         half = len(answer.body) // 2
         for part in (answer.body[:half], answer.body[half:]) if answer.cut is None else (answer.body[: answer.cut],):
@@ -162,6 +172,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _send_hostile(self, answer: Answer) -> None:
+        self.close_connection = True
+        parts = itertools.repeat(answer.body) if answer.endless else (bytes([byte]) for byte in answer.body)
+        with contextlib.suppress(OSError):
+            for part in parts:
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(answer.drip)
 
     def log_message(self, *_):
         pass

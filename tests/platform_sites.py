@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests import platform_apis
+from tests import platform_apis, platform_streams
 
 HOSTS = {
     "www.instagram.com": "api",
@@ -32,7 +32,7 @@ HOSTS = {
     "files.clips.example": "media",
 }
 FIRST = 1_570_000_000  # the oldest post's time
-FAULTS = ("500", "cut", "length", "html", "gone", "expired", "huge", "slow", "private", "429")
+FAULTS = ("500", "cut", "length", "html", "gone", "expired", "huge", "slow", "drip", "private", "429")
 HUGE = 4_000_000_000  # bytes that a huge file says it has
 
 
@@ -72,6 +72,7 @@ class Switches:
     changed_format: bool = False
     empty_page: int | None = None  # the page (from 0) that comes back empty although there are more
     not_json: bool = False
+    hostile: dict | None = None  # the platform_server.Answer that an API gives, whatever it is asked
     repeat_pages: bool = False  # every page comes twice, under two cursors
     reorder: bool = False  # pages are shuffled within themselves at each answer
     listing_has_links: bool = False
@@ -123,6 +124,8 @@ class Platform:
         from tests.platform_server import Answer
 
         self.make = Answer
+        if asked.path.startswith("/streams/"):
+            return platform_streams.answer(self, asked)
         with self._lock:
             if HOSTS[asked.host] == "api":
                 refusal = self._refusal(asked)
@@ -146,6 +149,8 @@ class Platform:
         if switches.too_many:
             switches.too_many -= 1
             return self._too_many()
+        if switches.hostile is not None:
+            return self.make(**switches.hostile)
         if switches.login_redirect:
             return self.make(302, headers={"Location": f"https://{asked.host}/accounts/login/?next=/"})
         if switches.checkpoint:
@@ -276,6 +281,7 @@ class Platform:
             "html": self.make(200, b"<html>not a video</html>", "text/html"),
             "disguised": self.make(200, b"<html>not a video</html>" * 50, "video/mp4"),
             "huge": self.make(200, content, "video/mp4", length=HUGE),
+            "drip": self.make(200, content, "video/mp4", drip=platform_streams.DRIP),
             "slow": self.make(200, content, "video/mp4", slow=0.2),
             "private": self.make(302, b"", headers={"Location": "http://169.254.169.254/latest/meta-data"}),
             "file": self.make(302, b"", headers={"Location": "file:///etc/passwd"}),

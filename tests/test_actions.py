@@ -75,14 +75,14 @@ def test_actions_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "has no actions"),
+        (b"", "lacks the column"),
         (b"action,tags\n", "has no actions"),
-        (b"action,tags,colour\nA,a,red\n", "line 2"),
+        (b"action,tags,colour\nA,a,red\n", "unknown column"),
         (b"action,tags\nA,a\n,b\n", "line 3"),
         (b"action,tags\nA,a,b,c\n", "line 2"),
         (b"action,tags\nA,\x00\n", "invalid tag"),
-        (b"action,tags\nCaf\xe9,cafe\n", "cannot read the actions"),
-        (b'action,tags\n"A,a\n', "cannot read the actions"),
+        (b"action,tags\nCaf\xe9,cafe\n", "not UTF-8"),
+        (b'action,tags\n"A,a\n', "not CSV"),
         (b"action,tags\nA,#\n", "invalid tag"),
         (b"action,tags\nA,a\nA,b\n", "twice"),
     ],
@@ -96,5 +96,5 @@ def test_a_file_of_actions_that_cannot_be_used(tmp_path, content, words):
 
 
 def test_a_file_of_actions_that_is_not_there(tmp_path):
-    with pytest.raises(BadInput, match="cannot read the actions"):
+    with pytest.raises(BadInput, match="cannot read"):
         read_actions(tmp_path / "none.csv")

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from plusmv.curate.duplicates.alignment import SURE, bucket, compare
+from plusmv.curate.duplicates.alignment import SURE, bucket, compare, is_sure
 from plusmv.curate.duplicates.candidates import NEAR
 from plusmv.curate.duplicates.fingerprint import fingerprint_video
+from plusmv.curate.duplicates.limits import SHORTEST_S
 from plusmv.curate.duplicates.pdq import hamming
 from plusmv.db.models import EdgeKind
 from tests.moving_scenes import EDITS, FPS, HEIGHT, WIDTH, edited, scene, write
@@ -66,11 +67,11 @@ def test_another_moment_of_the_same_video_is_no_copy(tmp_path):
     assert found is None or found.kind == EdgeKind.SAME_SCENE
 
 
-def test_clips_that_share_a_moment_but_go_on_differently_are_parts(tmp_path):
+def test_clips_that_share_a_moment_but_go_on_differently_are_no_parts(tmp_path):
     long = scene(1, 1, 8.0)
     first, second = (fingerprint_video(write(tmp_path / f"{k}.mp4", long[k : k + 125])) for k in (0, 50))
     found = compare(first, second)
-    assert found.kind == EdgeKind.PART
+    assert found.kind == EdgeKind.SHARED and not is_sure(found)
     assert found.overlap_s == pytest.approx(3.0, abs=0.4) and found.offset_s == pytest.approx(-2.0, abs=0.13)
 
 
@@ -86,6 +87,17 @@ def test_a_second_cut_out_is_a_part_wherever_it_lies(tmp_path, frames, original)
     assert found.offset_s == pytest.approx(2.2, abs=0.13)
     back = compare(original, part)
     assert back.kind == EdgeKind.PART and back.inverse().offset_s == pytest.approx(found.offset_s, abs=0.01)
+
+
+@pytest.mark.parametrize("start_s", [0.0, 1.1, 3.5])
+def test_the_shortest_part_that_is_promised_is_found_and_what_is_shared_for_as_long(
+    tmp_path, frames, original, start_s
+):
+    part = frames[round(start_s * FPS) :][: round(SHORTEST_S * FPS)]
+    found = compare(fingerprint_video(write(tmp_path / "part.mp4", part, crf=30)), original)
+    assert found.kind == EdgeKind.PART and found.offset_s == pytest.approx(start_s, abs=0.13)
+    first, second = (fingerprint_video(write(tmp_path / f"{n}.mp4", part + scene(n, n, 3.0))) for n in (2, 3))
+    assert compare(first, second).kind == EdgeKind.SHARED
 
 
 def test_the_same_pictures_are_exact(original):

@@ -80,7 +80,7 @@ def test_all_of_thumos14_is_read(shared):
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0]}]}}}, "lacks label and segment"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": "01"}]}}}, "lacks label and segment"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": ["x", 1]}]}}}, "segment of video 'a'"),
-        ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, math.nan]}]}}}, "finite"),
+        ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, math.nan]}]}}}, "NaN"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, 10**400]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": "A", "segment": [0, True]}]}}}, "finite"),
         ({"database": {"a": {**VIDEO, "annotations": [{"label": 1, "segment": [0, 1]}]}}}, "not a line of text"),
@@ -131,7 +131,7 @@ def test_a_published_detectors_output_is_read(shared):
 
 @pytest.mark.parametrize(("content", "told"), [
     ('{"database": {"a": {"annotations": []}, "a": {"annotations": []}}}', "'a' occurs twice"),
-    ('{"database": {"a": {"annotations": [{"label": "\\ud800", "segment": [0, 1]}]}}}', "not a line of text"),
+    ('{"database": {"a": {"annotations": [{"label": "\\ud800", "segment": [0, 1]}]}}}', "not JSON"),
     ('{"database": {"a": {"annotations": [{"label": "\\u001b[31m", "segment": [0, 1]}]}}}', "not a line of text"),
 ])  # fmt: skip
 def test_what_would_be_dropped_or_printed_raw_is_named(tmp_path, content, told):

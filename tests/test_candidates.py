@@ -19,6 +19,7 @@ def prints(tmp_path_factory):
         made[f"{seed}"] = fingerprint_video(write(folder / "a.mp4", frames))
         made |= {f"{seed} {edit}": fingerprint_video(edited(folder / "b.mp4", frames, edit)) for edit in EDITS}
         cut = [frame[12:108, 16:144] for frame in frames]
+        made[f"{seed} turned"] = fingerprint_video(write(folder / "e.mp4", [np.rot90(frame) for frame in frames]))
         made[f"{seed} cropped"] = fingerprint_video(write(folder / "c.mp4", cut))
     made["black"] = fingerprint_video(write(folder / "d.mp4", [frames[0] * 0] * 50))
     return made

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from plusmv.cli import app
 from plusmv.core.annotations import read_annotations
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.curate.duplicates.limits import SHORTEST_S
 from plusmv.curate.review.passwords import is_password
 from tests.small_videos import make_video
 
@@ -38,6 +41,12 @@ def result(home, *arguments) -> dict:
     shown = plusmv(home, *arguments, "--json")
     assert shown.exit_code == 0, shown.output
     return json.loads(shown.stdout)
+
+
+def test_the_shortest_part_that_can_be_found_is_said_in_the_help_and_the_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "duplicates.md").read_text(encoding="utf-8")
+    for shown in (plusmv(None, "dedup", "--help").stdout, page):
+        assert re.search(rf"\b{SHORTEST_S:g} s(econds)?\b", " ".join(shown.split()))
 
 
 def test_from_a_folder_to_an_export(folder, tmp_path):
@@ -92,8 +101,8 @@ def test_names_are_shown_as_they_are(tmp_path):
         (("crawl", "--path", "{folder}", "--tag", "golf"), "the tags are diving, golfswing"),
         (("crawl", "--path", "{folder}", "--tag", "a", "--action", "b"), "give one of --tag, --action and --actions"),
         (("crawl", "--path", "{folder}", "--action", "Sleeping"), "unknown action 'Sleeping'"),
-        (("crawl", "--path", "{folder}", "--actions", "none.csv"), "cannot read the actions in none.csv"),
-        (("decide", "--from", "none.csv"), "cannot read the decisions in none.csv"),
+        (("crawl", "--path", "{folder}", "--actions", "none.csv"), "cannot read none.csv"),
+        (("decide", "--from", "none.csv"), "cannot read none.csv"),
         (("extract", "--video", "v.mp4"), "--out"),
         (("extract", "--video", "v.mp4", "--out", "f.npy"), ".safetensors"),
         (("extract", "--streams", "sound"), "streams must be rgb, flow or both"),

@@ -99,8 +99,8 @@ def test_official_text_folders(official):
     assert read_ambiguous(ambiguous)["video_test_0000009"] == (Instance(AMBIGUOUS, 0.0, 1.0),)
 
 
-@pytest.mark.parametrize("text, words", [("v 1", "2 columns instead of 3"), ("v 1 x", "not all numbers"),
-                                         ("v 1 inf", "not finite")])  # fmt: skip
+@pytest.mark.parametrize("text, words", [("v 1", "2 columns instead of 3"), ("v 1 x", "not a finite number"),
+                                         ("v 1 inf", "not a finite number")])  # fmt: skip
 def test_a_line_that_is_no_instance_is_named(tmp_path, text, words):
     (tmp_path / "Diving_val.txt").write_text(f"v 1 2\n{text}\n")
     with pytest.raises(BadInput, match=f"line 2: .*{words}"):

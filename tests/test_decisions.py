@@ -238,7 +238,7 @@ def test_another_action_is_a_mistagged_here_and_a_keep_there(catalog, ids, tmp_p
         (HEADER + "a.mp4,Diving,undo,me,,\n", "line 2: verdict 'undo'"),
         (HEADER + "a.mp4,Diving,keep,,,\n", "line 2: the annotator"),
         (HEADER + "a.mp4,Diving,keep,me,soon,\n", "line 2: seconds"),
-        (HEADER + "a.mp4,Diving,keep,me,1,x,y\n", "line 2: it has more cells"),
+        (HEADER + "a.mp4,Diving,keep,me,1,x,y\n", "line 2: 7 cells under 6 columns"),
         (
             HEADER + "a.mp4,Diving,keep,me,,\na.mp4,Diving,mistagged,me,,\n",
             "line 3: says mistagged where line 2 says keep",
@@ -247,7 +247,7 @@ def test_another_action_is_a_mistagged_here_and_a_keep_there(catalog, ids, tmp_p
             HEADER + "a.mp4,Diving,keep,me,,\na.mp4,,unusable,me,,\n",
             "line 3: says unusable where line 2 says keep",
         ),
-        (HEADER + 'a.mp4,"Diving,keep', "not a UTF-8 CSV"),
+        (HEADER + 'a.mp4,"Diving,keep', "not CSV"),
     ],
 )
 def test_one_line_at_fault_and_nothing_is_recorded(catalog, ids, tmp_path, text, words):
@@ -264,10 +264,10 @@ def test_one_line_at_fault_and_nothing_is_recorded(catalog, ids, tmp_path, text,
 
 def test_files_that_cannot_be_read(tmp_path):
     catalog = open_catalog(Workspace(tmp_path))
-    with pytest.raises(BadInput, match="cannot read the decisions"):
+    with pytest.raises(BadInput, match="cannot read"):
         decide_from_csv(catalog, tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"caf\xe9,,unusable,me,,\n")
-    with pytest.raises(BadInput, match="not a UTF-8 CSV"):
+    with pytest.raises(BadInput, match="not UTF-8"):
         decide_from_csv(catalog, tmp_path / "latin.csv")
 
 

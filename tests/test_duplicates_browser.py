@@ -28,7 +28,8 @@ LOOK_S = 0.6  # before Enter counts on a group that has just appeared
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Workspace:
-    """Groups of clips 1-3 and 4-5 (5 runs twice as fast, from 0.5 s on, mirrored); 6 is a part of 1, 7 is alone."""
+    """Groups of clips 1-3 and 4-5 (5 runs twice as fast, from 0.5 s on, mirrored); 6 is a part of 1, 7 shares a turned
+    second with 6."""
     made = fill_workspace(tmp_path_factory.mktemp("template"), clips=7, seconds=3.0)
     catalog = open_catalog(made)
     with catalog.writing() as session:
@@ -38,6 +39,7 @@ def template(tmp_path_factory) -> Workspace:
         session.add_all([edge(clips[1], clips[2]), edge(clips[1], clips[3]), edge(clips[2], clips[3])])
         session.add(edge(clips[4], clips[5], speed=2.0, offset_s=0.5, mirror=True, overlap_s=2.0))
         session.add(edge(clips[6], clips[1], EdgeKind.PART, score=0.8))
+        session.add(edge(clips[6], clips[7], EdgeKind.SHARED, mirror=True, turn=90, overlap_s=1.0))
     catalog.close()
     return made
 
@@ -143,12 +145,19 @@ def test_what_is_pending_is_sent_from_another_page_after_the_server_was_killed(b
         page.tab.close()
 
 
-def test_a_proposed_pair(labeler: Labeler, workspace: Workspace):
+def test_a_proposed_pair_and_clips_that_share_something(labeler: Labeler, workspace: Workspace):
     page = labeler.open("duplicates")
     page.tab.get_by_role("combobox").click()
+    page.tab.get_by_text("Clips that share").click()
+    wait_until(lambda: len(shown(page)) == 2, "two clips")
+    turned = page.tab.locator("figure").nth(1)
+    assert turned.locator(".badge").all_inner_texts()[:3] == [
+        "shares something with the first", "mirrored", "turned 90 degrees"
+    ]  # fmt: skip
+    assert turned.locator("video").evaluate("video => video.style.transform") == ""  # as it is
+    page.tab.get_by_role("combobox").click()
     page.tab.get_by_text("Proposed pairs").click()
-    wait_until(lambda: len(shown(page)) == 2, "a pair")
-    assert "part of the first" in page.text(".copies")
+    wait_until(lambda: "part of the first" in page.text(".copies"), "a pair")
     press(page, "Enter")
     page.acknowledged()
     assert (verdicts(workspace), rulings(workspace)) == ([(6, "duplicate", "duplicates")], [("duplicate", 1, 6)])

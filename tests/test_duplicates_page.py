@@ -22,7 +22,7 @@ from plusmv.labeler_ui.group_listing import Groups
 from tests.test_decisions import a_clip
 from tests.test_labeler import open_page, workspace  # noqa: F401
 
-COPY, PART = EdgeKind.COPY, EdgeKind.PART
+COPY, PART, SHARED = EdgeKind.COPY, EdgeKind.PART, EdgeKind.SHARED
 
 
 def edge(a: Clip, b: Clip, kind: EdgeKind = COPY, **facts) -> DuplicateEdge:
@@ -33,7 +33,8 @@ def edge(a: Clip, b: Clip, kind: EdgeKind = COPY, **facts) -> DuplicateEdge:
 
 @pytest.fixture
 def clips(catalog) -> dict[str, int]:
-    """a, b and c are copies, c the longest; d and e too; f is a part of a and of c, g perhaps a copy of d."""
+    """a, b and c are copies, c the longest; d and e too; f is a part of a and of c, g perhaps a copy of d; b and g
+    share something."""
     with catalog.writing() as session:
         made = {name: a_clip(session, name, "Diving") for name in "abcdefg"}
         made["c"].duration = made["d"].duration = 9.0
@@ -41,6 +42,7 @@ def clips(catalog) -> dict[str, int]:
         session.add(edge(made["d"], made["e"], speed=2.0, offset_s=1.0, mirror=True, overlap_s=4.0))
         session.add_all([edge(made["f"], made["a"], PART, score=0.9), edge(made["f"], made["c"], PART, score=0.8)])
         session.add(edge(made["d"], made["g"], score=0.5))
+        session.add(edge(made["b"], made["g"], SHARED, correlation=0.9, turn=90))
         return {name: clip.id for name, clip in made.items()}
 
 
@@ -78,6 +80,7 @@ def test_open_groups_and_pairs_come_in_parts_from_where_one_was(catalog, clips):
     assert open_groups(catalog, after=list(first.place)) == ["de"]
     assert open_groups(catalog, after=list(second.place)) == []
     assert open_groups(catalog, "pairs") == ["cf", "gd"]  # one pair for each group that a clip may belong to
+    assert open_groups(catalog, "shared") == ["gb"]
 
 
 def test_settled_groups_are_not_shown_again_until_that_is_undone(catalog, clips):
@@ -168,13 +171,14 @@ def test_what_is_shown_of_a_clip(catalog, clips):
     assert [member.out for member in whole.members] == [None, None, "unusable"]
     first, second = turned.members
     assert (first.edit, first.actions, first.tags, first.posts) == (None, ("Diving",), ("Diving",), 1)
-    assert second.edit == Edit("copy", 2.0, 1.0, True, 1.0, 4.0)
+    assert second.edit == Edit("copy", 2.0, 1.0, True, 0, 1.0, 4.0)
     assert second.error == "it cannot be decoded"
 
 
 def test_an_edit_seen_from_the_other_side():
-    part = Edit("part", 2.0, 1.0, True, 0.9, 4.0)
-    assert part.inverse() == Edit("whole", 0.5, -0.5, True, 0.9, 2.0)
+    part = Edit("part", 2.0, 1.0, True, 90, 0.9, 4.0)
+    assert part.inverse() == Edit("whole", 0.5, -0.5, True, 90, 0.9, 2.0)
+    assert Edit("shared", 1.0, 0.0, False, 90, 0.9, 2.0).inverse() == Edit("shared", 1.0, 0.0, False, 270, 0.9, 2.0)
     assert part.inverse().inverse() == part
     seconds = 3.0
     there = part.speed * seconds + part.offset_s
@@ -229,8 +233,9 @@ def test_the_list_is_read_anew_when_something_changed(workspace):  # noqa: F811
 def test_the_page(workspace):  # noqa: F811
     page = open_page("duplicates")
     assert "Proposed pairs" in page.selectbox[0].options[1]
-    page.selectbox[0].select_index(1).run()
-    assert not page.exception
+    for index in (1, 2):
+        page.selectbox[0].select_index(index).run()
+        assert not page.exception
 
 
 def test_undoing_a_decision_on_the_review_page_opens_its_group(catalog, clips):

@@ -1,11 +1,15 @@
 """Plain requests: where they may go, what they accept, and how often they try."""
 
+import gzip
 import io
+import json
 import socket
+import tracemalloc
 
 import pytest
 
 from plusmv.core.errors import Refused
+from plusmv.core.least_speed import LeastSpeed
 from plusmv.curate.sources.base import (
     ChangedFormat,
     LinkExpired,
@@ -16,10 +20,14 @@ from plusmv.curate.sources.base import (
     Unreachable,
 )
 from plusmv.curate.sources.http import Web, allowed_url, public
+from plusmv.curate.sources.instagram import InstagramSource
 from plusmv.curate.sources.rate_limit import RateLimiter
+from plusmv.features.connections import LEAST_SPEED
 from tests.platform_server import playing
 from tests.platform_sites import Platform
 from tests.test_rate_limit import no_proxy  # noqa: F401
+
+QUICK = LeastSpeed(bytes_a_second=1000, window=0.1)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,59 @@ def test_downloads_that_fail(server, fault):
     web, file = Web(RateLimiter(0)), io.BytesIO()
     with pytest.raises(FAULTS[fault]):
         web.download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", file, max_bytes=10_000_000)
+
+
+def test_a_download_that_drips_is_left(server):
+    (clip,) = server.platform.publish("golf", 1, fault="drip")
+    with pytest.raises(TransientError):
+        Web(RateLimiter(0), QUICK).download(f"https://scontent.cdninstagram.com/v/{clip.code}.mp4", io.BytesIO())
+
+
+HOSTILE = {
+    "endless": ({"body": b"[" * (1 << 20), "endless": True}, ChangedFormat),
+    "bomb": ({"body": gzip.compress(b" " * (64 << 20)), "headers": {"Content-Encoding": "gzip"}}, ChangedFormat),
+    "nested": ({"body": b"[" * 100_000 + b"]" * 100_000}, ChangedFormat),
+    "nested error": ({"status": 400, "body": b"[" * 100_000 + b"]" * 100_000}, ChangedFormat),
+    "digits": ({"body": b'{"data": ' + b"9" * 5000 + b"}"}, ChangedFormat),
+    "drip": ({"body": b" " * 5000, "drip": 0.02}, Unreachable),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_an_api_answers_it_has_a_name(server, kind):
+    answer, error = HOSTILE[kind]
+    server.platform.switches.hostile = answer
+    least = LeastSpeed(1000, 0.05) if kind == "drip" else LEAST_SPEED
+    for ask in (
+        lambda: Web(RateLimiter(0), least).json("https://graph.facebook.com/v21.0/ig_hashtag_search", {"q": "x"}),
+        lambda: next(InstagramSource(RateLimiter(0), {"sessionid": "s"}, least_speed=least).search("golf")),
+    ):
+        tracemalloc.start()
+        with pytest.raises(error):
+            ask()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 150 << 20
+
+
+ODD_NODES = [
+    {"taken_at_timestamp": 10**400, "video_duration": 10**400},
+    {"owner": ["x"], "edge_media_to_caption": {"edges": {"a": 1}}},
+    {"taken_at_timestamp": "253402300800", "edge_media_to_caption": 7},
+]
+
+
+@pytest.mark.parametrize("facts", ODD_NODES)
+def test_a_post_with_odd_facts_is_taken_without_them_or_has_a_name(server, facts):
+    node = {"shortcode": "CxYz123", "is_video": True, "id": "1"} | facts
+    media = {"edges": [{"node": node}], "page_info": {"has_next_page": False}}
+    body = json.dumps({"data": {"hashtag": {"edge_hashtag_to_media": media}}, "status": "ok"}).encode()
+    server.platform.switches.hostile = {"body": body}
+    try:
+        (post,) = next(InstagramSource(RateLimiter(0), {"sessionid": "s"}).search("golf")).posts
+    except ChangedFormat:
+        return
+    assert post.seconds is None and post.taken_at is None
 
 
 def test_a_download(server):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -17,13 +18,14 @@ from plusmv.curate.duplicates.benchmark_videos import (
     write_hash_file,
 )
 from plusmv.curate.duplicates.detect import clips_to_fingerprint, fingerprint_new
-from plusmv.curate.duplicates.leaks import checked, find_leaks, leaks, result
+from plusmv.curate.duplicates.leaks import blocking, checked, find_leaks, leaks, result
 from plusmv.curate.review.decisions import decide
 from plusmv.curate.takedown.remove import take_down
-from plusmv.db.models import Action, BenchmarkVideo, Clip, FileState
+from plusmv.db.models import Action, BenchmarkVideo, Clip, FileState, Leak
 from plusmv.db.session import open_catalog
 from tests.moving_scenes import FPS, scene, write
 from tests.test_decisions import a_clip
+from tests.test_stills import still
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,41 @@ def test_a_mirrored_sub_clip_of_a_test_video_blocks_the_export(catalog, workspac
         session_clip = session.scalar(select(Clip).where(Clip.sha256 == leak["clip"]))
         decide(session, session_clip.id, "unusable", "me")
     assert export_microvideos(catalog, workspace)["clips"] == 2
+
+
+@pytest.mark.slow
+def test_moving_pixels_in_common_are_a_leak_turned_or_stitched_and_a_still_card_is_none(catalog, tmp_path, workspace):
+    own, card = scene(6, 6, 6.0), still(2.0)
+    write(tmp_path / "videos" / "video_test_6.mp4", own + card)
+    clips = {"turned": [np.rot90(frame) for frame in own[50:125]], "stitched": own[25:100] + scene(7, 7, 3.0),
+             "carded": scene(8, 8, 3.0) + card}  # fmt: skip
+    take_in(catalog, workspace, {name: write(tmp_path / f"{name}.mp4", frames) for name, frames in clips.items()})
+    index_videos(catalog, videos_in(tmp_path / "videos"), workers=1)
+    find_leaks(catalog, workspace)
+    found = {clip: leak for (clip, _), leak in found_in(catalog).items()}
+    assert {clip: (leak["kind"], leak["turn"], leak["leak"]) for clip, leak in found.items()} == {
+        "turned": ("part", 90, True), "stitched": ("shared", 0, True), "carded": ("shared", 0, False)
+    }  # fmt: skip
+    with catalog.reading() as session:
+        names = {leak["clip"] for leak in blocking(session, list(session.scalars(select(Clip.sha256))))}
+        assert names == {found[clip]["clip"] for clip in ("turned", "stitched")}
+        assert result(session, {})["test"] == 2
+
+
+def test_what_an_earlier_version_found_blocks_until_the_video_is_fingerprinted_anew(catalog):
+    how = {"kind": "copy", "offset_s": 0.0, "speed": 1.0, "mirror": False, "score": 1.0, "overlap_s": 1.0,
+           "correlation": 1.0, "inliers": 9}  # fmt: skip
+    with catalog.writing() as session:
+        clip = a_clip(session, "a", "Diving")
+        facts = {"subset": "test", "test": True, "sha256": "0", "state": FileState.DONE, "arrays": b""}
+        session.add(video := BenchmarkVideo(name="video_test_1", version="earlier", **facts))
+        session.flush()
+        session.add(Leak(clip_id=clip.id, video_id=video.id, **how))
+        sha256 = clip.sha256
+    with catalog.writing() as session:
+        assert [leak["video"] for leak in blocking(session, [sha256])] == ["video_test_1"]
+        save_video(session, "video_test_1", "test", True, "0", b"")
+        assert blocking(session, [sha256]) == []
 
 
 def test_new_clips_are_checked_later_and_nothing_twice(catalog, workspace, benchmark):

@@ -49,7 +49,7 @@ def test_the_table_and_its_json(home):
 
 
 def test_a_trainers_scores_come_in(home, tmp_path):
-    with pytest.raises(BadInput, match=r"cannot read the scores in .*none\.csv"):
+    with pytest.raises(BadInput, match=r"cannot read .*none\.csv"):
         CliRunner().invoke(app, ["rank", "--home", str(home), "--scores", "none.csv"], catch_exceptions=False)
     names = [path.stem for path in (home / "features").iterdir()]
     table(tmp_path / "f.csv", [(name, "GolfSwing", 0.5) for name in names])

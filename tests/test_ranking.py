@@ -165,11 +165,11 @@ def test_a_trainers_scores(catalog, workspace, tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("id,label\n", "no columns id, label, score"),
+        ("id,label\n", "lacks the column"),
         ("id,label,score\nx,GolfSwing,nan\n", "line 2"),
         ("id,label,score\nx,GolfSwing\n", "line 2"),
         ("id,label,score\nx,GolfSwing,1\n", "no score in"),
-        ("id,label,score\n\xff\n", "no score in|not a UTF-8"),
+        ("id,label,score\n\xff\n", "no score in|not UTF-8"),
     ],
 )
 def test_a_scores_file_that_is_none(catalog, workspace, tmp_path, text, told):

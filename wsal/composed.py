@@ -10,7 +10,6 @@ between training and test.
 Say "composed of real clips" wherever a number of either stands.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ import numpy as np
 
 from plusmv.core.annotations import AnnotatedVideo, Instance
 from plusmv.core.errors import BadInput
+from plusmv.core.limits import LIST_BYTES
 from plusmv.core.outcome import Ended
+from plusmv.core.reading import csv_rows
 from plusmv.features.feature_files import VideoFeatures
 
 World = Literal["cut", "in-scene"]
@@ -69,10 +70,9 @@ class ClipFeatures:
 
 def read_clips(path: Path) -> list[SourceClip]:
     """Clips from a CSV with the columns id, class, source (with a number, such as g07), role (action or other)."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not set(COLUMNS) <= set(rows[0]):
-        raise BadInput(f"{path} must have the columns {', '.join(COLUMNS)}")
+    rows = [row for _, row in csv_rows(path, (), COLUMNS, LIST_BYTES)]
+    if not rows:
+        raise BadInput(f"{path} has no clips; it needs the columns {', '.join(COLUMNS)}")
     return [SourceClip(row["id"], row["class"], _source(row["source"], path), row["role"] == "action") for row in rows]
 
 

@@ -19,7 +19,11 @@ from numpy._core import multiarray
 
 from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections, same_word
 from plusmv.core.errors import BadInput, one_line
+from plusmv.core.limits import LIST_BYTES
+from plusmv.core.parsing import finite_number
+from plusmv.core.reading import read_bytes
 from plusmv.core.workspace import write_bytes
+from plusmv.features.arrays import read_npy
 from plusmv.features.checkpoint import ADMITTED, ArrayUnpickler
 
 AMBIGUOUS = "Ambiguous"  # THUMOS14: not a class; the annotators could not tell whether the action is present
@@ -166,16 +170,15 @@ class _ListUnpickler(ArrayUnpickler):
 def _array(path: Path) -> np.ndarray:
     """A .npy file's array; object arrays go through the unpickler above. Raises BadInput for anything else."""
     try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            _, _, dtype = read(file)
-            if not dtype.hasobject:
-                file.seek(0)
-                return np.load(file, allow_pickle=False)
-            return np.ravel(_ListUnpickler(io.BytesIO(file.read()), encoding="bytes").load())
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+        content = io.BytesIO(read_bytes(path, LIST_BYTES))
+        version = np.lib.format.read_magic(content)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        _, _, dtype = read(content)
+        if not dtype.hasobject:
+            return read_npy(path, LIST_BYTES)
+        return np.ravel(_ListUnpickler(content, encoding="bytes").load())
+    except BadInput:
+        raise
     except Exception as error:  # a damaged pickle can raise nearly any exception
         raise BadInput(f"cannot read {path}: {one_line(error)}") from error
 
@@ -187,10 +190,7 @@ def _text(value: object) -> str:
 
 def _lines(path: Path, columns: int) -> Iterable[tuple[int, list[str]]]:
     """(line number, words) of every non-empty line."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    lines = read_bytes(path, LIST_BYTES).decode(errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         words = line.split()
         if words and len(words) != columns:
@@ -201,9 +201,6 @@ def _lines(path: Path, columns: int) -> Iterable[tuple[int, list[str]]]:
 
 def _numbers(path: Path, line: int, words: Sequence[str]) -> list[float]:
     try:
-        numbers = list(map(float, words))
-    except ValueError as error:
-        raise BadInput(f"{path}, line {line}: {' '.join(words)!r:.80} are not all numbers") from error
-    if not np.isfinite(numbers).all():
-        raise BadInput(f"{path}, line {line}: a number is not finite")
-    return numbers
+        return list(map(finite_number, words))
+    except BadInput as error:
+        raise BadInput(f"{path}, line {line}: {error}") from error

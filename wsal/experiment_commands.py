@@ -9,6 +9,7 @@ from rich.table import Table
 from plusmv.core.annotations import AnnotatedVideo, same_word, write_annotations
 from plusmv.core.commandline import HOME, FeatureLayout, Home, Json, conclude, emit, say, table, track
 from plusmv.core.errors import BadInput
+from plusmv.core.reading import read_json
 from plusmv.core.workers import available_cores
 from plusmv.core.workspace import Workspace, write_bytes, write_json
 from plusmv.wsal.options import (
@@ -174,9 +175,7 @@ def _comparison_settings(base: "Settings", method: str, assignments: list[str]) 
 
 
 def _check_world(marker: Path, facts: "SimulatedWorld") -> None:
-    import json
-
-    if marker.exists() and json.loads(marker.read_text()) != facts:
+    if marker.exists() and read_json(marker) != facts:
         raise BadInput(f"{marker.parent} holds another simulated world; choose another --out, or remove it")
 
 

@@ -145,6 +145,8 @@ def _print_result(result: "CrawlResult", title: str, as_json: bool) -> None:
     say_failures([(failure["post"], failure["reason"]) for failure in result["failures"]], "--retry-failed")
     if result["failed_before"]:
         say(f"{result['failed_before']} of the known failed before; --retry-failed tries them again")
+    if nobodys := result["totals"]["without_uploader"]:
+        say(f"{nobodys} of the clips have no known uploader: takedown --uploader cannot find them")
     for error in result["errors"][:-1]:
         say(f"#{error['tag']}: {error['reason']}")
     if result["errors"]:

@@ -76,10 +76,10 @@ class Crawl:
         return self._result()
 
     def _result(self) -> CrawlResult:
-        runs = [run.summary() for run in self._runs]
+        runs = [run.summary(self._settler.without_uploader([run])) for run in self._runs]
         return {
             "runs": runs,
-            "totals": _totals(runs),
+            "totals": _totals(runs, self._settler.without_uploader(self._runs)),
             "failures": self._settler.failures,
             "errors": self._errors,
             "failed_before": self._settler.failed_before,
@@ -170,7 +170,7 @@ class Crawl:
             self._on_page(page.run, len(page.settled))
 
 
-def _totals(runs: Sequence[RunSummary]) -> Counts:
+def _totals(runs: Sequence[RunSummary], without_uploader: int) -> Counts:
     return {
         "found": sum(run["found"] for run in runs),
         "downloaded": sum(run["downloaded"] for run in runs),
@@ -179,6 +179,7 @@ def _totals(runs: Sequence[RunSummary]) -> Counts:
         "failed": sum(run["failed"] for run in runs),
         "gone": sum(run["gone"] for run in runs),
         "tombstoned": sum(run["tombstoned"] for run in runs),
+        "without_uploader": without_uploader,
     }
 
 

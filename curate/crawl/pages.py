@@ -24,7 +24,7 @@ from plusmv.curate.crawl.records import (
     save_page,
 )
 from plusmv.curate.crawl.results import Failure
-from plusmv.curate.crawl.runs import RunRecord, Target, begin_run
+from plusmv.curate.crawl.runs import RunRecord, Target, begin_run, clips_without_uploader
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.accounts import Lease
 from plusmv.curate.sources.base import Cursor, FoundPost, Page, PostKey, Reason, Source
@@ -98,6 +98,11 @@ class PageSettler:
             known = known_posts(session, page.posts)
             again = met_in_run(session, run, known.values())
         return {key for key, post in known.items() if post.id in again}
+
+    def without_uploader(self, runs: Iterable[RunRecord]) -> int:
+        """How many clips these runs met of which no post names an uploader."""
+        with self._catalog.reading() as session:
+            return clips_without_uploader(session, runs)
 
     def is_tombstoned(self, post: FoundPost) -> bool:
         with self._catalog.reading() as session:

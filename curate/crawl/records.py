@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.letter_case import uploader_name
 from plusmv.curate.crawl.media import ClipFacts, Received
 from plusmv.curate.crawl.results import Ending
 from plusmv.curate.crawl.runs import RunRecord, save_run
@@ -199,7 +200,7 @@ def _post_row(workspace: Workspace, settled: SettledPost, clips: Mapping[str, in
         "identity": post.identity,
         "origin": post.origin,
         "url": post.url,
-        "uploader_hash": workspace.keyed_hash(post.uploader) if post.uploader else None,
+        "uploader_hash": workspace.keyed_hash(uploader_name(post.uploader)) if post.uploader else None,
         "caption": post.caption,
         "taken_at": post.taken_at,
         "licence": post.licence,

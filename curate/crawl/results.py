@@ -9,7 +9,10 @@ ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 class Counts(TypedDict):
-    """How posts ended: `found` is the sum of the rest."""
+    """How posts ended: `found` is the sum of the six endings.
+
+    without_uploader: the clips among them of which no post names an uploader, so that no takedown of one reaches them.
+    """
 
     found: int
     downloaded: int
@@ -18,6 +21,7 @@ class Counts(TypedDict):
     failed: int
     gone: int
     tombstoned: int
+    without_uploader: int
 
 
 class RunSummary(Counts):

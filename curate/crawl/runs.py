@@ -1,16 +1,17 @@
 """Crawl runs in the catalog: one for each tag, with its cursor and counts, which goes on where it was cut short."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.actions import Action as ActionFacts
 from plusmv.curate.crawl.results import ENDINGS, Ending, RunSummary
 from plusmv.curate.sources.base import Cursor
-from plusmv.db.models import CrawlRun, now
+from plusmv.db.models import Clip, CrawlRun, Post, Sighting, now
 from plusmv.db.queries import save_actions
 
 
@@ -38,7 +39,7 @@ class RunRecord:
     def found(self) -> int:
         return sum(self.counts.values())
 
-    def summary(self) -> RunSummary:
+    def summary(self, without_uploader: int) -> RunSummary:
         """The run as the command's JSON has it."""
         return {
             "source": self.source,
@@ -51,6 +52,7 @@ class RunRecord:
             "failed": self.counts["failed"],
             "gone": self.counts["gone"],
             "tombstoned": self.counts["tombstoned"],
+            "without_uploader": without_uploader,
         }
 
 
@@ -83,3 +85,11 @@ def save_run(session: Session, run: RunRecord, cursor: Cursor | None, ends: bool
     row.cursor = cursor
     if ends:
         row.ended_at = now()
+
+
+def clips_without_uploader(session: Session, runs: Iterable[RunRecord]) -> int:
+    """How many clips these runs met of which no post, of any run, names an uploader."""
+    ids = [run.id for run in runs if run.id is not None]
+    met = select(Post.clip_id).join(Sighting, Sighting.post_id == Post.id).where(Sighting.last_run_id.in_(ids))
+    named = select(Post.clip_id).where(Post.clip_id == Clip.id, Post.uploader_hash.is_not(None))
+    return session.scalar(select(func.count(Clip.id)).where(Clip.id.in_(met), ~named.exists())) or 0

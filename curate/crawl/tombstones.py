@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.workspace import Workspace
+from plusmv.curate.crawl.letter_case import post_name, uploader_name
 from plusmv.curate.sources.base import FoundPost, PostKey
 from plusmv.db.models import Tombstone, now
 
@@ -29,13 +30,18 @@ def canonical_url(url: str) -> str:
 
 
 def tombstone_keys(post: FoundPost, sha256: str | None = None) -> list[TombstoneKey]:
-    """All that a post may be tombstoned under. Ids count with and without their platform."""
+    """All that a post may be tombstoned under. Ids count with and without their platform,
+    in any letter case where their platform ignores it.
+    """
     ids = [f"{post.platform}:{post.platform_id}", post.platform_id]
     if post.origin:
         ids += [post.origin, post.origin.partition(":")[2]]
-    names = [("post", name) for name in ids if name]
+    ids += [post_name(name) for name in ids]
+    names = [("post", name) for name in dict.fromkeys(ids) if name]
     if post.uploader:
-        names += [("uploader", post.uploader), ("uploader", post.uploader.partition(":")[2])]
+        same = uploader_name(post.uploader)
+        full = (post.uploader, same, same.replace(":@", ":", 1))
+        names += [("uploader", form) for name in full for form in (name, name.partition(":")[2])]
     if post.url:
         names.append(("url", canonical_url(post.url)))
     return names + ([("sha256", sha256)] if sha256 else [])

@@ -21,6 +21,7 @@ from plusmv.db.session import Catalog
 from plusmv.features.classify import write_snippet_classes
 from plusmv.features.decode import VIDEO_SUFFIXES
 from plusmv.features.feature_files import SUFFIX, NumberFormat, VideoFeatures, read_features, write_features
+from plusmv.features.flow_cache import note_cache
 from plusmv.features.pipeline import Extractor, extract_all
 
 ExtractionProgress = Callable[  # as core.progress.Progress, of outcomes alone
@@ -160,6 +161,8 @@ def extract_clips(
     What failed before by the same recipe and stride is skipped, with its reason, unless retry_failed.
     """
     remove_stale_parts(workspace.features)
+    if extractor.flow_cache is not None:
+        note_cache(workspace.home, extractor.flow_cache)
     recipe, stride = extractor.recipe_hash(), extractor.recipe.stride
     clips = _wanted_clips(catalog)
     before = {} if retry_failed else _failures(catalog, recipe, stride)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.annotations import read_annotations
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.parsing import parse_json
 from plusmv.core.progress import Progress
 from plusmv.core.workers import Outcome, map_unordered
 from plusmv.core.workspace import sha256_of, write_bytes
@@ -123,8 +124,8 @@ def _save_outcome(catalog: Catalog, outcome: Outcome[Found, tuple[str, bytes]], 
 def save_video(
     session: Session, name: str, subset: str, test: bool, sha256: str, arrays: bytes | None, error: str | None = None
 ) -> None:
-    """Put a video into the catalog in place of one of that name; its leaks go with the old one."""
-    session.execute(delete(BenchmarkVideo).where(BenchmarkVideo.name == name, BenchmarkVideo.version == VERSION))
+    """Put a video into the catalog in place of one of that name, of any version; its leaks go with the old one."""
+    session.execute(delete(BenchmarkVideo).where(BenchmarkVideo.name == name[:500]))
     state = FileState.FAILED if arrays is None else FileState.DONE
     facts = {"subset": subset[:80], "test": test, "sha256": sha256, "state": state, "error": error, "arrays": arrays}
     session.add(BenchmarkVideo(name=name[:500], version=VERSION, checked_to=0, **facts))
@@ -176,11 +177,11 @@ def _read(path: Path) -> Iterator[tuple[Mapping[str, str], bytes]]:
             metadata = file.metadata() or {}
             if metadata.get("version") != VERSION:
                 raise BadInput(f"{path} holds no hashes of this version ({VERSION}); have it made by the same plusmv")
-            for number, facts in enumerate(json.loads(metadata["videos"])):
+            for number, facts in enumerate(parse_json(metadata["videos"], f"the list in {path}")):
                 arrays = file.get_tensor(str(number)).tobytes()
                 Fingerprint.from_bytes(arrays).check()
                 yield {name: str(facts[name])[:500] for name in ("name", "subset", "sha256")}, arrays
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
         raise BadInput(f"cannot read hashes from {path}: {str(error).splitlines()[0]}") from error
 
 

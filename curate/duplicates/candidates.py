@@ -1,8 +1,8 @@
 """Which pairs of clips may show the same: one picture alike whole, or three of its keypoints at one time offset.
 
 The search only nominates; duplicates.alignment decides. A pair is nominated or not by these two clips alone, the same
-whichever of the two is searched for. A mirror image's hashes are the same bits with some of them flipped, so it is
-searched for and not stored.
+whichever of the two is searched for. Clips may have been mirrored and turned: the one that is searched for is turned in
+all eight ways (orientation), and only one way is stored.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,17 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plusmv.curate.duplicates import keypoints, pdq
 from plusmv.curate.duplicates.hamming_search import Engine, Hits, search_with_faiss
 from plusmv.curate.duplicates.hash_store import LEADING, PDQ_WORDS, POINTS, HashArray
+from plusmv.curate.duplicates.orientation import ORIENTATIONS, Orientation
 
 NEAR = 64  # of PDQ's 256 bits; pictures of different real clips differ by 88 and more
 NEAR_POINT = 10  # of a keypoint's 63
 VOTES = 3  # keypoints of each of the two clips that find each other at one time offset
 OFFSET_S = 8  # seconds that are one offset: a speed of 1.25 drifts by as much in half a minute
 BATCH = 128  # clips searched for together
-
-PDQ_MIRROR = pdq.MIRROR.view(np.uint64)  # (4,)
 
 
 @dataclass(frozen=True)
@@ -56,23 +54,24 @@ class HashIndex:
     def candidates(self, clips: Sequence[ClipHashes]) -> list[set[int]]:
         """For each clip the others that may be its copies."""
         found: list[set[int]] = [set() for _ in clips]
-        for mirror in (False, True):
-            for asker, clip_id in self._by_pictures(clips, mirror) + self._by_points(clips, mirror):
+        for way in ORIENTATIONS:
+            for asker, clip_id in self._by_pictures(clips, way) + self._by_points(clips, way):
                 if clip_id != clips[asker].clip_id:
                     found[asker].add(clip_id)
         return found
 
-    def _by_pictures(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
+    def _by_pictures(self, clips: Sequence[ClipHashes], way: Orientation) -> list[tuple[int, int]]:
         queries, askers, _ = _together([clip.pdq for clip in clips])
-        hits = self._hits("pdq", _flipped(queries, PDQ_MIRROR) if mirror else queries, NEAR)
+        turned = way.of_pdq(queries.view(np.uint8)).view(np.uint64)
+        hits = self._hits("pdq", _where_there(queries, turned), NEAR)
         place = PDQ_WORDS * hits.places
         record = np.searchsorted(self.starts, place, side="right") - 1
         return _pairs(askers[hits.queries], self.clip_ids[record])
 
-    def _by_points(self, clips: Sequence[ClipHashes], mirror: bool) -> list[tuple[int, int]]:
+    def _by_points(self, clips: Sequence[ClipHashes], way: Orientation) -> list[tuple[int, int]]:
         queries, askers, rows = _together([clip.points for clip in clips])
-        flip = np.array([keypoints.MIRROR])
-        hits = self._hits("points", _flipped(queries, flip) if mirror else queries, NEAR_POINT)
+        turned = way.of_words(queries[:, 0])[:, None]
+        hits = self._hits("points", _where_there(queries, turned), NEAR_POINT)
         record = np.searchsorted(self.starts, hits.places, side="right") - 1
         start = self.starts[record]
         row = hits.places - start - LEADING - PDQ_WORDS * self.array.words[start + 1].astype(np.int64)
@@ -98,9 +97,9 @@ class HashIndex:
         return Hits(np.concatenate([one.queries for one in found]), np.concatenate([one.places for one in found]))
 
 
-def _flipped(hashes: np.ndarray, flip: np.ndarray) -> np.ndarray:
-    """The mirror images' hashes; what is none stays none."""
-    return np.where(hashes.any(axis=1, keepdims=True), hashes ^ flip, hashes)
+def _where_there(hashes: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """The turned hashes; what is none, all zeros, stays none."""
+    return np.where(hashes.any(axis=1, keepdims=True), turned, hashes)
 
 
 def _together(hashes: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

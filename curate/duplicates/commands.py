@@ -22,6 +22,7 @@ from plusmv.core.commandline import (
 )
 from plusmv.core.errors import BadInput
 from plusmv.core.workspace import Workspace
+from plusmv.curate.duplicates.limits import SHORTEST_S
 
 if TYPE_CHECKING:
     from plusmv.curate.duplicates.detect import ClipNames
@@ -29,8 +30,16 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 Engine = Annotated[Literal["numpy", "faiss"], typer.Option(help="Search engine for the hashes; results are the same.")]
 
+DEDUP_HELP = f"""Fingerprint what is new, and find exact and near duplicates among all clips. Nothing is removed.
 
-@app.command()
+exact: the same pictures. copy: edited from the other. part: lies in the other. shared: something is in both, such as an
+intro or an end card, and neither lies in the other. same-scene: another moment. Parts and what is shared are found from
+{SHORTEST_S:g} seconds on. Sure copies are grouped, the one to keep first: longest, then resolution x bitrate,
+unmirrored, earliest.
+"""
+
+
+@app.command(help=DEDUP_HELP)
 def dedup(
     not_duplicate: Annotated[
         tuple[str, str] | None,
@@ -55,11 +64,7 @@ def dedup(
     db: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Fingerprint what is new, and find exact and near duplicates among all clips. Nothing is removed.
-
-    exact: the same pictures. copy: edited from the other. part: lies in the other. same-scene: another moment. Sure
-    copies are grouped, the one to keep first: longest, then resolution x bitrate, unmirrored, earliest.
-    """
+    """Find duplicates: DEDUP_HELP."""
     import getpass
 
     from plusmv.curate.duplicates.detect import find_duplicates
@@ -79,7 +84,7 @@ def dedup(
             if names is not None:
                 rule(session, kind, names, annotator or getpass.getuser())
     result = find_duplicates(catalog, workspace, workers, retry_failed, track, engine, say, i3d)
-    columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
+    columns = ("a", "b", "kind", "offset_s", "speed", "mirror", "turn", "score", "overlap_s")
     rows = [[_named(pair["a"]), _named(pair["b"]), *map(pair.get, columns[2:])] for pair in result["pairs"]]
     lines = [f"{len(result['pairs'])} pairs, {len(result['groups'])} groups"]
     unmatched = result["unmatched"]
@@ -150,7 +155,7 @@ def leaks(
                 "failed": done["failed"],
             },
         )
-    columns = ("clip", "video", "subset", "kind", "offset_s", "speed", "mirror", "score", "overlap_s")
+    columns = ("clip", "video", "subset", "kind", "leak", "offset_s", "speed", "mirror", "turn", "score", "overlap_s")
     rows = [[leak["posts"][0] if leak["posts"] else leak["clip"][:12], *map(leak.get, columns[1:])]
             for leak in result["leaks"]]  # fmt: skip
     check = finding.Checked(**result["checked"])

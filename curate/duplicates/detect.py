@@ -46,7 +46,7 @@ class FailedClip(ClipNames):
 
 
 class DuplicatePair(TypedDict):
-    """t_b = speed * t_a + offset_s. kind: of EdgeKind; a part lies in b."""
+    """t_b = speed * t_a + offset_s. kind: of EdgeKind; a part lies in b. turn: degrees clockwise from a's to b's."""
 
     a: ClipNames
     b: ClipNames
@@ -54,6 +54,7 @@ class DuplicatePair(TypedDict):
     offset_s: float
     speed: float
     mirror: bool
+    turn: int
     score: float
     overlap_s: float
     correlation: float
@@ -331,11 +332,12 @@ def _repeat(sha256: str, first: str, again: str) -> DuplicatePair:
     """Two posts of one content."""
     a: ClipNames = {"sha256": sha256, "posts": [first]}
     b: ClipNames = {"sha256": sha256, "posts": [again]}
-    return _pair(a, b, Alignment(EdgeKind.EXACT, 0.0, 1.0, False, 1.0))
+    return _pair(a, b, Alignment(EdgeKind.EXACT))
 
 
 def _pair(a: ClipNames, b: ClipNames, how: Alignment | DuplicateEdge) -> DuplicatePair:
     return {
         "a": a, "b": b, "kind": how.kind.value, "offset_s": how.offset_s, "speed": how.speed, "mirror": how.mirror,
-        "score": how.score, "overlap_s": how.overlap_s, "correlation": how.correlation, "inliers": how.inliers,
+        "turn": how.turn, "score": how.score, "overlap_s": how.overlap_s, "correlation": how.correlation,
+        "inliers": how.inliers,
     }  # fmt: skip

@@ -21,7 +21,7 @@ from plusmv.curate.duplicates.keypoints import Keypoints, detector, find_keypoin
 from plusmv.curate.duplicates.pdq import SIDE, pdq
 from plusmv.features.decode import DEFAULT_LIMITS, DecodeLimits, sample_raw, upright_luma, upright_rgb
 
-VERSION = "pdq2-keypoints2-luma8-3"  # a new one wherever a fingerprint or what is concluded from two of them changes
+VERSION = "pdq2-keypoints2-luma8-4"  # a new one wherever a fingerprint or what is concluded from two of them changes
 HASH_FPS = 2  # pictures that are hashed and searched for keypoints
 LUMA_FPS = 8  # pictures whose changes are compared: at 4 a copy out of step with its original loses a tenth
 CELLS = 24  # a side of the low-resolution luma

@@ -1,7 +1,8 @@
 """Groups of copies, as people ruled about them, and copies that stand under different actions. Nothing is removed.
 
 A group is a star: every member is a copy of its representative, so a compilation never chains two clips. Only sure
-copies are grouped by themselves; parts, unsure copies and other moments of a scene are for a person.
+copies are grouped by themselves; parts, unsure copies, clips that share something and other moments of a scene are for
+a person.
 """
 
 from collections import defaultdict
@@ -42,10 +43,10 @@ def duplicate_groups(
     shares: what `_shares_without_border` read before, to spare reading it again; added to.
     """
     ruled = rulings(session)
-    near: dict[int, dict[int, bool]] = defaultdict(dict)  # clip -> {copy: mirrored}
+    near: dict[int, dict[int, bool]] = defaultdict(dict)  # clip -> {copy: mirrored or turned}
     for edge in edges(session, versions):
         if is_grouped(edge, ruled):
-            near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror
+            near[edge.a_id][edge.b_id] = near[edge.b_id][edge.a_id] = edge.mirror or edge.turn != 0
     clips: list[Clip] = []
     for some in batched(list(near), SQL_IN_LIMIT):
         clips += session.scalars(select(Clip).where(Clip.id.in_(some)).options(selectinload(Clip.posts)))
@@ -73,8 +74,8 @@ def is_grouped(edge: DuplicateEdge, ruled: Mapping[ClipPair, RulingKind]) -> boo
 def _preference(clip: Clip, wanted: dict[int, int], bare: float, mirrorings: int) -> tuple:
     """Sorts the copy to keep first: chosen by a person, longest, resolution x bitrate, unmirrored, earliest.
 
-    Lengths are taken to half a second, containers round; borders count for no resolution; the mirrored one is the one
-    that more copies mirror.
+    Lengths are taken to half a second, containers round; borders count for no resolution; the mirrored or turned one is
+    the one that more copies mirror or turn.
     """
     seconds = clip.duration or 0.0
     quality = (clip.width or 0) * (clip.height or 0) * bare * clip.bytes / max(seconds, 0.1)

@@ -1,9 +1,10 @@
 """Keypoints: where a small part of one picture stands in another, so that crops, overlays and bars can be undone.
 
 Corners are those of ORB's detector (Rublee et al., ICCV 2011). Their descriptor is ours: the signs of the 63 lowest
-frequencies of an upright 16 x 16 patch's DCT. People who repost clips mirror, crop and frame them but do not turn them,
-so upright is more telling than ORB's turned one; a mirror image's descriptor is the same 64 bits with half of them
-flipped, so that nothing is computed twice; and 64 bits match as well as ORB's 256 (LOG.md).
+frequencies of an upright 16 x 16 patch's DCT. People who repost clips mirror, crop and frame them and turn them by
+quarters at most, so upright is more telling than ORB's turned one; a turned or mirrored picture's descriptor is the
+same 64 bits in another order (duplicates.orientation), so that nothing is computed twice; and 64 bits match as well as
+ORB's 256 (LOG.md).
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,13 @@ SCALES = (0.2, 5.0)  # of one picture to another; beyond it is chance, not a cop
 
 _waves = np.cos(np.pi / (2 * PATCH) * np.arange(WAVES)[:, None] * (2 * np.arange(PATCH)[None, :] + 1))
 _waves = _waves.astype(np.float32)  # (8, 16)
-_odd = np.zeros((WAVES, WAVES), np.uint8)
-_odd[:, 1::2] = 1  # a mirror image turns the sign of the odd horizontal frequencies
 _blocks = np.arange(WAVES * WAVES).reshape(2, 4, 2, 4).transpose(0, 2, 1, 3).reshape(-1)  # 16 neighbours to a group
+BIT_OF_FREQUENCY = np.argsort(_blocks).reshape(WAVES, WAVES)  # which bit of a hash is which frequency, down and across
 
 
 def _packed(signs: np.ndarray) -> np.ndarray:
     """(N, 64) 0 or 1 -> (N,) uint64, blocks of 4 x 4 frequencies beside each other."""
     return np.ascontiguousarray(np.packbits(signs[:, _blocks], axis=1)).view(np.uint64)[:, 0]
-
-
-MIRROR = _packed(_odd.reshape(1, -1))[0]
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,6 @@ class Keypoints:
 
     places: np.ndarray
     hashes: np.ndarray
-
-    def mirrored(self, width: int) -> "Keypoints":
-        """Those of the mirror image of a picture of that width."""
-        places = self.places * np.array([-1, 1], np.float32) + np.array([width - 1, 0], np.float32)
-        return Keypoints(places, self.hashes ^ MIRROR)
 
 
 def detector() -> cv2.ORB:

@@ -1,5 +1,9 @@
 """The leak gate: which clips occur in a benchmark's training or test videos. Test leaks block exports.
 
+A leak is moving pixels that a clip and a video have in common: all of the clip, mirrored or turned too, or some seconds
+of both. Whether those show the action or an intro is not told apart: pixels cannot say it, and a leak that is missed is
+worse than one too many. A still end card in common, or another moment of the same scene, is listed and blocks nothing.
+
 Each video is searched for in the hashes of the clips that it was not compared with before; what a clip is to a video
 depends on these two alone (alignment). A video marks up to which clip it is done, so that nothing is computed
 twice and a killed run goes on.
@@ -25,8 +29,6 @@ from plusmv.db.models import Fingerprint as FingerprintRow
 from plusmv.db.queries import add_if_new
 from plusmv.db.session import Catalog
 
-LEAKS = (EdgeKind.EXACT, EdgeKind.COPY, EdgeKind.PART)  # another moment of the same scene is said, and blocks nothing
-
 
 class CheckedCounts(TypedDict):
     clips: int  # compared with every known benchmark video
@@ -36,7 +38,7 @@ class CheckedCounts(TypedDict):
 
 
 class LeakRow(TypedDict):
-    """What a clip is to a benchmark's video; kind: of EdgeKind, same-scene is not a leak."""
+    """What a clip is to a benchmark's video. kind: of EdgeKind. leak: whether it counts as one (see `is_leak`)."""
 
     clip: str  # sha256
     posts: list[str]
@@ -44,9 +46,11 @@ class LeakRow(TypedDict):
     subset: str
     test: bool
     kind: str
+    leak: bool
     offset_s: float
     speed: float
     mirror: bool
+    turn: int
     score: float
     overlap_s: float
     correlation: float
@@ -160,22 +164,31 @@ def _what(catalog: Catalog, clip_id: int, video: Fingerprint):
     return compare(Fingerprint.from_bytes(arrays), video) if arrays else None
 
 
+def is_leak(found: Leak) -> bool:
+    """Whether a clip and a video have moving pixels in common. What only stands still in both has no correlation."""
+    moves = found.kind == EdgeKind.SHARED and found.correlation > 0
+    return moves or found.kind in (EdgeKind.EXACT, EdgeKind.COPY, EdgeKind.PART)
+
+
 def leaks(session: Session) -> list[LeakRow]:
-    """All that was found, leaks and same scenes, in the order of clips and videos."""
+    """All that was found, leaks and what is none, in the order of clips and videos.
+
+    What an earlier version of the algorithm found counts until the video is fingerprinted anew.
+    """
     rows = (
         select(Leak, Clip, BenchmarkVideo)
         .join(Clip, Clip.id == Leak.clip_id)
         .join(BenchmarkVideo, BenchmarkVideo.id == Leak.video_id)
-        .where(BenchmarkVideo.version == VERSION)
         .order_by(Clip.sha256, BenchmarkVideo.name)
         .options(defer(BenchmarkVideo.arrays))
     )
     return [
         {
             "clip": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts), "video": video.name,
-            "subset": video.subset, "test": video.test, "kind": leak.kind.value, "offset_s": leak.offset_s,
-            "speed": leak.speed, "mirror": leak.mirror, "score": leak.score, "overlap_s": leak.overlap_s,
-            "correlation": leak.correlation, "inliers": leak.inliers,
+            "subset": video.subset, "test": video.test, "kind": leak.kind.value, "leak": is_leak(leak),
+            "offset_s": leak.offset_s,
+            "speed": leak.speed, "mirror": leak.mirror, "turn": leak.turn, "score": leak.score,
+            "overlap_s": leak.overlap_s, "correlation": leak.correlation, "inliers": leak.inliers,
         }
         for leak, clip, video in session.execute(rows)
     ]  # fmt: skip
@@ -184,7 +197,7 @@ def leaks(session: Session) -> list[LeakRow]:
 def blocking(session: Session, sha256s: Collection[str]) -> list[LeakRow]:
     """The leaks of test videos among these clips."""
     wanted = set(sha256s)
-    return [leak for leak in leaks(session) if leak["test"] and leak["kind"] in LEAKS and leak["clip"] in wanted]
+    return [leak for leak in leaks(session) if leak["test"] and leak["leak"] and leak["clip"] in wanted]
 
 
 def checked(session: Session, sha256s: Collection[str]) -> Checked:
@@ -202,7 +215,7 @@ def result(session: Session, counts: VideoCounts) -> LeaksResult:
     clips = list(session.scalars(select(Clip.sha256).where(Clip.state == FileState.DONE)))
     found = leaks(session)
     failed = select(BenchmarkVideo).where(BenchmarkVideo.version == VERSION, BenchmarkVideo.state == FileState.FAILED)
-    sure = [leak for leak in found if leak["kind"] in LEAKS]
+    sure = [leak for leak in found if leak["leak"]]
     return {
         **counts,
         "checked": checked(session, clips).counts(),

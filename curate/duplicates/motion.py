@@ -32,9 +32,8 @@ OTHERWISE = -0.12  # mean excess of half a second in which the two move each in 
 class Shared:
     """What two pictures share, as intervals of each picture's own sides: (left, top, right, bottom), 0 to 1."""
 
-    in_a: tuple[float, float, float, float]  # of the mirror image of a where mirror is set
+    in_a: tuple[float, float, float, float]
     in_b: tuple[float, float, float, float]
-    mirror: bool = False
 
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -52,9 +51,9 @@ class Run:
     offset_s: float
 
 
-def cells(luma: np.ndarray, interval: Sequence[float], mirror: bool = False) -> np.ndarray:
+def cells(luma: np.ndarray, interval: Sequence[float]) -> np.ndarray:
     """(M, 256) float32: luma (M, 24, 24) averaged over 16 x 16 cells of the part that the interval says."""
-    pictures = (luma[:, :, ::-1] if mirror else luma).astype(np.float32)
+    pictures = luma.astype(np.float32)
     across, down = _averages(interval[0], interval[2]), _averages(interval[1], interval[3])
     return (down @ pictures @ across.T).reshape(len(luma), GRID * GRID)
 

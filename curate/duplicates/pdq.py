@@ -13,9 +13,6 @@ SIDE = 64  # samples a side that the DCT sees
 FREQUENCIES = 16
 BITS = FREQUENCIES * FREQUENCIES
 PASSES = 2
-_odd = np.zeros((FREQUENCIES, FREQUENCIES), np.uint8)
-_odd[:, 0::2] = 1  # frequencies 1, 3, ...: a mirror image turns their sign
-MIRROR = np.packbits(_odd.reshape(1, -1), axis=1, bitorder="little")[0, ::-1].copy()  # (32,) uint8
 
 
 def pdq(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,11 +28,6 @@ def pdq(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spectrum = (waves @ small @ waves.T).reshape(len(small), BITS)
     median = np.partition(spectrum, BITS // 2 - 1, axis=1)[:, BITS // 2 - 1, None]  # the lower of the two middle ones
     return np.packbits(spectrum > median, axis=1, bitorder="little")[:, ::-1], _quality(small)
-
-
-def mirrored(hashes: np.ndarray) -> np.ndarray:
-    """The hashes (N, 32) of the mirror images: 6 bits off those of mirrored pictures, 16 at most in trials."""
-    return hashes ^ MIRROR
 
 
 def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:

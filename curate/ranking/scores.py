@@ -3,9 +3,7 @@
 All of one action and along its indexes, never of the whole catalog: an action of 50,000 clips takes a part of a second.
 """
 
-import csv
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +14,8 @@ from sqlalchemy.types import NullType
 
 from plusmv.core.batching import batched
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import finite_number
+from plusmv.core.reading import csv_rows
 from plusmv.curate.ranking.signals import trainer_suspicion
 from plusmv.db.models import Clip, Decision, Post, Sighting, SuspicionScore, UtcDateTime, Verdict, now
 from plusmv.db.queries import live_decisions
@@ -136,20 +136,8 @@ def _save_trainer_batch(session: Session, lines: Iterable[tuple[str, int, float]
 
 
 def _read_scores(path: Path) -> Iterator[tuple[str, str, float]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if not {"id", "label", "score"} <= set(rows.fieldnames or ()):
-                raise BadInput(f"{path} has no columns id, label, score; make it with plusmv detect --scores")
-            for row in rows:
-                try:
-                    score = float(row["score"])
-                except (TypeError, ValueError):
-                    score = math.nan
-                if not math.isfinite(score):
-                    raise BadInput(f"{path} line {rows.line_num}: the score {str(row['score'])[:40]!r} is not a number")
-                yield row["id"], row["label"], score
-    except OSError as error:
-        raise BadInput(f"cannot read the scores in {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a UTF-8 CSV: {error}") from error
+    for line, row in csv_rows(path, (), ("id", "label", "score")):
+        try:
+            yield row["id"], row["label"], finite_number(row["score"])
+        except BadInput as error:
+            raise BadInput(f"{path} line {line}: the score {error}; make it with plusmv detect --scores") from error

@@ -79,10 +79,10 @@ def label(
         annotator = checked_name(annotator)
     if passwords is not None and not people(passwords):
         raise BadInput(f"{passwords} is empty: add a person with --set-password NAME")
-    environment = os.environ | {"PLUSMV_HOME": str(home.resolve()), "PLUSMV_OVERLAP": str(overlap)}
+    environment = os.environ | {"PLUSMV_HOME": os.path.realpath(home), "PLUSMV_OVERLAP": str(overlap)}
     environment |= {"PLUSMV_DB": db} if db else {}
     environment |= {"PLUSMV_ANNOTATOR": annotator} if annotator else {}
-    environment |= {"PLUSMV_PASSWORDS": str(passwords.resolve())} if passwords else {}
+    environment |= {"PLUSMV_PASSWORDS": os.path.realpath(passwords)} if passwords else {}
     environment |= {"PLUSMV_ALLOW_HOST": " ".join(_checked_host(host) for host in allow_host or ())}
     environment |= {} if no_open else {"PLUSMV_OPEN": "1"}
     raise typer.Exit(_serve(address, port, environment))

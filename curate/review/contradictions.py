@@ -120,7 +120,7 @@ def read_answer(sent: Mapping[str, Any]) -> Answer:
             seconds=read_seconds(sent.get("seconds")),
             undoes=read_request_id(sent, "undo"),
         )
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (BadInput, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"invalid answer to a contradiction: {error}") from error
     if not answer.request_id or set(answer.right) & set(answer.wrong) or not (answer.clips or answer.undoes):
         raise BadInput("an answer needs an id and clips, and no action is both right and wrong")

@@ -4,8 +4,6 @@ Rows are only ever added. keep and mistagged belong to a clip under one action, 
 clip that shows another action than its tag's is mistagged here and a keep there: two decisions.
 """
 
-import csv
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,9 @@ from sqlalchemy.orm import Session
 
 from plusmv.core.actions import THUMOS14
 from plusmv.core.errors import BadInput, Missing, PlusmvError, Refused
+from plusmv.core.limits import LIST_BYTES
+from plusmv.core.parsing import finite_number
+from plusmv.core.reading import csv_rows
 from plusmv.core.text import bounded_line, printable
 from plusmv.db.models import Action, Clip, Decision, How, Verdict
 from plusmv.db.queries import clips_by_name, live_decisions, save_actions
@@ -135,7 +136,7 @@ def decide_from_csv(catalog: Catalog, path: Path) -> DecideResult:
     post called duplicate whose very content another line keeps under another name is skipped too: posts of one
     content are one clip. Raises BadInput naming the lines at fault.
     """
-    lines = _read(path)
+    lines = list(csv_rows(path, COLUMNS, ("clip", "verdict", "annotator"), LIST_BYTES))
     with catalog.reading() as session:
         rulings = _checked(session, path, lines)
     with catalog.writing() as session:
@@ -187,24 +188,6 @@ def _action_ids(session: Session, rulings: Iterable[Ruling]) -> dict[str | None,
     return {row.name: row.id for row in session.scalars(select(Action).where(Action.name.in_(names)))}
 
 
-def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, cells) of every row."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True, restkey="", restval="")
-            header = reader.fieldnames or []
-            unknown = [name for name in header if name not in COLUMNS]
-            lacking = [name for name in ("clip", "verdict", "annotator") if name not in header]
-            if unknown or lacking:
-                fault = f"has an unknown column {unknown[0]!r}" if unknown else f"lacks the column {lacking[0]!r}"
-                raise BadInput(f"{path} {fault}; the columns are {', '.join(COLUMNS)} (the last two optional)")
-            return [(reader.line_num, cells) for cells in reader]
-    except OSError as error:
-        raise BadInput(f"cannot read the decisions in {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a UTF-8 CSV: {error}") from error
-
-
 def _checked(session: Session, path: Path, lines: Iterable[tuple[int, dict[str, str]]]) -> list[Ruling]:
     """Every line as a ruling, or BadInput with the first lines at fault."""
     actions = {name.casefold(): name for name in (*session.scalars(select(Action.name)), *(a.name for a in THUMOS14))}
@@ -253,9 +236,7 @@ def _contradictions(rulings: Iterable[Ruling]) -> Iterator[str]:
 def _ruling(
     session: Session, line: int, cells: Mapping[str, str], actions: Mapping[str, str], clips: dict[str, int]
 ) -> Ruling:
-    if "" in cells:
-        raise BadInput("it has more cells than the header has columns")
-    cells = {name: (value or "").strip() for name, value in cells.items()}
+    cells = {name: value.strip() for name, value in cells.items()}
     verdict = _verdict(cells["verdict"])
     action = None
     if verdict in OF_AN_ACTION:
@@ -297,9 +278,9 @@ def _seconds(value: float | str | None) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise BadInput(f"seconds must be a number from 0, not {value!r}")
+        seconds = finite_number(value)
+    except BadInput as error:
+        raise BadInput(f"seconds: {error}") from error
+    if seconds < 0:
+        raise BadInput(f"seconds must be a number from 0, not {seconds:g}")
     return seconds

@@ -13,6 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput, Refused
+from plusmv.core.parsing import finite_number
 from plusmv.curate.review import decisions
 from plusmv.curate.review.idempotency import Row, idempotency_keys, is_recorded, read_id, rows_beside, rows_of_request
 from plusmv.curate.review.leases import ClipAction, release
@@ -69,7 +70,8 @@ def _read_row(sent: Any) -> int | str | None:
 
 def read_seconds(sent: Any) -> float | None:
     """Active seconds; None where they are unknown, or so many that the person was away."""
-    return None if sent is None or not 0 <= float(sent) <= AWAY_S else float(sent)
+    seconds = None if sent is None else finite_number(sent)
+    return None if seconds is None or not 0 <= seconds <= AWAY_S else seconds
 
 
 def record(session: Session, entry: Entry, annotator: str, overlap: float = 0.0) -> None:

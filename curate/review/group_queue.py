@@ -6,7 +6,7 @@ at least two of its clips are neither called duplicate nor unusable.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 
 from plusmv.curate.duplicates.fingerprint import VERSION
 from plusmv.curate.duplicates.groups import duplicate_groups, edges, is_grouped
+from plusmv.curate.duplicates.orientation import Orientation
 from plusmv.curate.duplicates.rulings import ClipPair, ordered, rulings
 from plusmv.curate.review.idempotency import MOST_CLIPS
 from plusmv.db.models import Action, Clip, Decision, DuplicateEdge, DuplicateRuling, EdgeKind, FileState, Post, Sighting
 from plusmv.db.queries import live_decisions
 
 BATCH = 200  # stars that are looked through at a time
-PROPOSED = (EdgeKind.PART, EdgeKind.COPY)
+PAIRS, SHARED = (EdgeKind.PART, EdgeKind.COPY), (EdgeKind.SHARED,)
 
 
 class Star(NamedTuple):
@@ -33,30 +34,34 @@ class Star(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The groups, and pairs that are for a person: parts, and copies that are not sure."""
+    """The groups, and what is for a person."""
 
     groups: Sequence[Star]
-    pairs: Sequence[Star]
+    pairs: Sequence[Star]  # parts, and copies that are not sure
+    shared: Sequence[Star]  # two clips each, which share something
 
 
 @dataclass(frozen=True)
 class Edit:
     """What a clip is to the one that stands for its group: t_clip = speed * t_first + offset_s.
 
-    kind: exact, copy, part (of the first) or whole (the first is a part of it).
+    kind: exact, copy, part (of the first), whole (the first is a part of it) or shared (neither lies in the other).
+    turn: degrees clockwise that lead from the first's pictures to the clip's, once mirrored where `mirror` is set.
     """
 
     kind: str
     speed: float
     offset_s: float
     mirror: bool
+    turn: int
     score: float
     overlap_s: float
 
     def inverse(self) -> "Edit":
         kinds = {"part": "whole", "whole": "part"}
         kind, overlap = kinds.get(self.kind, self.kind), self.overlap_s / self.speed
-        return replace(self, kind=kind, speed=1 / self.speed, offset_s=-self.offset_s / self.speed, overlap_s=overlap)
+        turn, offset = Orientation(self.mirror, self.turn).inverse.turn, -self.offset_s / self.speed
+        return replace(self, kind=kind, speed=1 / self.speed, offset_s=offset, turn=turn, overlap_s=overlap)
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,12 @@ def listing(session: Session, shares: dict[int, float] | None = None) -> Listing
     """All groups and proposed pairs, whether open or settled. shares: see curate.duplicates.groups."""
     stars = [tuple(clip.id for clip in group) for group in duplicate_groups(session, shares)]
     groups = [Star((star[0],), star) for star in stars]
-    return Listing(sorted(groups), sorted(_proposed(session, {clip_id: star[0] for star in stars for clip_id in star})))
+    first_of = {clip_id: star[0] for star in stars for clip_id in star}
+    pairs, shared = (sorted(_proposed(session, first_of, kinds)) for kinds in (PAIRS, SHARED))
+    return Listing(sorted(groups), pairs, shared)
 
 
-def _proposed(session: Session, first_of: dict[int, int]) -> Iterable[Star]:
+def _proposed(session: Session, first_of: dict[int, int], kinds: Collection[EdgeKind]) -> Iterable[Star]:
     """Pairs for a person: of one clip and a group, or of two groups, one pair; firsts before others, then by score.
 
     first_of: {clip of a group: the one that stands for it}
@@ -110,7 +117,7 @@ def _proposed(session: Session, first_of: dict[int, int]) -> Iterable[Star]:
     for edge in edges(session):
         ends = edge.b_id, edge.a_id  # a part lies in b, which is kept
         of = ordered(*(first_of.get(clip_id, clip_id) for clip_id in ends))
-        if edge.kind not in PROPOSED or of[0] == of[1] or is_grouped(edge, ruled):
+        if edge.kind not in kinds or of[0] == of[1] or is_grouped(edge, ruled):
             continue
         preference = sum(first_of.get(clip_id, clip_id) == clip_id for clip_id in ends), edge.score
         if of not in best or preference > best[of][0]:
@@ -204,5 +211,5 @@ def _edit(near: dict[tuple[int, int], DuplicateEdge], first: int, clip_id: int) 
     if edge is None or clip_id == first:
         return None
     of_b = "whole" if edge.kind == EdgeKind.PART else str(edge.kind)  # a is the part
-    edit = Edit(of_b, edge.speed, edge.offset_s, edge.mirror, edge.score, edge.overlap_s)
+    edit = Edit(of_b, edge.speed, edge.offset_s, edge.mirror, edge.turn, edge.score, edge.overlap_s)
     return edit if edge.a_id == first else edit.inverse()

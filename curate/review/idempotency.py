@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import whole_number
 from plusmv.db.models import Decision, DuplicateRuling
 
 Row = Decision | DuplicateRuling
@@ -56,7 +57,7 @@ def read_request_id(sent: Mapping[str, Any], name: str = "id") -> str | None:
 
 
 def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
-    """Ids of clips or actions. Raises ValueError, TypeError or OverflowError for invalid ones."""
+    """Ids of clips or actions. Raises BadInput, ValueError or TypeError for invalid ones."""
     found = tuple(dict.fromkeys(map(read_id, sent or ())))
     if len(found) > most:
         raise ValueError(f"more than {most} ids")
@@ -64,8 +65,5 @@ def read_ids(sent: Any, most: int = MOST_CLIPS) -> tuple[int, ...]:
 
 
 def read_id(sent: Any) -> int:
-    """The id of a row, as databases hold it. Raises ValueError, TypeError or OverflowError for an invalid one."""
-    id_ = int(sent)
-    if not 0 <= id_ < 2**63:
-        raise ValueError("an id is out of range")
-    return id_
+    """The id of a row, as databases hold it. Raises BadInput for an invalid one."""
+    return whole_number(sent)

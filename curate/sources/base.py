@@ -261,6 +261,21 @@ class NotVideo(PostFailed):
     code = ReasonCode.NOT_VIDEO
 
 
+class NeedsProgram(PostFailed):
+    """Media that only another program could fetch, which would make requests that nobody checks."""
+
+    code = ReasonCode.NEEDS_PROGRAM
+
+    def __init__(self, text: str):
+        super().__init__(f"{text}; that takes a program such as ffmpeg, and plusmv gives no program a stranger's link")
+
+
+class PageTooLarge(PostFailed):
+    """A page that is more than a page may be."""
+
+    code = ReasonCode.TOO_LARGE
+
+
 class TooLarge(PostFailed):
     """More bytes than the limit: the post is filtered. at_least: the download was ended before its size was known."""
 

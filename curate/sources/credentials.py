@@ -10,15 +10,15 @@ Each key may also stand in a file of mode 0600 that NAME_FILE names, such as PLU
 
 import http.cookiejar
 import io
-import json
 import os
 import pickle
 import stat
 from pathlib import Path
 
 from plusmv.core.errors import BadInput, Missing
-
-LARGEST = 1 << 20  # bytes of a file of secrets
+from plusmv.core.limits import SECRET_BYTES
+from plusmv.core.parsing import parse_json
+from plusmv.core.reading import bounded_bytes
 
 
 def key(name: str, what: str) -> str:
@@ -38,7 +38,7 @@ def private_bytes(path: Path) -> bytes:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_mode & 0o077:
                 raise BadInput(f"{path} holds secrets and may be read by others: run chmod 600 {path}")
-            return file.read(LARGEST)
+            return bounded_bytes(file, SECRET_BYTES, str(path))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
 
@@ -87,8 +87,8 @@ def _from_session(content: bytes, domain: str) -> dict[str, str]:
 
 def _from_json(content: bytes, domain: str) -> dict[str, str]:
     try:
-        return _strings(json.loads(content))
-    except (ValueError, RecursionError):
+        return _strings(parse_json(content, "the session", strict=False))
+    except BadInput:
         return {}
 
 
@@ -98,7 +98,7 @@ def _from_cookies_txt(content: bytes, domain: str) -> dict[str, str]:
         jar._really_load(  # type: ignore[attr-defined]  # the only way that needs no file on disk
             io.StringIO(content.decode("utf-8", "replace")), "cookies", True, True
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, AssertionError):  # the standard library asserts what a line holds
         return {}
     return _of_domain(jar, domain)
 

@@ -1,10 +1,11 @@
 """The source `folder`: a directory of clips with a manifest that says what they are, or tagged by their folders' names.
 
 With a manifest (`manifest.csv` or `manifest.jsonl` in the folder, or one named; see sources.manifest) its rows are the
-posts. Without one every file is a post under the name of the folder it lies in, with what yt-dlp or Instaloader left
-beside it (sources.sidecars); what has no video's name is filtered. Hidden files are no posts, nor is what lies beside a
-clip under its name: it belongs to that clip, and may name its post or uploader. A post is known by folder, path and
-content. Nothing outside the folder is ever read: a path that climbs out, or a link that leads out, is a failed post.
+posts. Without one every file is a post under the name of the folder it lies in, with what a downloader left beside it
+(sources.sidecars); what has no video's name, or is left of a download (sources.leftovers), is filtered. Hidden files
+are no posts, nor is what lies beside a clip under its name: it belongs to that clip, and may name its post or uploader.
+A post is known by folder, path and content. Nothing outside the folder is ever read: a path that climbs out, or a link
+that leads out, is a failed post.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from typing import Any
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput, Missing
+from plusmv.core.parsing import moment_of
 from plusmv.core.text import bounded, bounded_line, printable
 from plusmv.curate.sources.base import (
     Cursor,
@@ -36,12 +38,15 @@ from plusmv.curate.sources.base import (
     SourceOptions,
     TooLarge,
 )
+from plusmv.curate.sources.leftovers import leftover_of
 from plusmv.curate.sources.manifest import NAMES, Manifest, ManifestRow
-from plusmv.curate.sources.sidecars import sidecar
+from plusmv.curate.sources.sidecars import carousel_of, is_of_ytdlp, sidecar
 from plusmv.db.models import PostState, ReasonCode
 from plusmv.features.decode import VIDEO_SUFFIXES
 
 PAGE, METADATA_PAGE = 100, 10_000  # posts, saved in one transaction, with and without media
+NO_VIDEO = Reason(ReasonCode.NOT_VIDEO, "its name has no video's suffix; name it in a manifest to take it")
+LEFTOVER = Reason(ReasonCode.LEFTOVER, "is left of a download that was not finished; name it in a manifest to take it")
 ODD_PATH = re.compile(r"//|(^|/)\.(/|$)|/$")
 
 
@@ -133,23 +138,52 @@ class FolderSource(Source):
             yield self._post(file if plain else str(PurePosixPath(file)), row)
 
     def _folder_posts(self, tag: str, start: int) -> Iterator[FoundPost]:
-        files = (path for folder in self._folders.get(tag, ()) for path in _without_companions(_visible_files(folder)))
-        for path in islice(files, start, None):
-            named = _is_named(path)
+        files = (found for folder in self._folders.get(tag, ()) for found in self._files(folder))
+        for path, video in islice(files, start, None):
             relative = path.relative_to(self.folder).as_posix()
-            row, raw = sidecar(relative, self._open) if named else (ManifestRow(), None)
-            yield replace(self._post(relative, row, named), raw=raw)
+            row, raw = sidecar(relative if video is None else f"{video}.mp4", self._open)
+            if video is not None:
+                yield replace(self._filtered(relative, row, LEFTOVER), raw=raw)
+            elif _is_named(path):
+                yield replace(self._post(relative, row), raw=raw)
+            else:
+                yield self._filtered(relative, ManifestRow(), NO_VIDEO)
 
-    def _post(self, relative: str, row: ManifestRow, named: bool = True) -> FoundPost:
+    def _files(self, folder: Path) -> Iterator[tuple[Path, str | None]]:
+        """(path, None), or (path, path without suffix of the video that it is a leftover of).
+
+        Files that are called as a video beside them are left out: a.mp4 has a.info.json, a.en.vtt, a.jpg.
+        """
+        files = _visible_files(folder)
+        place = folder.relative_to(self.folder)
+        known = {path.name for path in files}
+        left = {
+            path: base
+            for path in files
+            if (base := leftover_of(path.name, known, lambda stem: is_of_ytdlp((place / stem).as_posix(), self._open)))
+        }
+        clips = [path for path in files if _is_named(path) and path not in left]
+        stems = {path.stem for path in clips} | {carousel_of(path.name, known) for path in clips} | {*left.values()}
+        for path in files:
+            if path in left:
+                yield path, (place / left[path]).as_posix()
+            elif _is_named(path) or not any(path.name[: dot.start()] in stems for dot in re.finditer(r"\.", path.name)):
+                yield path, None
+
+    def _filtered(self, relative: str, row: ManifestRow, reason: Reason) -> FoundPost:
+        """A file that is no clip, with what is known of it: a takedown of its post or uploader finds it too."""
+        post = FoundPost(self.platform, printable(relative, 500), self._identity(relative, ""), locator=relative)
+        with contextlib.suppress(PostFailed):
+            post = replace(post, **_facts(row))
+        return post.ended(PostState.FILTERED, reason)
+
+    def _post(self, relative: str, row: ManifestRow) -> FoundPost:
         """The post at a path: its identity needs the file's content, so every file is read once to be known."""
         unread, shown = self._identity(relative, ""), printable(relative, 500)
-        if self._metadata_only and named:
+        if self._metadata_only:
             with contextlib.suppress(PostFailed):
                 return FoundPost(self.platform, shown, unread, locator=relative, **_facts(row))
         post = FoundPost(self.platform, shown, unread, locator=relative)
-        if not named:
-            text = "its name has no video's suffix; name it in a manifest to take it"
-            return post.ended(PostState.FILTERED, Reason(ReasonCode.NOT_VIDEO, text))
         try:
             post = replace(post, **_facts(row))
             with self._open(relative) as file:
@@ -213,14 +247,6 @@ def _visible_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _without_companions(files: list[Path]) -> Iterator[Path]:
-    """Files but those that are called as a video beside them: a.mp4 has a.info.json, a.en.vtt, a.jpg."""
-    stems = {path.stem for path in files if _is_named(path)}
-    for path in files:
-        if _is_named(path) or not any(path.name[: dot.start()] in stems for dot in re.finditer(r"\.", path.name)):
-            yield path
-
-
 def _is_named(path: Path) -> bool:
     """Whether a file is called as a video, or is a link to a folder."""
     return path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()
@@ -252,17 +278,10 @@ def _facts(row: ManifestRow) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime:
-    """An ISO 8601 date or time (UTC where it names no zone), or seconds since 1970. Raises PostFailed."""
     try:
-        moment = datetime.fromtimestamp(float(text), UTC) if _is_number(text) else datetime.fromisoformat(text.strip())
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        message = f"taken_at {text[:40]!r} is not a date; write it as 2019-10-27 or 2019-10-27T09:00:00Z"
-        raise PostFailed(message, ReasonCode.BAD_METADATA) from error
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdecimal() and len(text.strip()) > 8  # 20191027 is a date
+        return moment_of(text)
+    except BadInput as error:
+        raise PostFailed(f"taken_at {error}", ReasonCode.BAD_METADATA) from error
 
 
 def _pages(posts: Iterator[FoundPost], size: int) -> Iterator[tuple[FoundPost, ...]]:

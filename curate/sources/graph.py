@@ -6,10 +6,11 @@ or id of the uploader. The link to a file stands in the listing, so a post is do
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import moment_or_none, whole_number
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.accounts import Quota
 from plusmv.curate.sources.base import (
@@ -76,8 +77,12 @@ class GraphSource(Source):
                 raise ChangedFormat("the hashtag API answers without 'data'; plusmv may need an update")
             if not found and first:
                 raise EmptyPage(f"the hashtag API lists nothing under #{tag} (it knows the last 24 hours only)")
-            after, first = _next_page(answer), False
-            yield Page(tuple(map(self._post, found)), {"after": after if found else None})
+            try:
+                after, posts = _next(answer), tuple(map(self._post, found))
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ChangedFormat("the hashtag API answers in another form; plusmv may need an update") from error
+            first = False
+            yield Page(posts, {"after": after if found else None})
             if not found or not after:
                 return
 
@@ -93,8 +98,8 @@ class GraphSource(Source):
             self._quota.spend(f"hashtag {tag}", 1, TAGS, "Instagram admits 30 different tags in 7 days")
         answer = self._ask("ig_hashtag_search", {"user_id": self._user, "q": tag})
         try:
-            return str(int(answer["data"][0]["id"]))
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+            return str(whole_number(answer["data"][0]["id"]))
+        except (KeyError, IndexError, TypeError, BadInput) as error:
             raise ChangedFormat("the hashtag search answers without an id; plusmv may need an update") from error
 
     def _ask(self, path: str, options: dict) -> dict[str, Any]:
@@ -113,7 +118,7 @@ class GraphSource(Source):
             code[1] if code else bounded_line(str(found["id"]), 500),
             url=bounded_line(url, 2000) or None,
             caption=bounded(str(found.get("caption") or ""), 5000),
-            taken_at=_moment(found.get("timestamp")),
+            taken_at=moment_or_none(found.get("timestamp")),
             raw=redact_personal_data(found),
             locator=str(link or ""),
             is_video=found.get("media_type") == "VIDEO",
@@ -125,14 +130,6 @@ class GraphSource(Source):
             text = "the API gives no link to its file (licensed sound, or downloads off)"
             return post.ended(PostState.FILTERED, Reason(ReasonCode.NO_LINK, text))
         return post
-
-
-def _next_page(answer: dict) -> str | None:
-    """The cursor of the page after this one, if the answer names one."""
-    paging = answer.get("paging")
-    cursors = paging.get("cursors") if isinstance(paging, dict) else None
-    after = cursors.get("after") if isinstance(cursors, dict) else None
-    return after if isinstance(after, str) else None
 
 
 def _meaning(error: dict, status: int) -> Exception:
@@ -148,8 +145,6 @@ def _meaning(error: dict, status: int) -> Exception:
     return ChangedFormat(f"the hashtag API answers {status}, code {code!r:.20} ({text})")
 
 
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text).replace("+0000", "+00:00"))
-    except ValueError:
-        return None
+def _next(answer: dict) -> str | None:
+    after = ((answer.get("paging") or {}).get("cursors") or {}).get("after")
+    return str(after) if after else None

@@ -6,10 +6,8 @@ name that changes its address in between gains nothing. Where the environment na
 
 import contextlib
 import ipaddress
-import json
 import socket
 import threading
-import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -17,7 +15,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from plusmv.core.errors import Refused
+from plusmv.core.errors import BadInput, Refused
+from plusmv.core.least_speed import LeastSpeed
+from plusmv.core.limits import MB, PAGE_BYTES
+from plusmv.core.parsing import parse_json
 from plusmv.curate.sources.base import (
     ChangedFormat,
     LinkExpired,
@@ -30,13 +31,12 @@ from plusmv.curate.sources.base import (
     Unreachable,
 )
 from plusmv.curate.sources.rate_limit import MAX_RETRY_AFTER, RateLimiter, retry_after
+from plusmv.features.connections import LEAST_SPEED, guarded_session, said_length
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and between two blocks
 ATTEMPTS = 6  # of one request, 429s included
 REDIRECTS = 10
 BLOCK = 1 << 16
-SLOWEST, SLOW_AFTER = 1024, 60.0  # bytes a second over the whole of a download, once it has taken so many seconds
-JSON_BYTES = 32 << 20
 EXPIRED = (401, 403, 404, 410)  # a media link that was valid once; a fresh look tells whether the post is there
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -76,8 +76,8 @@ def public(address: str) -> bool:
 class Web:
     """Requests of one crawl. `download` sends no cookies; one session for each thread."""
 
-    def __init__(self, rate_limiter: RateLimiter):
-        self.rate_limiter = rate_limiter
+    def __init__(self, rate_limiter: RateLimiter, least_speed: LeastSpeed = LEAST_SPEED):
+        self.rate_limiter, self._least_speed = rate_limiter, least_speed
         self._sessions = threading.local()
 
     def json(
@@ -88,10 +88,12 @@ class Web:
 
         def ask() -> tuple[int, Any]:
             with self._send(url, parameters, headers) as response:
-                body = b"".join(self._blocks(response, JSON_BYTES))
                 try:
-                    return response.status_code, json.loads(body)
-                except ValueError as error:
+                    body = b"".join(self._blocks(response, PAGE_BYTES))
+                    return response.status_code, parse_json(body, "the answer", strict=False)
+                except TooLarge as error:
+                    raise ChangedFormat(f"{host} answered with more than {PAGE_BYTES / MB:g} MB") from error
+                except BadInput as error:
                     raise ChangedFormat(
                         f"{host} answered {response.status_code} with something that is not JSON"
                     ) from error
@@ -112,9 +114,9 @@ class Web:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind in ("text/html", "application/xhtml+xml", "application/json"):
                 raise NotVideo(f"not a video but {kind}")
-            size = response.headers.get("Content-Length", "")
-            if max_bytes is not None and size.isdecimal() and int(size) > max_bytes:
-                raise TooLarge(int(size), max_bytes)
+            size = said_length(response) or 0
+            if max_bytes is not None and size > max_bytes:
+                raise TooLarge(size, max_bytes)
             for block in self._blocks(response, max_bytes):
                 file.write(block)
 
@@ -129,7 +131,7 @@ class Web:
                                                stream=True, allow_redirects=False)  # fmt: skip
             except (requests.RequestException, OSError) as error:
                 raise TransientError(f"{host} does not answer ({_why(error)})") from error
-            _refuse_private_peer(response, url)
+            refuse_private_peer(response, url)
             if response.status_code == 429 or response.status_code >= 500:
                 response.close()
                 asked = retry_after(response.headers.get("Retry-After"))
@@ -143,23 +145,20 @@ class Web:
         raise PostFailed(f"more than {REDIRECTS} redirects")
 
     def _blocks(self, response: requests.Response, limit: int | None) -> Iterator[bytes]:
-        started, done = time.monotonic(), 0
+        done = 0
         try:
             for block in response.iter_content(BLOCK):
                 self.rate_limiter.check()
                 done += len(block)
                 if limit is not None and done > limit:
                     raise TooLarge(done, limit, at_least=True)
-                elapsed = time.monotonic() - started
-                if elapsed > SLOW_AFTER and done < SLOWEST * elapsed:
-                    raise TransientError(f"slower than {SLOWEST} bytes a second")
                 yield block
         except (requests.RequestException, OSError) as error:
             raise TransientError(f"the answer was cut off after {done} bytes ({_why(error)})") from error
 
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
-            self._sessions.session = requests.Session()
+            self._sessions.session = guarded_session(least=self._least_speed)
         return self._sessions.session
 
 
@@ -206,8 +205,8 @@ def _proxied(url: str) -> bool:
     return bool(proxies.get(urlsplit(url).scheme) or proxies.get("all"))
 
 
-def _refuse_private_peer(response: requests.Response, url: str) -> None:
-    """A name may have changed its address since it was looked up: what counts is who answered."""
+def refuse_private_peer(response: requests.Response, url: str) -> None:
+    """Raise Refused where a private address has answered: a name may lead elsewhere than when it was looked up."""
     peer = getattr(getattr(response.raw, "connection", None), "sock", None)
     if peer is not None and not _proxied(url) and not public(str(peer.getpeername()[0])):
         response.close()

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +20,9 @@ import instaloader
 import requests
 from instaloader import exceptions as errors
 
+from plusmv.core.errors import BadInput
+from plusmv.core.least_speed import LeastSpeed
+from plusmv.core.parsing import moment_or_none, parse_json, positive
 from plusmv.core.text import bounded
 from plusmv.curate.sources.base import (
     ChangedFormat,
@@ -45,6 +47,7 @@ from plusmv.curate.sources.http import ATTEMPTS, Web
 from plusmv.curate.sources.rate_limit import MAX_RETRY_AFTER, RateLimiter, retry_after
 from plusmv.curate.sources.redact import redact_personal_data
 from plusmv.db.models import PostState, ReasonCode
+from plusmv.features.connections import LEAST_SPEED, PageTooLarge, guard, is_too_slow
 
 HOST = "www.instagram.com"
 TAG_QUERY = "9b498c08113f1e09617a1703c22b2f32"  # Hashtag.get_posts_resumable's; a test holds the two together
@@ -54,6 +57,7 @@ LOG_IN = "log in to instagram.com in a browser and give its cookies (--cookies-f
 CONFIRM = "open instagram.com in a browser, do what it asks for, then run the same command again"
 HELD_BACK = "it is blocked, misspelt or held back; look at it in a browser, and run the same command again later"
 UPDATE = "instaloader or plusmv may need an update"
+ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError)  # of other JSON
 
 
 class InstagramSource(Source):
@@ -63,9 +67,15 @@ class InstagramSource(Source):
     platforms = rechecks = (platform,)
     tool = f"instaloader {instaloader.__version__}"
 
-    def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str] | None = None, max_bytes: int | None = None):
-        self._context = _Context(rate_limiter, cookies or {})
-        self._web, self._max_bytes = Web(rate_limiter), max_bytes
+    def __init__(
+        self,
+        rate_limiter: RateLimiter,
+        cookies: dict[str, str] | None = None,
+        max_bytes: int | None = None,
+        least_speed: LeastSpeed = LEAST_SPEED,
+    ):
+        self._context = _Context(rate_limiter, cookies or {}, least_speed)
+        self._web, self._max_bytes = Web(rate_limiter, least_speed), max_bytes
         self.account = f"instagram:{(cookies or {}).get('ds_user_id') or 'session'}" if cookies else ""
 
     @classmethod
@@ -91,7 +101,7 @@ class InstagramSource(Source):
             if more and (not isinstance(after, str) or not after or after in followed):
                 raise ChangedFormat(f"a page of #{tag} names no next page though it says there is one; {UPDATE}")
             followed.add(after)
-            yield Page(tuple(map(self._post, nodes)), {"after": after if more else None})
+            yield Page(self._posts(tag, nodes), {"after": after if more else None})
             if not more:
                 return
 
@@ -107,7 +117,7 @@ class InstagramSource(Source):
                 raise PostGone("the post is not there any more, or not public") from error
             except errors.PostChangedException as error:
                 raise PostGone("another post answers in its place", ReasonCode.CHANGED) from error
-            except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            except ODD as error:
                 raise PostFailed(
                     f"its page is not of the known form ({type(error).__name__}: {error})"[:200]
                 ) from error
@@ -135,6 +145,14 @@ class InstagramSource(Source):
                 what = f"{error}".strip("'\"")[:80]
                 raise ChangedFormat(f"a page of #{tag} is not of the known form (lacks {what}); {UPDATE}") from error
 
+    def _posts(self, tag: str, nodes: list[dict]) -> tuple[FoundPost, ...]:
+        try:
+            return tuple(map(self._post, nodes))
+        except ODD as error:
+            raise ChangedFormat(
+                f"a post of #{tag} is not of the known form ({type(error).__name__}); {UPDATE}"
+            ) from error
+
     def _post(self, node: dict) -> FoundPost:
         shortcode = str(node["shortcode"])
         post = self._filled(
@@ -151,14 +169,14 @@ class InstagramSource(Source):
     def _filled(self, post: FoundPost, found: instaloader.Post, node: dict) -> FoundPost:
         """The post with what a node has of it; a node of a tag's page has no link to the file, or one that expires."""
         owner = node["owner"] if isinstance(node.get("owner"), dict) else {}
-        seconds, link = node.get("video_duration"), node.get("video_url")
+        link = node.get("video_url")
         linked = isinstance(link, str) and bool(link)
         return replace(
             post,
             uploader=f"instagram:{owner['id']}" if owner.get("id") else post.uploader,
             caption=bounded(found.caption or "", 5000) or post.caption,
-            taken_at=_moment(node) or post.taken_at,
-            seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
+            taken_at=moment_or_none(node.get("taken_at_timestamp", node.get("date"))) or post.taken_at,
+            seconds=positive(node.get("video_duration")) or post.seconds,
             raw=redact_personal_data(node) or post.raw,
             locator=str(link) if linked else post.locator,
             complete=linked or post.complete,
@@ -168,14 +186,20 @@ class InstagramSource(Source):
 class _Context(instaloader.InstaloaderContext):
     """Instaloader's own, made quiet, that waits as the whole crawl does and checks each answer."""
 
-    def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str]):
+    def __init__(self, rate_limiter: RateLimiter, cookies: dict[str, str], least_speed: LeastSpeed = LEAST_SPEED):
         self.rate_limiter, self.lock = rate_limiter, threading.RLock()  # one account: one request at a time
+        self._least_speed = least_speed
         self.asked_to_wait: float | None = None
         super().__init__(sleep=False, quiet=True, max_connection_attempts=ATTEMPTS, request_timeout=60.0,
                          rate_controller=_Rates, iphone_support=False)  # fmt: skip
         if cookies:
             name = cookies.get("ds_user") or cookies.get("ds_user_id") or "session"
             self.load_session(name, {"csrftoken": "", **cookies})
+
+    def get_json(self, path, params, host="www.instagram.com", session=None, *rest, **options):
+        """Every query goes through here, each with a session of its own making."""
+        guard(session or self._session, least=self._least_speed)
+        return super().get_json(path, params, host, session, *rest, **options)
 
     def error(self, msg, repeat_at_end=True):
         """Instaloader's way to print; its retry loop takes a Ctrl-C for "skip this one"."""
@@ -200,8 +224,8 @@ class _Context(instaloader.InstaloaderContext):
         if resp.is_redirect:
             raise ChangedFormat(f"instagram.com sends the query elsewhere ({resp.status_code}); {UPDATE}")
         try:
-            answer = resp.json()
-        except ValueError:
+            answer = parse_json(resp.content, "the answer", strict=False)
+        except BadInput:
             answer = None
         message = str(answer.get("message", "")) if isinstance(answer, dict) else ""
         if message in ("checkpoint_required", "challenge_required", "feedback_required"):
@@ -245,6 +269,12 @@ class _TranslatedErrors:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RecursionError):
+            raise ChangedFormat(f"instagram.com answers with JSON that is nested too deep; {UPDATE}") from error
+        if isinstance(error, errors.ConnectionException) and isinstance(error.__cause__, PageTooLarge):
+            raise ChangedFormat(f"instagram.com: {error.__cause__}; {UPDATE}") from error
+        if isinstance(error, errors.ConnectionException) and is_too_slow(error):
+            raise Unreachable(f"instagram.com: {LEAST_SPEED.error().strerror}; try again later") from error
         if isinstance(error, errors.LoginRequiredException | errors.LoginException):
             raise LoginWall(f"instagram.com asks for a login; {LOG_IN}") from error
         if isinstance(error, errors.AbortDownloadException):
@@ -300,11 +330,3 @@ def _cookies(options: SourceOptions) -> dict[str, str] | None:
 
 def _says_login(answer: object) -> bool:
     return isinstance(answer, dict) and answer.get("require_login") is True
-
-
-def _moment(node: dict) -> datetime | None:
-    seconds: Any = node.get("taken_at_timestamp", node.get("date"))
-    try:
-        return datetime.fromtimestamp(float(seconds), UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None

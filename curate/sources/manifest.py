@@ -6,15 +6,16 @@ that millions of them cost 8 bytes each.
 """
 
 import array
-import csv
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TypedDict, cast
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput
+from plusmv.core.limits import LINE_BYTES, MANIFEST_ROWS, MANIFEST_TAGS
+from plusmv.core.parsing import parse_json
+from plusmv.core.reading import TextLines, csv_cells
 
 
 class ManifestRow(TypedDict, total=False):
@@ -34,7 +35,6 @@ class ManifestRow(TypedDict, total=False):
 REQUIRED = ("file", "tag")
 COLUMNS = tuple(ManifestRow.__annotations__)
 NAMES = ("manifest.csv", "manifest.jsonl")
-LINE_BYTES = 1 << 20  # longest line that is read
 
 _normalised = functools.lru_cache(maxsize=4096)(normalise_tag)
 
@@ -49,8 +49,9 @@ class Manifest:
         self._starts: dict[str, array.array[int]] = {}
         try:
             with open(path, "rb") as file:
-                self._header = () if self._json else self._read_header(file)
-                self._index(file)
+                lines = TextLines(path, file)
+                self._header = () if self._json else self._read_header(lines)
+                self._index(lines)
         except OSError as error:
             raise BadInput(f"cannot read the manifest {path}: {error.strerror}") from error
         if not self._starts:
@@ -69,19 +70,22 @@ class Manifest:
                 if self._json:
                     yield self._json_row(file.readline(LINE_BYTES + 1), 0)
                 else:
-                    yield next(cells for _, cells in self._rows(_Lines(self.path, file)))
+                    yield self._row_at(file)
 
-    def _read_header(self, file: BinaryIO) -> tuple[str, ...]:
-        try:
-            header = tuple(next(csv.reader(_Lines(self.path, file), strict=True), ()))
-        except csv.Error as error:
-            raise BadInput(f"{self.path} line 1: {error}") from error
+    def _row_at(self, file: BinaryIO) -> ManifestRow:
+        for _, cells in self._csv_rows(TextLines(self.path, file)):
+            return cells
+        raise BadInput(f"{self.path} was changed while it was read; crawl again")
+
+    def _read_header(self, lines: TextLines) -> tuple[str, ...]:
+        header = tuple(next(csv_cells(lines), ()))
         self._check_columns(header, 1)
         return header
 
-    def _index(self, file: BinaryIO) -> None:
-        lines = _Lines(self.path, file, line=0 if self._json else 1)
-        for start, cells in self._rows(lines):
+    def _index(self, lines: TextLines) -> None:
+        for count, (start, cells) in enumerate(self._rows(lines), start=1):
+            if count > MANIFEST_ROWS or len(self._starts) > MANIFEST_TAGS:
+                raise BadInput(f"{self.path} has more than {MANIFEST_ROWS} rows or {MANIFEST_TAGS} tags; split it")
             if not cells.get("file") or not cells.get("tag"):
                 raise BadInput(f"{self.path} line {lines.line}: a row needs a file and a tag")
             try:
@@ -90,36 +94,28 @@ class Manifest:
                 raise BadInput(f"{self.path} line {lines.line}: {error}") from error
             self._starts.setdefault(tag, array.array("Q")).append(start)
 
-    def _rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
+    def _rows(self, lines: TextLines) -> Iterator[tuple[int, ManifestRow]]:
         """(where the row starts in the file, its cells)."""
         yield from self._json_rows(lines) if self._json else self._csv_rows(lines)
 
-    def _csv_rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
+    def _csv_rows(self, lines: TextLines) -> Iterator[tuple[int, ManifestRow]]:
         start = lines.end
-        try:
-            for cells in csv.reader(lines, strict=True):
-                if len(cells) > len(self._header):
-                    raise BadInput(
-                        f"{self.path} line {lines.line}: {len(cells)} cells under {len(self._header)} columns"
-                    )
-                if cells:
-                    yield start, cast(ManifestRow, dict(zip(self._header, cells, strict=False)))
-                start = lines.end
-        except csv.Error as error:
-            raise BadInput(f"{self.path} line {lines.line}: {error}") from error
+        for cells in csv_cells(lines):
+            if len(cells) > len(self._header):
+                raise BadInput(f"{self.path} line {lines.line}: {len(cells)} cells under {len(self._header)} columns")
+            yield start, cast(ManifestRow, dict(zip(self._header, cells, strict=False)))
+            start = lines.end
 
-    def _json_rows(self, lines: "_Lines") -> Iterator[tuple[int, ManifestRow]]:
+    def _json_rows(self, lines: TextLines) -> Iterator[tuple[int, ManifestRow]]:
         start = lines.end
         for line in lines:
             if line.strip():
                 yield start, self._json_row(line, lines.line)
             start = lines.end
+            lines.start_row()
 
     def _json_row(self, line: str | bytes, number: int) -> ManifestRow:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # number 0: the file has changed since it was checked
-            raise BadInput(f"{self.path} line {number} is not JSON: {error}") from error
+        row = parse_json(line, f"{self.path} line {number}", strict=False)  # 0: changed since it was checked
         if not isinstance(row, dict):
             raise BadInput(f"{self.path} line {number} is not a flat JSON object")
         for name, value in row.items():
@@ -142,28 +138,3 @@ class Manifest:
                 raise BadInput(f"{self.path} line {line}: the column {name!r} is missing")
         if len(set(names)) < len(names):
             raise BadInput(f"{self.path} line {line}: a column is named twice")
-
-
-class _Lines:
-    """The text lines of a binary file from where it stands; `end` is the offset after the last one given out."""
-
-    def __init__(self, path: Path, file: BinaryIO, line: int = 0):
-        self._path, self._file, self.line = path, file, line
-        self.end = file.tell()
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        raw = self._file.readline(LINE_BYTES + 1)
-        if not raw:
-            raise StopIteration
-        self.line += 1
-        if len(raw) > LINE_BYTES:
-            raise BadInput(f"{self._path} line {self.line} is longer than {LINE_BYTES} bytes")
-        try:
-            text = raw.decode("utf-8-sig" if self.end == 0 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{self._path} line {self.line} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-        self.end += len(raw)
-        return text

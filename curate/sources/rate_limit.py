@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from plusmv.core.errors import BadInput
+from plusmv.core.parsing import finite_number
 
 FLOOR_SECONDS = 0.5  # between requests to one host, whatever is asked for
 DEFAULT_SECONDS = {  # by the end of the host's name; below each platform's known limits, as far as they are known
@@ -98,15 +99,15 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        seconds = float(value)
-    except ValueError:
+        seconds = finite_number(value)
+    except BadInput:
         try:
             moment = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, seconds), 10 * MAX_RETRY_AFTER) if seconds == seconds else None
+    return min(max(0.0, seconds), 10 * MAX_RETRY_AFTER)
 
 
 def proxy_is_loopback() -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from plusmv.core.actions import normalise_tag
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.reading import read_text
 from plusmv.core.text import bounded_line, printable
 from plusmv.curate.sources.base import (
     Cursor,
@@ -27,7 +28,6 @@ from plusmv.curate.sources.ytdlp_client import VERSION, YtDlp
 from plusmv.db.models import PostState
 
 PAGE = 20
-LARGEST = 256 << 20  # bytes of a list
 
 
 class UrlsSource(Source):
@@ -78,14 +78,7 @@ class UrlsSource(Source):
 
 def _read(path: Path) -> tuple[list[tuple[str, str | None]], str]:
     """([(link, its tag or None)], a hash of the list)."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the links in {path}: {getattr(error, 'strerror', None) or error}") from error
-    if len(content) > LARGEST:
-        raise BadInput(f"{path} is larger than {LARGEST >> 20} MB; split it")
+    text = read_text(path)
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         parts = line.split(None, 1)
@@ -97,4 +90,4 @@ def _read(path: Path) -> tuple[list[tuple[str, str | None]], str]:
             raise BadInput(f"{path} line {number}: {error}") from error
     if not lines:
         raise BadInput(f"{path} holds no links; write one a line")
-    return lines, hashlib.sha256(content).hexdigest()[:16]
+    return lines, hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,9 +7,10 @@ catalog before they are made.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from plusmv.core.parsing import moment_or_none
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.accounts import Quota
 from plusmv.curate.sources.base import (
@@ -35,7 +36,7 @@ API = "https://www.googleapis.com/youtube/v3"
 UNITS, WINDOW = 10_000, timedelta(days=1)  # Google's default for a project, a day
 SEARCH_COST, LOOK_COST, PAGE = 100, 1, 50
 SPENT = "Google admits 10,000 units a day, a page of 50 videos costs 101"
-LENGTH = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+LENGTH = re.compile(r"P(?:([0-9]{1,9})D)?T?(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})S)?")
 LICENCES = {"creativeCommon": "CC BY", "youtube": "YouTube standard licence"}
 
 
@@ -87,7 +88,7 @@ class YouTubeSource(Source):
     def _posts(self, answer: dict) -> list[FoundPost]:
         try:
             posts = [self._post(item["id"]["videoId"], item["snippet"]) for item in answer["items"]]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ChangedFormat(f"the search API's answer lacks {error!s:.60}; plusmv may need an update") from error
         return sorted(posts, key=lambda post: post.taken_at.timestamp() if post.taken_at else 0.0, reverse=True)
 
@@ -101,7 +102,7 @@ class YouTubeSource(Source):
             url=f"https://www.youtube.com/watch?v={video}",
             uploader=f"youtube:{bounded_line(str(channel), 200)}" if channel else None,
             caption="\n".join(filter(None, texts)),
-            taken_at=_moment(snippet.get("publishedAt")),
+            taken_at=moment_or_none(snippet.get("publishedAt")),
             complete=False,
         )
 
@@ -113,8 +114,11 @@ class YouTubeSource(Source):
         items = self._ask("videos", options, LOOK_COST).get("items")
         if not isinstance(items, list):
             raise ChangedFormat("the videos API answers without 'items'; plusmv may need an update")
-        known = {item.get("id"): item for item in items if isinstance(item, dict)}
-        return [_filled(post, known.get(post.platform_id, {})) for post in posts]
+        known = {str(item.get("id")): item for item in items if isinstance(item, dict)}
+        try:
+            return [_filled(post, known.get(post.platform_id, {})) for post in posts]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ChangedFormat("the videos API answers in another form; plusmv may need an update") from error
 
     def _ask(self, path: str, options: dict, cost: int) -> dict[str, Any]:
         self._quota.spend(path, cost, UNITS, SPENT)
@@ -127,7 +131,9 @@ class YouTubeSource(Source):
 
 
 def _meaning(error: dict, status: int) -> Exception:
-    reasons = [str(one.get("reason", "")) for one in error.get("errors") or () if isinstance(one, dict)]
+    listed = error.get("errors")
+    several = listed if isinstance(listed, list) else []
+    reasons = [str(one.get("reason", "")) for one in several if isinstance(one, dict)]
     text = bounded_line(f"{error.get('message', '')} {' '.join(reasons)}", 150)
     if any("quota" in reason or "dailyLimit" in reason for reason in reasons):
         return QuotaSpent(f"Google says that the day's quota is used up ({text}); it is renewed at midnight Pacific")
@@ -151,11 +157,3 @@ def _filled(post: FoundPost, item: dict) -> FoundPost:
         licence=LICENCES.get(str(licence), bounded_line(str(licence or "unknown"), 200)),
         raw=redact_personal_data({"details": details, "status": status}),
     )
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-        return moment if moment.tzinfo else None
-    except ValueError:
-        return None

@@ -1,39 +1,32 @@
 """yt-dlp (2026.10) as this project uses it: what a page lists, what a video is, and its file.
 
-All its requests go through one handler that keeps the crawl's rate_limiter and refuses links to private addresses;
-nothing but http and https is followed. Errors come out by what they mean (sources.ytdlp_errors). No name or path of the
-outside decides where a file lies, and a missing ffmpeg is no trouble: one file with pictures is enough.
+All its requests go through one handler, and it starts no program (sources.ytdlp_network). Errors come out by what they
+mean (sources.ytdlp_errors). No name or path of the outside decides where a file lies: one file with pictures is enough.
 """
 
 import contextlib
-import functools
 import io
 import os
-import re
 import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import yt_dlp
-from yt_dlp.networking._requests import RequestsRH
-from yt_dlp.networking.common import Response
-from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import PagedList
 
-from plusmv.core.errors import PlusmvError
+from plusmv.core.least_speed import LeastSpeed
+from plusmv.core.parsing import moment_or_none, positive
 from plusmv.core.text import bounded, bounded_line
 from plusmv.curate.sources.base import (
     ChangedFormat,
-    Checkpoint,
     FoundPost,
-    LoginWall,
     MediaFile,
+    NeedsProgram,
     PostFailed,
     PostKey,
     Reason,
@@ -42,16 +35,15 @@ from plusmv.curate.sources.base import (
     TooLarge,
 )
 from plusmv.curate.sources.credentials import private_bytes
-from plusmv.curate.sources.http import allowed_url
-from plusmv.curate.sources.rate_limit import RateLimiter, retry_after
+from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.curate.sources.redact import redact_personal_data
-from plusmv.curate.sources.ytdlp_errors import ADVICE, CONFIRM, post_error, search_error, translated
+from plusmv.curate.sources.ytdlp_errors import post_error, search_error, translated
+from plusmv.curate.sources.ytdlp_network import PoliteYtDlp
 from plusmv.db.models import PostState, ReasonCode
+from plusmv.features.connections import LEAST_SPEED
 
 VERSION = f"yt-dlp {yt_dlp.version.__version__}"
-LONGEST_ERROR = 1 << 20  # bytes of an error's page
 HOPS = 4  # links from a query to the list it means
-FORMATS = "b[ext=mp4]/b/bv*[ext=mp4]/bv*"  # sound is not needed; one file, so that no ffmpeg is
 HEAVY = {"formats", "requested_formats", "requested_downloads", "thumbnails", "subtitles", "automatic_captions",
          "http_headers", "heatmap", "chapters", "entries", "fragments"}  # fmt: skip
 
@@ -69,8 +61,9 @@ class YtDlp:
         browser: str | None = None,
         max_bytes: int | None = None,
         account: str = "",
+        least_speed: LeastSpeed = LEAST_SPEED,
     ):
-        self.account = account
+        self.account, self._least_speed = account, least_speed
         self.rate_limiter, self._cookies, self._browser, self._max_bytes = rate_limiter, cookies, browser, max_bytes
         self._own = threading.local()
         self._infos: dict[PostKey, dict] = {}  # between look and download
@@ -118,7 +111,7 @@ class YtDlp:
                 info = first if isinstance(first, dict) else None
         if not info or not (info.get("url") or info.get("formats") or info.get("requested_formats")):
             raise PostFailed("its page shows no video", ReasonCode.NOT_VIDEO)
-        if info.get("is_live"):
+        if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
             return post.ended(PostState.FILTERED, Reason(ReasonCode.LIVE, "is live"), retryable=True)
         self._infos[post.key] = info
         return _filled(post, info)
@@ -165,9 +158,9 @@ class YtDlp:
         post = FoundPost(platform, name, identity, url=bounded_line(url, 2000), complete=False)
         return _filled(post, entry)
 
-    def _ydl(self) -> "_Polite":
+    def _ydl(self) -> "PoliteYtDlp":
         if not hasattr(self._own, "ydl"):
-            self._own.ydl = _Polite(self.rate_limiter, self._parameters())
+            self._own.ydl = PoliteYtDlp(self.rate_limiter, self._parameters(), self._least_speed)
         return self._own.ydl
 
     def _parameters(self) -> dict:
@@ -179,7 +172,7 @@ class YtDlp:
 
         return {
             "quiet": True, "no_warnings": True, "noprogress": True, "logger": _Silent(), "cachedir": False,
-            "extract_flat": "in_playlist", "lazy_playlist": True, "format": FORMATS,
+            "extract_flat": "in_playlist", "lazy_playlist": True,
             "format_sort": ["res:720", "proto"],
             "outtmpl": {"default": "-"}, "nopart": True, "updatetime": False, "continuedl": False, "overwrites": True,
             "retries": 0, "extractor_retries": 0, "fragment_retries": 3, "file_access_retries": 0,
@@ -191,68 +184,11 @@ class YtDlp:
         }  # fmt: skip
 
 
-class _Polite(yt_dlp.YoutubeDL):
-    """yt-dlp with one handler for all its requests."""
-
-    def __init__(self, rate_limiter: RateLimiter, parameters: dict):
-        self.rate_limiter = rate_limiter
-        super().__init__(parameters)
-
-    def build_request_director(self, handlers, preferences=None):
-        return super().build_request_director([functools.partial(_PoliteRH, rate_limiter=self.rate_limiter)])
-
-
-class _PoliteRH(RequestsRH):
-    RH_NAME = "plusmv"
-
-    def __init__(self, *, rate_limiter: RateLimiter, **options):
-        super().__init__(**options)
-        self.rate_limiter = rate_limiter
-
-    def _create_instance(self, *arguments, **options):
-        session = super()._create_instance(*arguments, **options)
-        session.hooks["response"].append(_check_redirect)
-        return session
-
-    def _send(self, request):
-        host = urlsplit(request.url).hostname or ""
-        _permit(request.url)
-        self.rate_limiter.wait(host)
-        try:
-            return super()._send(request)
-        except HTTPError as error:
-            answer = error.response
-            if error.status == 429:
-                self.rate_limiter.after_429(host, retry_after(answer.headers.get("Retry-After")), 1)
-            body = answer.read(LONGEST_ERROR)  # extractors read it too: they get it again
-            again = HTTPError(Response(io.BytesIO(body), answer.url, answer.headers, error.status, error.reason))
-            again.body = body
-            raise again from error
-
-
 class _Silent:
     def debug(self, message):
         pass
 
     info = warning = error = debug
-
-
-def _permit(url: str) -> None:
-    try:
-        allowed_url(url)
-    except PlusmvError as error:
-        raise RequestError(str(error), cause=error) from error
-
-
-def _check_redirect(response, *_, **__) -> None:
-    target = response.headers.get("Location")
-    if response.is_redirect and target:
-        url = urljoin(response.url, target)
-        _permit(url)
-        if re.search(r"/(accounts/)?(login|signin)\b", url):
-            raise RequestError("login", cause=LoginWall(f"{_host(url)} sends to its login page; {ADVICE}"))
-        if CONFIRM.search(urlsplit(url).path):
-            raise RequestError("checkpoint", cause=Checkpoint(f"{_host(url)} wants a person to confirm something"))
 
 
 def _from(entries: Any, start: int) -> Iterator[Any]:
@@ -273,28 +209,20 @@ def _filled(post: FoundPost, info: dict) -> FoundPost:
     """The post with what yt-dlp's information says."""
     uploader = next((info[n] for n in ("channel_id", "uploader_id", "channel", "uploader") if info.get(n)), None)
     texts = [bounded(str(info.get(name) or ""), 2500) for name in ("title", "description")]
-    seconds, size = info.get("duration"), info.get("filesize")
     return replace(
         post,
         uploader=f"{post.platform}:{bounded_line(str(uploader), 200)}" if uploader else post.uploader,
         caption="\n".join(dict.fromkeys(filter(None, texts))) or post.caption,
-        taken_at=_moment(info) or post.taken_at,
+        taken_at=moment_or_none(info.get("timestamp") or None)
+        or moment_or_none(info.get("upload_date"))
+        or post.taken_at,
         licence=bounded_line(str(info.get("license") or ""), 200) or post.licence,
-        seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else post.seconds,
-        bytes=size if isinstance(size, int) and size > 0 else post.bytes,
+        seconds=positive(info.get("duration")) or post.seconds,
+        bytes=int(positive(info.get("filesize")) or 0) or post.bytes,
         raw=redact_personal_data({k: v for k, v in info.items() if k not in HEAVY and not k.startswith("_")})
         or post.raw,
         complete=post.complete or bool(info.get("formats") or info.get("requested_formats")),
     )
-
-
-def _moment(info: dict) -> datetime | None:
-    try:
-        if info.get("timestamp"):
-            return datetime.fromtimestamp(float(info["timestamp"]), UTC)
-        return datetime.strptime(str(info.get("upload_date")), "%Y%m%d").replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
 
 
 @contextlib.contextmanager
@@ -303,8 +231,4 @@ def _written(path: Path) -> Iterator[BinaryIO]:
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:
-        raise PostFailed("yt-dlp wrote no file; one in several parts would need ffmpeg") from error
-
-
-def _host(url: str) -> str:
-    return bounded_line(urlsplit(url).hostname or "", 100)
+        raise NeedsProgram("yt-dlp wrote no single file") from error

@@ -8,6 +8,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import ExtractorError, UnsupportedError, YoutubeDLError
 
 from plusmv.core.errors import BadInput, PlusmvError, Refused
+from plusmv.core.least_speed import TooSlow
 from plusmv.core.text import bounded_line
 from plusmv.curate.sources.base import (
     ChangedFormat,
@@ -15,6 +16,8 @@ from plusmv.curate.sources.base import (
     EmptyPage,
     LinkExpired,
     LoginWall,
+    NeedsProgram,
+    PageTooLarge,
     PostFailed,
     PostGone,
     SearchAborted,
@@ -23,6 +26,7 @@ from plusmv.curate.sources.base import (
 from plusmv.curate.sources.http import EXPIRED
 from plusmv.curate.sources.rate_limit import retry_after
 from plusmv.db.models import ReasonCode
+from plusmv.features.connections import LEAST_SPEED, is_too_slow
 
 COOKIES = "then give its cookies (--cookies-from-browser, PLUSMV_COOKIES)"
 ADVICE = f"log in there in a browser, {COOKIES}"
@@ -31,6 +35,7 @@ GONE = re.compile(
 )
 CONFIRM = re.compile(r"(?i)not a bot|captcha|checkpoint|challenge|confirm you|verify (that )?you")
 LOG_IN = re.compile(r"(?i)log[ -]?in|sign[ -]?in|account is required|cookies|login_required|members only")
+PROGRAM = re.compile(r"(?i)\b(ffmpeg|rtmpdump|mplayer|mpv|aria2c|phantomjs)\b")  # what yt-dlp says it lacks
 BODY = 4096  # bytes of an error's page that are looked at
 PARSE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # of extractors, over another format
 
@@ -52,6 +57,8 @@ def search_error(error: Exception) -> Exception:
     for cause in causes:
         if isinstance(cause, SearchAborted | Refused | TransientError):
             return cause
+        if isinstance(cause, PageTooLarge):
+            return ChangedFormat(str(cause))
     status, body = _status(causes)
     if any(isinstance(cause, UnsupportedError) for cause in causes):
         return BadInput(f"yt-dlp knows no site for this query: {text}; see --query in plusmv crawl --help")
@@ -74,6 +81,10 @@ def post_error(error: Exception) -> Exception:
     for cause in causes:
         if isinstance(cause, SearchAborted | Refused | PostFailed):
             return cause
+    if any(map(is_too_slow, causes)) or TooSlow.__name__ in text:  # yt-dlp's downloader keeps the words alone
+        return TransientError(str(LEAST_SPEED.error().strerror))
+    if PROGRAM.search(text):
+        return NeedsProgram(f"yt-dlp cannot fetch its video by itself ({text})")
     status, body = _status(causes)
     if status == 429:
         return TransientError(f"the site answers 429 ({text})", _asked_to_wait(causes), limited=True)

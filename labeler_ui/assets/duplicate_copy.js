@@ -13,7 +13,7 @@ const INVERSE_KINDS = { part: "whole", whole: "part" };
 
 /** @type {(edit: Edit) => Edit} */
 const inverse = (edit) => ({ ...edit, kind: INVERSE_KINDS[edit.kind] ?? edit.kind, speed: 1 / edit.speed,
-  offset_s: -edit.offset_s / edit.speed, overlap_s: edit.overlap_s / edit.speed });
+  turn: edit.mirror ? edit.turn : (360 - edit.turn) % 360, offset_s: -edit.offset_s / edit.speed, overlap_s: edit.overlap_s / edit.speed });
 
 /**
  * How a clip differs from another one, by way of the first: t = speed * t_first + offset for both.
@@ -25,11 +25,15 @@ export function through(chosen, edit) {
   const back = inverse(chosen);
   if (!edit) return back;
   return { ...edit, speed: edit.speed * back.speed, offset_s: edit.speed * back.offset_s + edit.offset_s,
-    mirror: edit.mirror !== chosen.mirror, score: Math.min(edit.score, chosen.score) };
+    mirror: edit.mirror !== chosen.mirror, turn: (edit.turn + (edit.mirror ? 360 - back.turn : back.turn)) % 360,
+    score: Math.min(edit.score, chosen.score) };
 }
 
 /** @type {Record<string, string>} */
-const KIND_BADGES = { part: "part of the first", whole: "the first is a part of it" };
+const KIND_BADGES = { part: "part of the first", whole: "the first is a part of it", shared: "shares something with the first" };
+
+/** What is only mirrored is shown turned back; what is turned is shown as it is. */
+const isShownTurnedBack = (/** @type {Edit | null} */ edit) => Boolean(edit?.mirror && !edit.turn);
 
 /**
  * The words on a clip's badges.
@@ -43,7 +47,8 @@ function badges(member, first) {
     size(member.bytes)].filter(Boolean).join(" · ");
   const how = first ? ["stays"] : !edit ? ["not compared with the first"] : [
     KIND_BADGES[edit.kind] ?? edit.kind,
-    edit.mirror && "mirrored (shown turned back)",
+    edit.mirror && (isShownTurnedBack(edit) ? "mirrored (shown turned back)" : "mirrored"),
+    edit.turn > 0 && `turned ${edit.turn} degrees`,
     Math.abs(edit.speed - 1) > 0.005 && `${edit.speed.toFixed(2)}x`,
     Math.abs(edit.offset_s) > 0.05 && `offset ${edit.offset_s > 0 ? "+" : "−"}${inSeconds(Math.abs(edit.offset_s))}`,
     edit.overlap_s > 0 && `overlap ${inSeconds(edit.overlap_s)}`,
@@ -82,7 +87,7 @@ export class Copy {
     this.state.textContent = state;
     this.element.dataset.state = state;
     this.element.classList.toggle("chosen", chosen);
-    this.player.video.style.transform = member.edit?.mirror ? "scaleX(-1)" : "";
+    this.player.video.style.transform = isShownTurnedBack(member.edit) ? "scaleX(-1)" : "";
     this.facts.replaceChildren(...badges(member, !index).map((textContent) => make("span", { className: "badge", textContent, dir: "auto" })));
   }
 

@@ -10,6 +10,11 @@ import { DONE, NumberKeys } from "./queue_page.js";
 
 const LOOK_MS = 500;
 const LARGE = 6; // clips at most that are shown in full size; more of them as small copies
+/** @type {Record<string, string>} */
+const QUESTIONS = { // of the lists of two clips each
+  pairs: "Are these two copies of each other?",
+  shared: "These two share some seconds: is one of them to go?",
+};
 const STEP_MS = 100; // how often the clips are brought into step
 const SETTINGS = { ahead: 3, actions: "labeler/groups/acts", reading: "the groups are being read" };
 
@@ -169,10 +174,10 @@ class Duplicates extends CasePage {
 
   render() {
     const group = this.current;
-    const pairs = this.props.list === "pairs";
-    const heading = group ? (pairs ? "Are these two copies of each other?" : `${group.members.length} copies of one clip: which one stays?`)
+    const question = QUESTIONS[this.props.list ?? ""];
+    const heading = group ? question ?? `${group.members.length} copies of one clip: which one stays?`
       : this.ended ? DONE : "Loading ...";
-    const counted = group ? `${pairs ? "Pair" : "Group"} ${this.at + 1} of ${this.total}` : this.ended
+    const counted = group ? `${question ? "Pair" : "Group"} ${this.at + 1} of ${this.total}` : this.ended
       ? "plusmv dedup finds copies among new clips." : "";
     const more = group?.more ? `; ${group.more} more copies come once these are settled` : "";
     const done = group?.settled ? " · settled; z takes it back" : "";

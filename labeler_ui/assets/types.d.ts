@@ -75,12 +75,13 @@ export interface WorkMessage {
   references: Record<string, string[]>;
 }
 
-/** How a clip differs from the first of its group: t_clip = speed * t_first + offset_s. */
+/** How a clip differs from the first of its group: t_clip = speed * t_first + offset_s; turn: degrees clockwise, once mirrored. */
 export interface Edit {
   kind: string;
   speed: number;
   offset_s: number;
   mirror: boolean;
+  turn: number;
   score: number;
   overlap_s: number;
 }
