@@ -81,6 +81,8 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoin
     """
     tensors, metadata = read_tensors(path)
     try:
+        if not isinstance(metadata, dict):
+            raise ValueError("its metadata are no object")
         format_name = metadata.pop("format")
         if format_name not in (FORMAT, PREVIOUS_FORMAT):
             raise ValueError("not a plusmv checkpoint")

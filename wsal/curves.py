@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
+from plusmv.core.errors import BadInput, one_line
 from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.methods.method import Symptom
 from plusmv.wsal.settings import Settings
@@ -89,10 +90,14 @@ def curves_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_curves(path: Path) -> list[CurveRow]:
-    """Rows of a curves.csv; numbers as float, absent terms left out."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = [
-            {name: value if name == "stream" else float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
+    """Rows of a curves.csv; numbers as float, absent terms left out. Raises BadInput for a damaged file."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [
+                {name: value if name == "stream" else float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, csv.Error) as error:
+        reason = f"cannot read the curves {path}: {one_line(error)}"
+        raise BadInput(f"{reason}; remove {path.parent} and train again") from error
     return cast("list[CurveRow]", rows)  # curves_csv wrote them

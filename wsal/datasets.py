@@ -131,7 +131,8 @@ def _read_text_folder(folder: Path) -> dict[str, AnnotatedVideo]:
 
 
 def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
-    names, subsets, durations, segments, labels = (_array(folder / f"{name}.npy") for name in WTALC_FILES)
+    arrays = (np.atleast_1d(_array(folder / f"{name}.npy")) for name in WTALC_FILES)
+    names, subsets, durations, segments, labels = arrays
     if len({len(column) for column in (names, subsets, durations, segments, labels)}) > 1:
         raise BadInput(f"the arrays in {folder} differ in length, so they do not belong to one data set")
     videos = {}

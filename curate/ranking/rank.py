@@ -59,7 +59,8 @@ GOOD, WRONG = (Verdict.KEEP,), (Verdict.MISTAGGED, Verdict.UNUSABLE)  # a duplic
 
 @dataclass
 class ActionRank:
-    """What became of one action. undecided = ranked + without_features; reasons say why the latter have none."""
+    """What became of one action. undecided = ranked + without_features; reasons: why the latter have none, and what is
+    damaged of the decided clips."""
 
     action: str
     action_id: int
@@ -105,7 +106,7 @@ def rank(
             ranked.missing["kinetics"] = "no Kinetics-400 class shows this action"
         elif classifier.label is None:
             ranked.missing["kinetics"] = classifier.why_not
-        _count(ranked, rerank(catalog, action_id), clips[action_id], failures)
+        _count(ranked, rerank(catalog, action_id), clips[action_id], failures, reader.damaged)
         result.append(ranked)
     return result
 
@@ -190,6 +191,7 @@ def _class_indices(action: ActionFacts) -> tuple[int, ...]:
 class _Reader:
     catalog: Catalog
     workspace: Workspace
+    damaged: dict[int, str] = field(default_factory=dict)  # {clip id: reason}, of files that are there
 
     def read(self, clip_ids: Sequence[int]) -> tuple[dict[int, Pooled], dict[int, str]]:
         """Pooled features of these clips, and {clip id: reason} of those that have none."""
@@ -207,6 +209,7 @@ class _Reader:
                 failed[clip_id] = errors.get(clip_id) or error or "run plusmv extract"
             except PlusmvError as problem:
                 failed[clip_id] = errors.get(clip_id) or error or str(problem)
+                self.damaged[clip_id] = failed[clip_id]
         return pooled, failed
 
 
@@ -259,11 +262,18 @@ def _signals(
     return found
 
 
-def _count(ranked: ActionRank, fitted: Fitted, clip_ids: np.ndarray, failures: Mapping[int, str]) -> None:
-    """Fill in what came of an action."""
+def _count(
+    ranked: ActionRank,
+    fitted: Fitted,
+    clip_ids: np.ndarray,
+    failures: Mapping[int, str],
+    damaged: Mapping[int, str],
+) -> None:
+    """Fill in what came of an action. Decided clips need no features, but a damaged file of theirs is said."""
     scored = set(fitted.clip_ids.tolist())
     undecided = [clip_id for clip_id in clip_ids.tolist() if clip_id not in fitted.verdicts]
     without = [failures.get(clip_id, OTHER_KIND) for clip_id in undecided if clip_id not in scored]
     ranked.undecided, ranked.without_features = len(undecided), len(without)
     ranked.ranked = len(undecided) - len(without)
-    ranked.signals, ranked.reasons = fitted.signals, dict(Counter(without))
+    decided = [damaged[clip_id] for clip_id in clip_ids.tolist() if clip_id in fitted.verdicts and clip_id in damaged]
+    ranked.signals, ranked.reasons = fitted.signals, dict(Counter(without + decided))

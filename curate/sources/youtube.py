@@ -145,7 +145,8 @@ def _meaning(error: dict, status: int) -> Exception:
 
 
 def _filled(post: FoundPost, item: dict) -> FoundPost:
-    details, status = item.get("contentDetails") or {}, item.get("status") or {}
+    found = (item.get(name) for name in ("contentDetails", "status"))
+    details, status = (part if isinstance(part, dict) else {} for part in found)
     length = LENGTH.fullmatch(str(details.get("duration", "")))
     parts = [int(part or 0) for part in length.groups()] if length else []
     seconds = sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=True)) if parts else 0
