@@ -106,7 +106,7 @@ def test_swapped_files_are_named_by_every_command(tmp_path):
 
 
 def test_verify_counts_what_does_not_say_whose_it_is(published):
-    counted = run("verify", "--features", str(published))[1]
+    counted = run("verify", "--features", str(published), "--layout", "joint")[1]
     assert (counted["failed"], counted["unidentified"]) == (0, counted["clips"])
 
 

@@ -82,7 +82,7 @@ def test_the_comparison_sees_what_it_is_there_for(tmp_path):
     (folder / "half.safetensors").unlink()
     name = next(folder.glob("*.safetensors")).stem
     each = simulated_videos(3, "test", 0, width=8, snippets=4)[1][name].streams
-    list(pack(folder, [(name, (each, {}))]))
+    pack(folder, {name: (each, {})})
     (folder / ".left.1-00000000.part").write_bytes(b"")
     with catalog.writing() as session:
         session.add(Action(name="Run"))

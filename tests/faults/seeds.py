@@ -4,7 +4,6 @@ import functools
 import io
 import json
 import pickle
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -94,23 +93,18 @@ def wtalc_seeds() -> list[bytes]:
 
 @functools.cache
 def shard_seed() -> tuple[bytes, bytes]:
-    from plusmv.features.shards import pack
+    """A shard of two videos, and its index."""
+    from plusmv.features.conversion import compact
+    from plusmv.features.feature_files import VideoFeatures, write_features
 
-    folder = Path(tempfile.mkdtemp(prefix="plusmv-fuzz-"))
-    entry = ({"rgb": np.ones((2, 8), np.float16)}, metadata())
-    list(pack(folder, [("v", entry), ("w", entry)], 2))
-    made = tuple((folder / "shards" / f"000001{suffix}").read_bytes() for suffix in (".safetensors", ".json"))
-    shutil.rmtree(folder)
-    return made  # type: ignore[return-value]
-
-
-def metadata() -> dict[str, str]:
-    from safetensors import safe_open
-
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "v.safetensors").write_bytes(feature_seeds()[0])
-        with safe_open(Path(folder) / "v.safetensors", "numpy") as file:
-            return file.metadata()
+    with tempfile.TemporaryDirectory(prefix="plusmv-fuzz-") as name:
+        folder = Path(name)
+        for video in "vw":
+            features = VideoFeatures(video, {"rgb": np.ones((2, 8), np.float32)}, 25.0)
+            write_features(folder / f"{video}.safetensors", features)
+        list(compact(folder))
+        shard, index = ((folder / "shards" / f"000001{suffix}").read_bytes() for suffix in (".safetensors", ".json"))
+    return shard, index
 
 
 @functools.cache
