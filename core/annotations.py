@@ -122,7 +122,9 @@ def read_detections(path: Path) -> dict[str, tuple[Instance, ...]]:
     """Read {id: detections}. Raises BadInput naming the file and the invalid entry."""
     results = _load(path).get("results")
     if not isinstance(results, dict):
-        raise BadInput(f"{path} is not an ActivityNet detection file: it has no 'results' object")
+        raise BadInput(
+            f"{path} is not an ActivityNet detection file: it has no 'results', an object of each video's detections"
+        )
     return {video_id: _instances(entries, path, video_id, scored=True) for video_id, entries in results.items()}
 
 

@@ -7,6 +7,7 @@ OverflowError for the year 99999) and take what no format means: "1_0", digits o
 import json
 import math
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -34,8 +35,7 @@ def parse_json(content: str | bytes, name: str, strict: bool = True) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except (ValueError, RecursionError) as error:
-        why = "it is nested too deep" if isinstance(error, RecursionError) else one_line(error)[:200]
-        raise BadInput(f"{name} is not JSON: {why}") from error
+        raise BadInput(f"{name} is not JSON: {_why(error)}") from error
 
 
 def whole_number(value: object, least: int = 0, most: int = LARGEST) -> int:
@@ -91,18 +91,30 @@ def moment_or_none(value: object) -> datetime | None:
         return None
 
 
+class _NotJson(ValueError):
+    """What Python's reader takes, though it is no JSON or loses something."""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if type(error) is ValueError:  # of int(): all others are of a kind of their own
+        return f"a whole number has more than {sys.get_int_max_str_digits()} digits"
+    return one_line(error)[:200]
+
+
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object. Raises ValueError for a key that occurs twice: Python would silently keep the last value."""
+    """A JSON object. Raises _NotJson for a key that occurs twice: Python would silently keep the last value."""
     unique = dict(pairs)
     if len(unique) < len(pairs):
         met: set[str] = set()
         again = next(name for name, _ in pairs if name in met or met.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"{again!r:.60} occurs twice in one object")
+        raise _NotJson(f"{again!r:.60} occurs twice in one object")
     return unique
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number in JSON")
+    raise _NotJson(f"{name} is not a number in JSON")
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,7 @@
 """Opening a catalog, a workspace's embedded SQLite file or a PostgreSQL database: its schema is brought up to date."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def open_catalog(workspace: Workspace, url: str | None = None, needs_key: bool =
         url = f"sqlite:///{workspace.catalog.absolute()}"  # not resolve(), which fails over a circle of links
     try:
         engine = create_engine(url)
+    except ValueError as error:
+        raise BadInput(f"cannot use the catalog URL {_safe(url)}: its port is no number of at most 5 digits") from error
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise BadInput(f"cannot use the catalog URL {_safe(url)}: {_first_line(error)}") from error
     if engine.dialect.name == "sqlite":
@@ -131,8 +134,8 @@ def _safe(url: str) -> str:
     """The URL without its password; the path alone for SQLite."""
     try:
         made = make_url(url)
-    except ArgumentError:
-        return repr(url[:80])
+    except (ArgumentError, ValueError):
+        return repr(re.sub(r"//[^/]*@", "//", url)[:80])
     return str(Path(made.database or "")) if made.drivername == "sqlite" else made.render_as_string(hide_password=True)
 
 

@@ -102,7 +102,9 @@ def compact(
 
     result = conversion.summarise(conversion.compact(features, clips, track))
     _print_result(result, "compacted", as_json)
-    if result["clips"] or not conversion.list_features([features]):  # else all are packed before
+    if not result["clips"] and conversion.published.ids(features):
+        say("arrays of others are not packed; make them files of ours by `plusmv features import`")
+    if result["clips"] or not conversion.shards.ids(features):  # else all are packed before
         conclude(result, "features")
 
 
@@ -167,7 +169,9 @@ def export_features(
     from plusmv.features import conversion
     from plusmv.features.published import parse_layout
 
-    result = conversion.summarise(conversion.export_features(features, to, layout, track, parse_layout(read_as)))
+    result = conversion.summarise(
+        conversion.export_features(features, to, layout, track, parse_layout(read_as, "--from-layout"))
+    )
     _print_result(result, "exported", as_json)
     conclude(result, "features")
 

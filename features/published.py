@@ -33,6 +33,7 @@ class ArrayLayout:
 
     content: Content | None = None  # of a single array; named ones hold what their names say
     transposed: bool = False
+    option: str = "--layout"  # by which the user says it
 
     @property
     def says_orientation(self) -> bool:
@@ -42,13 +43,13 @@ class ArrayLayout:
 UNSAID = ArrayLayout()
 
 
-def parse_layout(text: str | None) -> ArrayLayout:
+def parse_layout(text: str | None, option: str = "--layout") -> ArrayLayout:
     """ "rgb", "flow", "joint", "transposed", or one of the first three with the last: "rgb,transposed"."""
     words = [word.strip().casefold() for word in (text or "").split(",") if word.strip()]
     named: list[Content] = [content for content in get_args(Content) if content in words]
     if len(named) > 1 or len(words) != len(named) + ("transposed" in words):
         raise BadInput(f"the layout must be {LAYOUTS}, or two such as rgb,transposed; not {text!r:.60}")
-    return ArrayLayout(named[0] if named else None, "transposed" in words)
+    return ArrayLayout(named[0] if named else None, "transposed" in words, option)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _divided(array: np.ndarray, path: Path, layout: ArrayLayout) -> dict[str, np
     upright = _upright(array, path, layout)
     content: Content | None = layout.content or ("joint" if upright.shape[1] == JOINT else None)
     if content is None:
-        raise _unclear(array, path, "which streams it holds is not certain")
+        raise _unclear(array, path, layout, "which streams it holds is not certain")
     if content != "joint":
         return {content: upright}
     if upright.shape[1] % 2:
@@ -136,17 +137,17 @@ def _upright(array: np.ndarray, path: Path, layout: ArrayLayout) -> np.ndarray:
     rows, columns = (size in (WIDTH, JOINT) for size in upright.shape)
     if rows and not columns and (layout.transposed or not layout.says_orientation):
         turned = "not transposed" if layout.transposed else "transposed"
-        raise _unclear(array, path, f"it looks {turned}")
+        raise _unclear(array, path, layout, f"it looks {turned}")
     if rows and columns and not layout.says_orientation:
-        raise _unclear(array, path, "both of its sides could be the width")
+        raise _unclear(array, path, layout, "both of its sides could be the width")
     return upright
 
 
-def _unclear(array: np.ndarray, path: Path, why: str) -> BadInput:
+def _unclear(array: np.ndarray, path: Path, layout: ArrayLayout, why: str) -> BadInput:
     """The question what an array is; one that could not be used anyway is not worth it."""
     if not np.isfinite(array).all() or np.abs(array).max() > np.finfo(np.float32).max:
         return BadInput(f"{path} is {_shape(array)} and holds NaN, infinite or too large values")
-    return UnclearLayout(f"{path} is {_shape(array)}: {why}; say what it is by --layout: {LAYOUTS}")
+    return UnclearLayout(f"{path} is {_shape(array)}: {why}; say what it is by {layout.option}: {LAYOUTS}")
 
 
 def _shape(array: np.ndarray) -> str:

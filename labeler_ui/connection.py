@@ -80,7 +80,7 @@ def _sqlite_file(home: Path, url: str | None) -> Path | None:
         return Workspace(home).catalog
     try:
         made = make_url(url)
-    except ArgumentError:  # open_catalog reports it
+    except (ArgumentError, ValueError):  # open_catalog reports it
         return None
     return Path(made.database) if made.get_backend_name() == "sqlite" and made.database else None
 

@@ -60,7 +60,7 @@ def open_link(request: Request) -> Response:
     try:
         connect()  # what cannot be opened does not spend the link
         name = access.default_annotator()
-        if not LINK.spend(request.query_params.get("token", "")):
+        if request.method != "GET" or not LINK.spend(request.query_params.get("token", "")):
             return page(request.scope[access.SIGNED_IN], problem=USED, status=403)
         response = HTMLResponse(continue_at("/"))
         _start_session(request, response, name)

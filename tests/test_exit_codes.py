@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from plusmv.cli import app
 from plusmv.core.annotations import AnnotatedVideo, Instance, write_annotations
+from plusmv.core.errors import BadInput
 from plusmv.core.outcome import falls_short
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl import recheck, results
@@ -72,6 +73,8 @@ def test_features_compact_and_verify(tmp_path):
         (tmp_path / f"{name}.safetensors").write_bytes(b"damaged")
     assert plusmv(*compact).exit_code == 1
     assert plusmv("features", "verify", "--features", tmp_path).exit_code == 1
+    theirs = npz(tmp_path / "theirs", 2, 0)
+    assert plusmv("features", "compact", "--features", theirs).exit_code == 1  # packs files of ours only
 
 
 @pytest.fixture
@@ -192,3 +195,21 @@ def test_the_nearest_class_ignores_case_and_spacing_and_offers_nothing_far():
         "segway": "Segway", "golf_swing": "GolfSwing", "soccerjuggling": "Juggling", "Diving": None,
     }  # fmt: skip
     assert nearest_class("x", ()) is None
+
+
+@pytest.mark.parametrize("kind", ["circle", "folder", "nowhere", "home-is-a-file"])
+def test_the_labeler_does_not_start_on_what_can_be_no_catalog(tmp_path, kind):
+    home = tmp_path / "home"
+    home.write_text("") if kind == "home-is-a-file" else home.mkdir()
+    if kind == "folder":
+        (home / "catalog.db").mkdir()
+    elif kind != "home-is-a-file":
+        (home / "catalog.db").symlink_to("catalog.db" if kind == "circle" else tmp_path / "nowhere" / "catalog.db")
+    assert isinstance(plusmv("label", "--no-open", "--port", 1, "--home", home).exception, BadInput)
+
+
+@pytest.mark.parametrize("most", ["inf", "9" * 5000, "0"])
+def test_any_number_of_megabytes_is_a_bound(tmp_path, most):
+    (tmp_path / "clips").mkdir()
+    crawl = ("crawl", "--path", tmp_path / "clips", "--max-megabytes", most, "--home", tmp_path / "home")
+    assert plusmv(*crawl).exit_code == 1  # there were no posts

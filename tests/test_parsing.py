@@ -82,3 +82,9 @@ def test_json():
     assert parse_json('\ufeff{"a": "\\ud83d\\ude00"}'.encode(), "the file") == {"a": "\N{GRINNING FACE}"}
     lenient = parse_json(r'{"a": 1, "a": "\ud83d", "b": NaN}', "metadata", strict=False)
     assert lenient["a"] == "\ud83d"
+
+
+def test_an_error_of_too_many_digits_names_no_function_of_python():
+    with pytest.raises(BadInput) as caught:
+        parse_json(DIGITS, "a.json")
+    assert "sys." not in str(caught.value)

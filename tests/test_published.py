@@ -119,3 +119,10 @@ def test_a_question_about_the_layout_is_no_reason_to_leave_a_video_out(tmp_path)
     assert [conversion.verify(tmp_path)[state] for state in ("failed", "done")] == [1, 1]
     list(conversion.import_features(tmp_path, tmp_path / "ours", 25.0, 16, layout=parse_layout("rgb")))
     assert list_features([tmp_path / "ours"]) == {"v", "w"}
+
+
+def test_the_question_names_the_option_that_answers_it(tmp_path):
+    np.save(tmp_path / "v.npy", np.ones((4, 1024), np.float32))
+    for option in ("--layout", "--from-layout"):
+        with pytest.raises(UnclearLayout, match=f" {option}: "):
+            read_features([tmp_path], "v", layout=parse_layout(None, option))

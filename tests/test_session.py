@@ -121,6 +121,7 @@ def test_two_processes_may_make_one_catalog_at_once(tmp_path):
     [
         ("no url at all", "cannot use the catalog URL"),
         ("mysql+nothing://h/d", "cannot use the catalog URL"),
+        (f"postgresql://me:secret@h:{'9' * 5000}/d", "cannot use the catalog URL"),
         ("postgresql://me:secret@127.0.0.1:9/none", "cannot open the catalog"),
     ],
 )

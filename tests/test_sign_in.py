@@ -24,6 +24,7 @@ def test_the_link_gets_in_once_and_the_next_one_is_printed(workspace, capsys, mo
     first = printed(capsys)
     assert ask("/labeler/open?token=x").status == ask("/labeler/open").status == 403
     assert ask(first, Host="evil.example").status == 421
+    assert ask(first, "HEAD").status == 403  # whoever looks whether a link works does not use it up
     opened = ask(first, Sec_Fetch_Site="cross-site", **NAVIGATION)
     given = opened.headers["set-cookie"]
     assert opened.status == 200 and "HttpOnly" in given and "samesite=strict" in given.lower()

@@ -20,6 +20,7 @@ from plusmv.core.commandline import (
     table,
 )
 from plusmv.core.errors import BadInput, PlusmvError
+from plusmv.core.parsing import LARGEST_FACT
 from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.registry import SOURCES
 
@@ -116,7 +117,7 @@ def crawl(
 
     workspace, rate_limiter = Workspace(home), RateLimiter(pause)
     catalog = open_catalog(workspace, db, needs_key=True)
-    actions_known, max_bytes = known_actions(catalog), int(max_megabytes * 1e6)
+    actions_known, max_bytes = known_actions(catalog), int(min(max_megabytes * 1e6, LARGEST_FACT))
     chosen = _chosen_targets(actions_known, tag, action, actions)
     named = tuple((target.tag, target.action.name) for target in chosen)
     options = SourceOptions(path, manifest, query, licence, browser, limit, max_bytes, metadata_only, named)

@@ -132,10 +132,11 @@ def decide(
 
 
 def _check_key(workspace: Workspace, db: str | None) -> None:
-    """Sessions are signed under the workspace's key: raises Missing or BadInput where a catalog's is no key."""
+    """Raises Missing or BadInput where what lies there is no catalog, or its key is none: sessions are signed by it."""
     from plusmv.db.session import open_catalog
 
-    if db is not None or workspace.catalog.is_file():
+    something = os.path.lexists(workspace.catalog) or (os.path.lexists(workspace.home) and not workspace.home.is_dir())
+    if db is not None or something:
         open_catalog(workspace, db).close()
         workspace.keyed_hash("")
 

@@ -24,8 +24,10 @@ def checked_name(name: str) -> str:
 def set_password(file: Path, name: str, password: str) -> None:
     """Write a person's line anew. Raises BadInput for a name or password that cannot be kept."""
     name = checked_name(name)
-    if ":" in name or len(password) < SHORTEST:
-        raise BadInput(f"a name must be without ':', and a password have at least {SHORTEST} characters")
+    if ":" in name:
+        raise BadInput("a name must be without ':'")
+    if len(password) < SHORTEST:
+        raise BadInput(f"a password must have at least {SHORTEST} characters")
     salt = secrets.token_hex(16)
     line = f"{salt}:{_scrypt(password, salt)}"
     with one_change(file.parent, file.name):  # somebody else may be adding a person

@@ -130,7 +130,7 @@ def _checked(kind: str, value: str) -> tuple[Kind, str]:
         if not SHA256.fullmatch(value):
             raise BadInput("--sha256 takes the 64 hex digits that a clip is known by")
     if kind not in KINDS or not bounded_line(value, 2000) or len(value) > 2000:
-        raise BadInput(f"--{kind} needs the {kind} to take down")
+        raise BadInput(f"--{kind} needs the {kind} to take down, in at most 2000 characters")
     return kind, value
 
 
