@@ -105,7 +105,7 @@ def compact(
     if not result["clips"] and conversion.published.ids(features):
         say("arrays of others are not packed; make them files of ours by `plusmv features import`")
     if result["clips"] or not conversion.shards.ids(features):  # else all are packed before
-        conclude(result, "features")
+        conclude(result, "loose feature files")
 
 
 @folders.command()

@@ -1,8 +1,11 @@
 """What an evaluation says besides its scores: each unusual thing of the files is named, usual files have no note."""
 
+from dataclasses import replace
+
 import pytest
 
 from plusmv.core.annotations import read_annotations, read_detections
+from plusmv.wsal.diagnose import diagnose
 from plusmv.wsal.evaluate import evaluate
 from plusmv.wsal.evaluation_notes import means_no_action
 from tests.test_evaluate import found, truth
@@ -71,6 +74,20 @@ def test_files_that_once_went_wrong(shared, names, words):
     assert len(said) == len(words)
     for note, word in zip(said, words, strict=True):
         assert word in note
+
+
+def test_detections_in_frames_are_told_without_durations_too():
+    bare = {name: replace(video, duration=0.0) for name, video in truth(a=[("Jump", 0, 10)]).items()}
+    assert notes(bare, found(a=[("Jump", 0, 12, 1.0)])) == []
+    (note,) = notes(bare, found(a=[("Jump", 0, 250, 1.0)]))
+    assert "1 of 1 detections" in note and "frames" in note
+
+
+def test_the_diagnosis_has_the_notes_of_the_evaluation(shared):
+    folder = shared / "cases" / "eval"
+    for names in (("gt", "frames"), ("gt_bg", "exact"), ("gt", "case"), ("gt", "vprefix"), ("gt", "timeorder")):
+        files = [read(folder / f"{name}.json") for read, name in zip(READ, names, strict=True)]
+        assert set(notes(*files)) <= set(diagnose(*files)["notes"])
 
 
 READ = (read_annotations, read_detections)

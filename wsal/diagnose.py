@@ -31,6 +31,7 @@ from plusmv.wsal.evaluate import (
     segments_of,
     temporal_iou,
 )
+from plusmv.wsal.evaluation_notes import notes_of
 
 ErrorType = Literal["double detection", "wrong label", "localization", "confusion", "background"]
 Verdict = Literal["true positive", ErrorType]
@@ -223,19 +224,14 @@ def _groups(values: np.ndarray, edges: Sequence[float], shares: np.ndarray) -> l
 def _notes(
     ground_truth: Mapping[str, AnnotatedVideo], detections: Mapping, truth: Mapping, predicted: Mapping
 ) -> list[str]:
+    """The evaluation's notes, and those on groups that lack instances."""
     instances = [(ground_truth[video], instance) for pairs in truth.values() for video, instance in pairs]
     empty = sum(instance.end <= instance.start for _, instance in instances)
     too_long = sum(0 < video.duration < instance.end - instance.start for video, instance in instances)
     no_duration = sum(video.duration <= 0 for video, _ in instances)
-    unknown = sorted(set(predicted) - set(truth))
-    unannotated = [video for video in detections if video not in ground_truth and detections[video]]
     notes = [
-        (unannotated, f"{sum(len(detections[v]) for v in unannotated)} detections lie in {len(unannotated)} videos"
-                      " without ground truth and count as background"),
         (empty, f"{empty} true instances have no extent and are in no group of lengths"),
         (too_long, f"{too_long} true instances are longer than their video and are in no group of coverage"),
         (no_duration, f"{no_duration} true instances of videos of unknown duration are in no group of coverage"),
-        (unknown, f"{sum(len(predicted[u]) for u in unknown)} detections have labels without any true instance and are"
-                  " not diagnosed"),
-    ]  # fmt: skip
-    return [note for occurs, note in notes if occurs]
+    ]
+    return notes_of(ground_truth, detections, truth, predicted) + [note for occurs, note in notes if occurs]

@@ -17,6 +17,7 @@ NO_ACTION = frozenset({
     "negative", "unlabeled", "unlabelled",
 })  # fmt: skip
 ROUNDING = 0.05  # seconds by which a segment may end after its video: files round durations differently
+FAR = 5  # times the last true instance's end; where no duration is stated, this tells frames from seconds
 SHOWN = 5  # names that a note lists
 Pairs = Sequence[tuple[str, Instance]]  # (video id, instance)
 
@@ -111,6 +112,13 @@ def _times(
         late = sum(instance.end > duration + ROUNDING for duration, instance in timed)
         unit = "; are they in frames instead of seconds?" if 2 * late > len(timed) else ""
         yield late, f"{late} of {len(timed)} {what} end after their video and are used unchanged{unit}"
+        last = max((one.end for pairs in truth.values() for _, one in pairs), default=0.0)
+        far = 0 if timed else sum(one.end > FAR * last for _, one in pairs)
+        yield (
+            2 * far > len(pairs),
+            f"{far} of {len(pairs)} {what} end over {FAR} times later than the last true instance of any video; are"
+            " they in frames instead of seconds?",
+        )
         early = sum(instance.start < 0 for _, instance in pairs)
         yield early, f"{early} {what} start before 0 s and are used unchanged"
 
