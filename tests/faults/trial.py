@@ -4,6 +4,8 @@ Right is: the end of an undisturbed run, by rows and by files; no file seen in p
 and of a damaged byte either a word or no effect.
 """
 
+import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +20,7 @@ from tests.faults.world import Finished, World, may_mount
 ENDS = {0, 1, 2, 130, 143, -2, -9, -15}  # exit codes that a command may have; -11 and -7 are crashes
 AGAIN = 2  # runs of the same command after the fault
 RETRY = "--retry-failed"
+OTHER_DATA = re.compile(r"(\S+) holds a run with other training data")
 NOTICED = ("failed:", "damaged", "checksum", "cannot read", "without features:")  # said of damage by what goes on
 
 
@@ -93,7 +96,10 @@ class Trials:
         return [] if noticed else [f"silent: {line}" for line in differences(self._state(), once[0].state)]
 
     def _again(self, stage: Stage, other: Stage | None, times: int, told: bool = False) -> tuple[End, list[str]]:
-        """Run the command again, and what ran beside it; with --retry-failed where it said so, or `told` to before."""
+        """Run the command again, and what ran beside it; with --retry-failed where it said so, or `told` to before.
+
+        A run that was trained without a damaged video is removed where training says that it has other data.
+        """
         lines, code = [], None
         for _ in range(times):
             for each in (other, stage) if other else (stage,):
@@ -101,6 +107,11 @@ class Trials:
                 lines += [f"again: {line}" for line in _odd_ends(ended, "again")]
                 if (RETRY in ended.said or (told and each is stage)) and each.arguments:
                     ended = self.world.run(each, RETRY)
+                    lines += [f"again: {line}" for line in _odd_ends(ended, "again")]
+                run = OTHER_DATA.search(ended.said)
+                if run:
+                    shutil.rmtree(self.world.folder / run[1])
+                    ended = self.world.run(each)
                     lines += [f"again: {line}" for line in _odd_ends(ended, "again")]
                 code = ended.code
         return End(self._state(), code), lines
