@@ -206,6 +206,8 @@ def recheck(
     emit(result, as_json, counts(result, ("posts", *OUTCOMES)))
     for name in result["vanished"][:20]:
         say(f"gone: {name}")
+    if result["not_visited"] and path is None:
+        say("a folder's posts are visited with --path DIR")
     if result["errors"]:
         raise PlusmvError(result["errors"][0]["reason"])
     if result["posts"]:  # else none is due: all were visited before
