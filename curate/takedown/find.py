@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.orm import Session
 
-from plusmv.core.text import bounded_line
+from plusmv.core.text import bounded_line, printable
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.letter_case import post_name, uploader_name
 from plusmv.curate.crawl.tombstones import TombstoneKey, canonical_url
@@ -78,7 +78,7 @@ def _given(kind: Kind, value: str) -> list[TombstoneKey]:
     if kind == "url":
         known = post_of(value)
         return [("url", canonical_url(value)), ("url", plain(value)), *([("post", known)] if known else [])]
-    names = [value, bounded_line(value, 500)]
+    names = [value, bounded_line(value, 500), printable(value, 500)]
     if kind == "post":
         names.append(post_name(value))
     if kind == "uploader":  # an id without its platform may be one that its platform spells in lower case
@@ -102,15 +102,17 @@ def _concerned(session: Session, kind: Kind, value: str, uploaders: dict[str, st
 
 def _by_id(value: str) -> tuple[ColumnElement[bool], Callable[[PostRow], bool]]:
     """(a condition that every post meets which is meant, whether one is). An id may itself have a colon in it."""
-    name = bounded_line(value, 500)
-    rest = name.partition(":")[2]
+    names = list(
+        dict.fromkeys((bounded_line(value, 500), printable(value, 500)))
+    )  # as platforms' ids are kept, and paths
 
     def is_one(row: PostRow) -> bool:
         pairs = [(row.platform, row.platform_id), *([_split(row.origin)] if row.origin else [])]
-        full = {post_name(f"{platform}:{name}") for platform, _ in pairs} | {post_name(name)}
+        full = {post_name(form) for name in names for form in (name, *(f"{platform}:{name}" for platform, _ in pairs))}
         return any(post_name(f"{platform}:{who}") in full for platform, who in pairs)
 
-    columns, tails = (Post.platform_id, Post.origin), {name, rest} - {""}
+    columns = Post.platform_id, Post.origin
+    tails = {tail for name in names for tail in (name, name.partition(":")[2]) if tail}
     return or_(*(column.iendswith(tail, autoescape=True) for tail in tails for column in columns)), is_one
 
 

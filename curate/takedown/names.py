@@ -13,13 +13,14 @@ from plusmv.core.workspace import Workspace, is_stale_part, sha256_of
 from plusmv.curate.takedown.subject import CONTENT, Subject
 
 BY_CONTENT = ("media", "previews")  # folders whose files lie under their content's address
+CATALOG = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-journal"}  # a copy of it is a file like others
 HASH_FILES = ("hashes.bin", "hashes.tables")  # made again from the catalog by the next dedup
 
 
 def is_ours(path: Path) -> bool:
     """Whether a file or folder is this program's own: locks, keys, sessions. Nothing of strangers stands in it."""
     name = path.name
-    own = name in {"uploader.key", "open-labeler.html", "sessions"} or name.startswith(("catalog.db", ".uploader.key."))
+    own = name in {"uploader.key", "open-labeler.html", "sessions", *CATALOG} or name.startswith(".uploader.key.")
     return own or name.endswith((".lock", "-holder"))
 
 
