@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from plusmv.cli import app
+from plusmv.core.text import printable
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.base import FoundPost
@@ -95,6 +96,15 @@ def test_letter_case_is_ignored_where_the_platform_ignores_it(world, kind, value
         assert number + 1 not in set(session.scalars(select(Post.id)))
         others = [FoundPost("instagram", "C", uploader=f"instagram:{name}") for name in ("bob_1", "Bob_1", "BOB_1")]
         assert tombstoned(session, workspace, others) == ({others[0].key} if kind == "uploader" else set())
+
+
+@pytest.mark.parametrize("name", ["golf/two  spaces.mp4", "golf/ lead.mp4", "golf/line\nbreak.mp4", "golf/a:b%_.mp4"])
+def test_a_file_of_a_folder_is_found_by_its_name(world, name):
+    catalog, workspace = world
+    with catalog.writing() as session:
+        kept = {"platform": "folder", "platform_id": printable(name, 500), "identity": "ab" * 32}
+        session.execute(update(Post).where(Post.id == 1).values(kept))
+    assert take_down(catalog, workspace, "post", f"folder:{name}")["posts"] == 1
 
 
 def test_an_uploader_of_an_older_catalog_is_found_as_it_was_spelled(world):
