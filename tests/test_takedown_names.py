@@ -63,6 +63,19 @@ def test_an_id_that_nobody_knows_touches_nothing_but_is_remembered(world, kind, 
         assert tombstoned(session, workspace, [found]) == {found.key}
 
 
+def test_another_workspace_of_the_catalog_loses_what_was_taken_down_in_the_first(world, tmp_path):
+    catalog, workspace = world
+    other = Workspace(shutil.copytree(workspace.home, tmp_path / "other"))
+    take_down(catalog, workspace, "uploader", "instagram:rgb")
+    result = take_down(catalog, other, "uploader", "instagram:rgb")
+    assert (result["known"], result["posts"]) == (True, 0)
+    (media,) = (post.content for post in POSTS if post.uploader == "instagram:rgb")
+    files = [path for path in other.home.rglob("*") if path.is_file() and not path.name.startswith("catalog.db")]
+    assert not [path for path in files if media in path.name or media.encode() in path.read_bytes()]
+    assert verify(other.features)["failures"] == []
+    assert list_features([other.features]) == list_features([workspace.features])
+
+
 def test_the_command_says_that_nothing_is_known(world):
     _, workspace = world
     done = CliRunner().invoke(app, ["takedown", "--uploader", "nobody", "--home", str(workspace.home), "--json"])

@@ -17,8 +17,10 @@ from plusmv.curate.crawl.letter_case import post_name, uploader_name
 from plusmv.curate.crawl.tombstones import TombstoneKey, canonical_url
 from plusmv.curate.sources.registry import known_platforms
 from plusmv.curate.takedown.links import parsed, plain, post_of
+from plusmv.curate.takedown.names import contents_here
 from plusmv.curate.takedown.subject import Subject
-from plusmv.db.models import Clip, Post
+from plusmv.db.models import Clip, Post, Tombstone
+from plusmv.db.taken_down import keyed
 
 Kind = Literal["url", "post", "uploader", "sha256"]
 SQL_IN_LIMIT = 500
@@ -44,6 +46,7 @@ class Found:
     posts: list[int] = field(default_factory=list)
     clips: dict[int, str] = field(default_factory=dict)  # those that go: id -> sha256
     kept: list[int] = field(default_factory=list)  # clips that other posts hold
+    behind: set[str] = field(default_factory=set)  # contents taken down before, of which files are still here
     subject: Subject = field(default_factory=Subject)
 
 
@@ -68,9 +71,22 @@ def find(session: Session, workspace: Workspace, kind: Kind, value: str) -> Foun
     if rows:
         _leave_to_others(session, found.subject, set(found.posts))
     found.tombstones += list(_tombstones(found.subject, rows))
-    found.subject.contents |= set(found.clips.values())
+    found.behind = _left_behind(session, workspace)
+    found.subject.contents |= {*found.clips.values(), *found.behind}
     found.tombstones += [("sha256", sha256) for sha256 in found.subject.contents]
     return found
+
+
+def _left_behind(session: Session, workspace: Workspace) -> set[str]:
+    """Contents here that were taken down in another workspace of the same catalog: it has forgotten whose they were."""
+    hashed = {keyed(workspace, "sha256", content): content for content in contents_here(workspace)}
+    dead: set[str] = set()
+    for some in _parts(sorted(hashed)):
+        buried = select(Tombstone.keyed_hash).where(Tombstone.kind == "sha256", Tombstone.keyed_hash.in_(some))
+        dead |= {hashed[name] for name in session.scalars(buried)}
+    for some in _parts(sorted(dead)):
+        dead -= set(session.scalars(select(Clip.sha256).where(Clip.sha256.in_(some))))
+    return dead
 
 
 def _given(kind: Kind, value: str) -> list[TombstoneKey]:

@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from plusmv.core.errors import PlusmvError
 from plusmv.core.workspace import Workspace, is_stale_part, sha256_of
 from plusmv.curate.takedown.subject import CONTENT, Subject
+from plusmv.features.feature_files import list_features
 
 BY_CONTENT = ("media", "previews")  # folders whose files lie under their content's address
 CATALOG = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-journal"}  # a copy of it is a file like others
@@ -34,6 +36,14 @@ def other_files(workspace: Workspace) -> Iterator[Path]:
         for folder, below, names in os.walk(top):
             below[:] = sorted(name for name in below if not is_ours(Path(name)))
             yield from (Path(folder, name) for name in sorted(names) if not is_ours(Path(name)))
+
+
+def contents_here(workspace: Workspace) -> set[str]:
+    """The contents by which media, previews and features of the workspace are called, in shards too."""
+    names = {path.name for top in BY_CONTENT for path in (workspace.home / top).glob("??/*")}
+    with contextlib.suppress(PlusmvError):  # a damaged shard is told of by who cleans it
+        names |= set(list_features([workspace.features])) if workspace.features.is_dir() else set()
+    return {content for name in names for content in map(str.casefold, CONTENT.findall(name))}
 
 
 def remove_named(workspace: Workspace, subject: Subject, leftovers: bool) -> Iterator[str]:

@@ -79,7 +79,7 @@ def _remove(
 ) -> None:
     """Everything but the tombstones, told in the result."""
     result["checkpoints"] = _trained_on(catalog, workspace, found.subject.contents)
-    leftovers = bool(found.posts or found.clips)
+    leftovers = bool(found.posts or found.clips or found.behind)
     removed = [*remove_named(workspace, found.subject, leftovers)]
     removed += remove_flow(workspace, found.subject.contents, flow_caches)
     files = clean_files(workspace, found.subject)
