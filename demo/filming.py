@@ -130,7 +130,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
     """Yield a rendered video's frames."""
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield frame.to_ndarray(format="rgb24", threads=1)
 
 
 def write_copy(source: Path, path: Path, kind: str) -> None:

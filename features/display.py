@@ -1,7 +1,8 @@
 """A decoder's frame as players display it: its pixels square, turned and mirrored as the file says.
 
 Pixels that are not square are stretched along the side that grows, as HTML asks of browsers. A ratio that comes to
-less than one pixel of the picture is a rounding of whoever scaled it, and counts as square.
+less than one pixel of the picture is a rounding of whoever scaled it, and counts as square. One thread each: FFmpeg's
+scaler would start some for every frame, which takes longer than the frame does and fails where threads are scarce.
 """
 
 import struct
@@ -43,7 +44,7 @@ class Picture:
 
     def rgb(self, size: tuple[int, int]) -> np.ndarray:
         """(H, W, 3) uint8 RGB of this (width, height). Upright first; cv2 resizes faster than FFmpeg's scaler."""
-        picture = _upright(self.frame.to_ndarray(format="rgb24"), self.frame)
+        picture = _upright(self.frame.to_ndarray(format="rgb24", threads=1), self.frame)
         if (picture.shape[1], picture.shape[0]) != size:
             picture = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(picture)
@@ -52,7 +53,8 @@ class Picture:
         """(H, W, 3) uint8 RGB, its shorter side no longer than twice least_side."""
         frame = self.frame
         times = max(min(frame.width, frame.height) // least_side, 1)
-        small = frame.reformat(width=max(frame.width // times, 1), height=max(frame.height // times, 1), format="rgb24")
+        width, height = max(frame.width // times, 1), max(frame.height // times, 1)
+        small = frame.reformat(width=width, height=height, format="rgb24", threads=1)
         return np.ascontiguousarray(_upright(self._stretched(small.to_ndarray()), frame))
 
     def small_luma(self, least_side: int) -> np.ndarray:
@@ -102,6 +104,6 @@ def _upright(picture: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
 def _luma(frame: av.VideoFrame) -> np.ndarray:
     """(H, W) uint8: the first plane where it is 8-bit luma, converted otherwise."""
     if not frame.format.name.startswith(("yuv4", "yuvj", "nv12")) or frame.format.components[0].bits != 8:
-        return frame.to_ndarray(format="gray")
+        return frame.to_ndarray(format="gray", threads=1)
     plane = frame.planes[0]
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]

@@ -66,7 +66,7 @@ def test_no_program_is_started_for_any_stream(films, tmp_path, stand_ins):
         line = [sys.executable, "-m", "plusmv", *command, "--home", str(home), "--json"]
         done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
         assert server.refused == []
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr  # most of the links are refused
     with open_catalog(Workspace(home)).reading() as session:
         posts = {post.url.removeprefix(f"{HOST}/"): post for post in session.scalars(select(Post))}
         outcome = {name: (post.state, post.reason_code, post.reason) for name, post in posts.items()}
