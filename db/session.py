@@ -55,7 +55,8 @@ def open_catalog(workspace: Workspace, url: str | None = None, needs_key: bool =
     that is no catalog, or has lost what it held, or a server that does not answer; with needs_key also where the
     workspace's key is not this catalog's, or Missing (db.key_check).
     """
-    make = url is not None or not workspace.catalog.exists() or not _in_use(workspace)
+    file = workspace.catalog if url is None else _sqlite_file(url)
+    make = file is None or not file.exists() or not _in_use(workspace)
     if url is None:
         _make(workspace.home)
         url = f"sqlite:///{workspace.catalog.absolute()}"  # not resolve(), which fails over a circle of links
@@ -137,6 +138,16 @@ def _safe(url: str) -> str:
     except (ArgumentError, ValueError):
         return repr(re.sub(r"//[^/]*@", "//", url)[:80])
     return str(Path(made.database or "")) if made.drivername == "sqlite" else made.render_as_string(hide_password=True)
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite catalog; None where it is on a server or in memory."""
+    try:
+        made = make_url(url)
+    except ArgumentError:
+        return None
+    is_file = made.get_backend_name() == "sqlite" and made.database and made.database != ":memory:"
+    return Path(made.database) if is_file and made.database else None
 
 
 def _first_line(error: BaseException | None) -> str:

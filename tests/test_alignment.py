@@ -75,6 +75,15 @@ def test_clips_that_share_a_moment_but_go_on_differently_are_no_parts(tmp_path):
     assert found.overlap_s == pytest.approx(3.0, abs=0.4) and found.offset_s == pytest.approx(-2.0, abs=0.13)
 
 
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (3, 4)])
+def test_a_moving_end_card_after_long_films_at_the_same_second_is_shared(tmp_path, first, second):
+    card = scene(9, 9, 2.0)
+    made = (write(tmp_path / f"{n}.mp4", scene(n, n, 9.0) + card) for n in (first, second))
+    found = compare(*map(fingerprint_video, made))
+    assert found.kind == EdgeKind.SHARED and not is_sure(found)
+    assert found.overlap_s == pytest.approx(2.0, abs=0.6) and found.offset_s == pytest.approx(0.0, abs=0.13)
+
+
 @pytest.mark.parametrize("seed", range(2, 6))
 def test_another_scenery_is_another_clip(tmp_path, original, seed):
     assert compare(original, fingerprint_video(write(tmp_path / "b.mp4", scene(seed, 1, SECONDS)))) is None

@@ -166,8 +166,9 @@ def test_an_empty_catalog_beside_clips_is_not_a_new_one(tmp_path, name):
     (tmp_path / "catalog.db").touch()
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(BadInput):
-        open_catalog(Workspace(tmp_path))
+    for url in (None, f"sqlite:///{tmp_path / 'catalog.db'}"):
+        with pytest.raises(BadInput):
+            open_catalog(Workspace(tmp_path), url)
     assert (tmp_path / "catalog.db").stat().st_size in (0, 4096)  # no tables
     (tmp_path / "catalog.db").unlink()
     open_catalog(Workspace(tmp_path)).close()

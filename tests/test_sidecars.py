@@ -58,6 +58,15 @@ def test_instaloaders_json(tmp_path):
     assert "some_body" not in json.dumps(post.raw)
 
 
+def test_instaloaders_story_is_called_by_its_number(tmp_path):
+    node = {"id": "2165000000000000000_42", "__typename": "GraphStoryVideo", "owner": {"id": "42"},
+            "taken_at_timestamp": 1572166800}  # fmt: skip
+    saved = {"node": node, "instaloader": {"version": "4.14", "node_type": "StoryItem"}}
+    (post,) = clips_of(folder_of(tmp_path, a=lzma.compress(json.dumps(saved).encode())))
+    code = instaloader.Post.mediaid_to_shortcode(2165000000000000000)
+    assert (post.origin, post.uploader) == (f"instagram:{code}", "instagram:42")
+
+
 def test_what_cannot_be_read_is_left_out(tmp_path):
     bomb = lzma.compress(b" " * (64 << 20))
     bad = {

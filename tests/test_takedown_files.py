@@ -1,12 +1,15 @@
 """Takedown in files: each format loses what is the subject's, and keeps everything else byte for byte."""
 
 import bz2
+import csv
 import gzip
+import io
 import json
 import lzma
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -102,6 +105,33 @@ def test_csv_rows_go_with_the_line_breaks_in_their_cells(workspace):
     assert cleaned(workspace, "rows.csv", head + b"instagram,ann,rgb\r\n") == head + b"instagram,ann,\r\n"
 
 
+def test_a_table_of_clips_loses_those_named_by_their_posts(workspace):
+    """As `plusmv decide` takes them: by content or by the post's id."""
+    head, other = b"clip,action,verdict\n", b"Cother,GolfSwing,keep\n"
+    rows = (b"Cabc,GolfSwing,keep\n", f"{CONTENT},GolfSwing,keep\n".encode(), b"instagram:Cabc,GolfSwing,keep\n")
+    assert cleaned(workspace, "decisions.csv", head + b"".join(rows) + other) == head + other
+
+
+@pytest.mark.parametrize("named", [CONTENT, "instagram:Cabc", "https://www.instagram.com/p/Cabc/"])
+def test_words_that_name_it_are_cut_from_a_cell_or_text_with_others(workspace, named):
+    rows = [["id", "notes"], ["Cother", f"see\n{named}\nplease, rgb"]]
+    left = [rows[0], ["Cother", "see\n\nplease, rgb"]]
+    table, wanted = io.StringIO(newline=""), io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    csv.writer(wanted, lineterminator="\n").writerows(left)
+    assert cleaned(workspace, "notes.csv", table.getvalue().encode()) == wanted.getvalue().encode()
+    texts = [json.dumps([{"id": "Cother", "notes": row[1][1]}]).encode() for row in (rows, left)]
+    assert cleaned(workspace, "notes.json", texts[0]) == texts[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_table_as_windows_writes_it_is_read(workspace, encoding):
+    mark = "\ufeff".encode(encoding)
+    head, gone, kept = (text.encode(encoding) for text in ("id,notes\r\n", "Cabc,é\r\n", "Cother,é\r\n"))
+    assert cleaned(workspace, "rows.csv", mark + head + gone + kept) == mark + head + kept
+    assert cleaned(workspace, "rows.csv", mark + head + kept) == mark + head + kept
+
+
 def test_json_lines_go_one_by_one(workspace):
     lines = [
         b'{"file": "a.mp4", "caption": "\xe2\x80\xa8"}\n',
@@ -152,6 +182,21 @@ def test_arrays_called_by_the_content_or_listing_it_go(workspace):
     assert list(load_file(workspace.home / "notes" / "by_id.safetensors")) == [f"{OTHER}/rgb"]
 
 
+def test_arrays_of_one_content_say_so_in_a_single_text(workspace):
+    np.savez(workspace.home / "notes" / "one.npz", id=np.array(CONTENT), rgb=np.ones(5))
+    np.savez(workspace.home / "notes" / "other.npz", id=np.array(OTHER), rgb=np.ones(5))
+    assert clean_files(workspace, subject_of()).removed == ["notes/one.npz"]
+    assert (workspace.home / "notes" / "other.npz").is_file()
+
+
+def test_each_list_of_ids_is_heard(workspace):
+    path = workspace.home / "notes" / "pooled.npz"
+    np.savez(path, clip=np.array([OTHER, CONTENT, "x"]), uploader=np.array(["instagram:rgb", "b", "c"]), n=np.arange(3))
+    clean_files(workspace, subject_of())
+    with np.load(path) as left:
+        assert left["n"].tolist() == [2]
+
+
 def test_arrays_of_a_stream_called_as_the_uploader_stay(workspace):
     features = VideoFeatures(OTHER, {"rgb": np.ones((1, 4), np.float32)}, 25.0, frames=16)
     workspace.features.mkdir()
@@ -196,8 +241,14 @@ def test_what_is_not_followed_is_named(workspace):
     (workspace.home / "notes" / "run.yaml").write_text(f"clip: {CONTENT}\n")
     (workspace.home / "notes" / "broken.json").write_text('{"seen": "instagram:Cabc"')
     (workspace.home / "notes" / "prose.yaml").write_text("an rgb stream\n")
+    with zipfile.ZipFile(workspace.home / "notes" / "packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run.yaml", f"clip: {CONTENT}\n")
+    with tarfile.open(workspace.home / "notes" / "packed.tar.gz", "w:gz") as archive:
+        archive.add(workspace.home / "notes" / "run.yaml", "run.yaml")
+    (workspace.home / "catalog.db.bak").write_bytes(b"SQLite\0" + CONTENT.encode())
     done = clean_files(workspace, subject_of())
-    assert sorted(done.left) == ["notes/broken.json", "notes/run.yaml"]
+    assert sorted(done.left) == ["catalog.db.bak", "notes/broken.json", "notes/packed.tar.gz", "notes/packed.zip",
+                                 "notes/run.yaml"]  # fmt: skip
     assert done.removed == done.rewritten == []
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from plusmv.cli import app
+from plusmv.core.text import printable
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.tombstones import tombstoned
 from plusmv.curate.sources.base import FoundPost
@@ -62,6 +63,19 @@ def test_an_id_that_nobody_knows_touches_nothing_but_is_remembered(world, kind, 
         assert tombstoned(session, workspace, [found]) == {found.key}
 
 
+def test_another_workspace_of_the_catalog_loses_what_was_taken_down_in_the_first(world, tmp_path):
+    catalog, workspace = world
+    other = Workspace(shutil.copytree(workspace.home, tmp_path / "other"))
+    take_down(catalog, workspace, "uploader", "instagram:rgb")
+    result = take_down(catalog, other, "uploader", "instagram:rgb")
+    assert (result["known"], result["posts"]) == (True, 0)
+    (media,) = (post.content for post in POSTS if post.uploader == "instagram:rgb")
+    files = [path for path in other.home.rglob("*") if path.is_file() and not path.name.startswith("catalog.db")]
+    assert not [path for path in files if media in path.name or media.encode() in path.read_bytes()]
+    assert verify(other.features)["failures"] == []
+    assert list_features([other.features]) == list_features([workspace.features])
+
+
 def test_the_command_says_that_nothing_is_known(world):
     _, workspace = world
     done = CliRunner().invoke(app, ["takedown", "--uploader", "nobody", "--home", str(workspace.home), "--json"])
@@ -95,6 +109,15 @@ def test_letter_case_is_ignored_where_the_platform_ignores_it(world, kind, value
         assert number + 1 not in set(session.scalars(select(Post.id)))
         others = [FoundPost("instagram", "C", uploader=f"instagram:{name}") for name in ("bob_1", "Bob_1", "BOB_1")]
         assert tombstoned(session, workspace, others) == ({others[0].key} if kind == "uploader" else set())
+
+
+@pytest.mark.parametrize("name", ["golf/two  spaces.mp4", "golf/ lead.mp4", "golf/line\nbreak.mp4", "golf/a:b%_.mp4"])
+def test_a_file_of_a_folder_is_found_by_its_name(world, name):
+    catalog, workspace = world
+    with catalog.writing() as session:
+        kept = {"platform": "folder", "platform_id": printable(name, 500), "identity": "ab" * 32}
+        session.execute(update(Post).where(Post.id == 1).values(kept))
+    assert take_down(catalog, workspace, "post", f"folder:{name}")["posts"] == 1
 
 
 def test_an_uploader_of_an_older_catalog_is_found_as_it_was_spelled(world):

@@ -133,8 +133,8 @@ def export(catalog: Catalog, workspace: Workspace, number: int, what: Callable[[
 
 
 def dedup(catalog: Catalog, workspace: Workspace, number: int, what: Callable[[], object]) -> dict[str, int]:
-    find_duplicates(Interrupted(catalog.engine, number, what), workspace, workers=1)
-    return {"done": 1, "skipped": 1}
+    result = find_duplicates(Interrupted(catalog.engine, number, what), workspace, workers=1)
+    return {"done": result["fingerprinted"], "skipped": result["skipped"]}  # of what is there: the clip with its id too
 
 
 def ranked(catalog: Catalog, workspace: Workspace, number: int, what: Callable[[], object]) -> dict[str, int]:

@@ -18,6 +18,7 @@ import numpy as np
 from plusmv.curate.duplicates import keypoints, motion, stills
 from plusmv.curate.duplicates.fingerprint import HASH_FPS, LUMA_FPS, Fingerprint
 from plusmv.curate.duplicates.keypoints import Placing
+from plusmv.curate.duplicates.limits import SHORTEST_S
 from plusmv.curate.duplicates.motion import WHOLE, Run, Shared
 from plusmv.curate.duplicates.orientation import ORIENTATIONS, UPRIGHT, Orientation
 from plusmv.curate.duplicates.pdq import BITS, hamming
@@ -38,6 +39,7 @@ COPY = 0.5  # score that a copy, a part or what is shared must have: .35 s of ev
 SURE = 0.7  # score from which a copy is grouped without asking: .6 s
 SURE_CORRELATION = 0.75  # and of the changes: another take of what repeats itself gathers evidence too, only slower
 AGAINST = 0.25  # weight of what overlaps and moves otherwise
+SHARED_CORRELATION = 0.8  # of the changes for SHORTEST_S, from which the same was shown whatever else moves otherwise
 COPY_COVERS = 0.6  # share of the longer clip that a copy covers; what covers less is a part
 INSIDE = 0.8  # share of the shorter clip that lies in the other in a copy or part; of less, the two only share it
 WINDOW_S = 60.0  # of a longer video, around where it looks most like the other, that is aligned
@@ -253,13 +255,16 @@ def _aligned(guess: _Guess, b: Fingerprint) -> Alignment:
     if not runs:
         return Alignment(EdgeKind.SAME_SCENE, mirror=way.mirror, turn=way.turn, score=0.0, inliers=guess.inliers)
     against, covered_a = motion.extend(cells_a, cells_b, runs)
-    evidence = sum(run.evidence_s for run in runs) - AGAINST * against
+    evidence = sum(run.evidence_s for run in runs)
     best = _shifted(runs[0], start_a, start_b)
     if len(luma_a) < len(a.luma) or len(luma_b) < len(b.luma):
         covered_a = _whole_overlap(guess, b, best)
     overlap = min(covered_a * best.speed, b.seconds)
+    kind = _kind(covered_a / a.seconds, overlap / b.seconds)
+    if kind != EdgeKind.SHARED or not _is_the_same(best):  # clips that share an end card move otherwise before it
+        evidence -= AGAINST * against
     return Alignment(
-        kind=_kind(covered_a / a.seconds, overlap / b.seconds),
+        kind=kind,
         offset_s=round(best.offset_s, 3) + 0.0,
         speed=round(best.speed, 4),
         mirror=way.mirror,
@@ -277,6 +282,11 @@ def _kind(share_a: float, share_b: float) -> EdgeKind:
     if shorter < INSIDE:
         return EdgeKind.SHARED
     return EdgeKind.COPY if longer >= COPY_COVERS else EdgeKind.PART
+
+
+def _is_the_same(run: Run) -> bool:
+    """Whether so much moves so alike for so long as it hardly does in another take of one scene."""
+    return run.correlation >= SHARED_CORRELATION and run.stop_s - run.start_s >= SHORTEST_S - 1 / LUMA_FPS
 
 
 def _window(luma: np.ndarray, at: float) -> tuple[float, np.ndarray]:

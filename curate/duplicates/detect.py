@@ -7,7 +7,7 @@ groups (curate.duplicates.groups) are for a person.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -112,7 +112,7 @@ def find_duplicates(
         versions = [VERSION, i3d_version(session)] if i3d else [VERSION]
         tasks = clips_to_fingerprint(session, workspace, retry_failed)
     outcomes = watch(fingerprint_new(catalog, tasks, workers), len(tasks), "fingerprinting")
-    fingerprinted = sum(outcome.error is None for outcome in outcomes)
+    fingerprinted = {outcome.task[1].stem for outcome in outcomes if outcome.error is None}
     with catalog.reading() as session:
         clip_ids = clips_to_compare(session)
     for _ in watch(compare_new(catalog, workspace, clip_ids, engine, say), len(clip_ids), "comparing"):
@@ -274,8 +274,8 @@ def _row_of(statement, clip_id: int, version: str = VERSION):
     return statement.where(FingerprintRow.clip_id == clip_id, FingerprintRow.version == version)
 
 
-def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> DedupResult:
-    """The JSON of `plusmv dedup`, in an order that depends on the contents alone."""
+def _result(session: Session, fingerprinted: Set[str], versions: Sequence[str]) -> DedupResult:
+    """The JSON of `plusmv dedup`, in an order that depends on the contents alone, of the clips that are still there."""
     clips: dict[int, ClipNames] = {
         clip.id: {"sha256": clip.sha256, "posts": sorted(post.platform_id for post in clip.posts)}
         for clip in session.scalars(
@@ -286,13 +286,14 @@ def _result(session: Session, fingerprinted: int, versions: Sequence[str]) -> De
         FingerprintRow.version == VERSION, FingerprintRow.state == FileState.FAILED
     )
     reasons = {clip_id: reason or "" for clip_id, reason in session.execute(failed) if clip_id in clips}
+    made = {clip_id for clip_id, clip in clips.items() if clip["sha256"] in fingerprinted}
     pairs = [_repeat(clip["sha256"], clip["posts"][0], post) for clip in clips.values() for post in clip["posts"][1:]]
     pairs += [_pair(clips[edge.a_id], clips[edge.b_id], edge) for edge in edges(session, versions)]
     groups = duplicate_groups(session, versions=versions)
     return {
         "clips": len(clips),
-        "fingerprinted": fingerprinted,
-        "skipped": len(clips) - fingerprinted - len(reasons),
+        "fingerprinted": len(made),
+        "skipped": len(clips.keys() - made - reasons.keys()),
         "failed": len(reasons),
         "failures": [{**clips[clip_id], "reason": reasons[clip_id]} for clip_id in clips if clip_id in reasons],
         "pairs": sorted(pairs, key=lambda pair: (pair["a"]["sha256"], pair["b"]["sha256"], pair["b"]["posts"])),

@@ -8,6 +8,7 @@ The name only says where to look: what the file is, its content tells. They are 
 unpacked, and where they cannot be read the clip is taken without them.
 """
 
+import base64
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -108,7 +109,7 @@ def _of_instaloader(content: dict[str, Any]) -> tuple[ManifestRow, dict[str, Any
     node = content["node"]
     phone = _object(node, "iphone_struct")
     owner = _object(node, "owner") or _object(node, "user") or _object(phone, "user")
-    code = str(node.get("shortcode") or node.get("code") or phone["code"])
+    code = _first(node, "shortcode", "code") or _first(phone, "code") or _shortcode(str(node["id"]))
     row: ManifestRow = {
         "platform": "instagram",
         "platform_id": code,
@@ -118,6 +119,14 @@ def _of_instaloader(content: dict[str, Any]) -> tuple[ManifestRow, dict[str, Any
         "taken_at": _moment(node.get("taken_at_timestamp", node.get("date", phone.get("taken_at")))),
     }
     return row, node
+
+
+def _shortcode(media_id: str) -> str:
+    """The code in a post's link: its number in other digits. What Instaloader saves of a story has the number alone."""
+    number = int(media_id.partition("_")[0])
+    if not 0 < number < 1 << 64:
+        raise ValueError("no id of a post")
+    return base64.urlsafe_b64encode(number.to_bytes(9, "big")).decode().lstrip("A")
 
 
 def _of_gallery_dl(content: dict[str, Any]) -> tuple[ManifestRow, dict[str, Any]]:

@@ -120,33 +120,39 @@ def _npz(content: bytes, subject: Subject) -> Cleaned:
     kept = [(facts, array) for facts, array in entries if not _is_subjects(facts.filename, subject)]
     loaded = {facts.filename: _loaded(array) for facts, array in kept if facts.filename.endswith(".npy")}
     rows = _rows_to_keep({name: array for name, array in loaded.items() if array is not None}, subject)
-    if len(kept) == len(entries) and rows is None:
+    if len(kept) == len(entries) and not rows:
         return content
     if not kept:
         return None
-    changed = {name: array[rows] for name, array in loaded.items()
-               if rows is not None and array is not None and array.ndim and len(array) == len(rows)}  # fmt: skip
+    changed = {name: array[rows[len(array)]] for name, array in loaded.items()
+               if array is not None and array.ndim and len(array) in rows}  # fmt: skip
     return zipped([(facts, _saved(changed[facts.filename]) if facts.filename in changed else array)
                    for facts, array in kept])  # fmt: skip
 
 
 def _npy(name: str, content: bytes, subject: Subject) -> Cleaned:
     array = _loaded(content)
-    rows = None if array is None else _rows_to_keep({name: array}, subject)
-    return content if array is None or rows is None else _saved(array[rows])
+    rows = {} if array is None else _rows_to_keep({name: array}, subject)
+    return _saved(array[rows[len(array)]]) if array is not None and rows else content
 
 
-def _rows_to_keep(arrays: Arrays, subject: Subject) -> np.ndarray | None:
-    """(N,) bool of the rows that no list of ids says to be the subject's; None where all stay."""
+def _rows_to_keep(arrays: Arrays, subject: Subject) -> dict[int, np.ndarray]:
+    """{N: (N,) bool of the rows that no list of N ids says to be the subject's}, without lengths of which all stay.
+
+    Raises Gone where a single text says that the whole file is.
+    """
+    keep: dict[int, np.ndarray] = {}
     for name, array in arrays.items():
-        if array.ndim == 1 and array.dtype.kind in "US":
+        if array.ndim <= 1 and array.dtype.kind in "US":
             field = PurePosixPath(name).stem
             held = records.field_of(field)
             texts = array.astype(str) if array.dtype.kind == "U" else np.char.decode(array, "utf-8", "replace")
-            named = np.array([_names(subject, field, str(text), held) for text in texts], bool)
+            named = np.array([_names(subject, field, str(text), held) for text in texts.ravel()], bool)
+            if named.any() and array.ndim == 0:
+                raise Gone
             if named.any():
-                return ~named
-    return None
+                keep[len(named)] = keep.get(len(named), True) & ~named
+    return keep
 
 
 def _names(subject: Subject, field: str, text: str, held: records.Field) -> bool:

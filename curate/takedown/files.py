@@ -15,7 +15,7 @@ from plusmv.core.workspace import Workspace, atomic_path
 from plusmv.curate.takedown import archives
 from plusmv.curate.takedown.archives import Cleaned, NotRead
 from plusmv.curate.takedown.arrays import SUFFIXES, clean_safetensors, cleaned_arrays
-from plusmv.curate.takedown.left import still_names
+from plusmv.curate.takedown.left import named_in_bytes, still_names
 from plusmv.curate.takedown.names import HASH_FILES, other_files, shown
 from plusmv.curate.takedown.records import Gone
 from plusmv.curate.takedown.subject import CONTENT, Subject
@@ -42,8 +42,9 @@ def clean_files(workspace: Workspace, subject: Subject) -> FilesDone:
         if path.name in HASH_FILES or OF_ONE_CONTENT.fullmatch(path.name) or _is_shard(path):
             continue
         told = shown(path.relative_to(workspace.home).as_posix())
+        unread: list[bytes] = []
         try:
-            changed = _clean(path, subject, told.startswith("exports/"))
+            changed = _clean(path, subject, told.startswith("exports/"), unread)
             if changed is not None:
                 (done.rewritten if changed else done.removed).append(told)
         except FileNotFoundError:
@@ -51,6 +52,9 @@ def clean_files(workspace: Workspace, subject: Subject) -> FilesDone:
         except (NotRead, OSError):
             if path.is_file() and still_names(path, subject):
                 done.left.append(told)
+                continue
+        if path.is_file() and any(named_in_bytes(content, subject) for content in unread):
+            done.left.append(told)
     return done
 
 
@@ -63,24 +67,33 @@ def clean_shards(workspace: Workspace, subject: Subject) -> Iterator[tuple[Path,
             yield folder, None
 
 
-def cleaned(name: str, content: bytes, subject: Subject, depth: int = 0) -> Cleaned:
-    """What is left of a file by its name and bytes: the very same object where nothing names the subject. NotRead."""
+def cleaned(name: str, content: bytes, subject: Subject, unread: list[bytes], depth: int = 0) -> Cleaned:
+    """What is left of a file by its name and bytes: the very same object where nothing names the subject. NotRead.
+
+    unread: gets what was unpacked of it and is in a format that is not followed.
+    """
     suffix = PurePosixPath(name).suffix.casefold()
     if depth > DEEPEST:
         raise NotRead
     if suffix in archives.PACKED:
         plain = archives.unpacked(suffix, content)
-        left = cleaned(PurePosixPath(name).stem, plain, subject, depth + 1)
+        try:
+            left = cleaned(PurePosixPath(name).stem, plain, subject, unread, depth + 1)
+        except NotRead:
+            unread.append(plain)
+            raise
         return content if left is plain else left if left is None else archives.PACKED[suffix][1](left)
     if suffix in SUFFIXES:
         return cleaned_arrays(name, content, subject)
-    return _zip(content, subject, depth) if content[:2] == b"PK" else cleaned_text(name, content, subject)
+    return _zip(content, subject, unread, depth) if content[:2] == b"PK" else cleaned_text(name, content, subject)
 
 
-def _zip(content: bytes, subject: Subject, depth: int) -> Cleaned:
+def _zip(content: bytes, subject: Subject, unread: list[bytes], depth: int) -> Cleaned:
     kept, same = [], True
     for facts, member in archives.members(content):
-        left = None if subject.names_content(facts.filename) else _member(facts.filename, member, subject, depth)
+        left = (
+            None if subject.names_content(facts.filename) else _member(facts.filename, member, subject, unread, depth)
+        )
         same = same and left is member
         if left is not None:
             kept.append((facts, left))
@@ -89,21 +102,22 @@ def _zip(content: bytes, subject: Subject, depth: int) -> Cleaned:
     return archives.zipped(kept) if kept else None
 
 
-def _member(name: str, content: bytes, subject: Subject, depth: int) -> Cleaned:
+def _member(name: str, content: bytes, subject: Subject, unread: list[bytes], depth: int) -> Cleaned:
     """One whose format is not followed stays as it is."""
     try:
-        return cleaned(name, content, subject, depth + 1)
+        return cleaned(name, content, subject, unread, depth + 1)
     except NotRead:
+        unread.append(content)
         return content
 
 
-def _clean(path: Path, subject: Subject, is_export: bool) -> bool | None:
+def _clean(path: Path, subject: Subject, is_export: bool, unread: list[bytes]) -> bool | None:
     """Clean one file: True where it was rewritten, False where it went, None where nothing names the subject."""
     try:
         if path.suffix == ".safetensors" and not is_export:
             return clean_safetensors(path, subject) or None
         content = path.read_bytes()
-        left = cleaned(path.name, content, subject)
+        left = cleaned(path.name, content, subject, unread)
     except Gone:
         left, content = None, b""
     if left is content:

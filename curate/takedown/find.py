@@ -11,14 +11,16 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.orm import Session
 
-from plusmv.core.text import bounded_line
+from plusmv.core.text import bounded_line, printable
 from plusmv.core.workspace import Workspace
 from plusmv.curate.crawl.letter_case import post_name, uploader_name
 from plusmv.curate.crawl.tombstones import TombstoneKey, canonical_url
 from plusmv.curate.sources.registry import known_platforms
 from plusmv.curate.takedown.links import parsed, plain, post_of
+from plusmv.curate.takedown.names import contents_here
 from plusmv.curate.takedown.subject import Subject
-from plusmv.db.models import Clip, Post
+from plusmv.db.models import Clip, Post, Tombstone
+from plusmv.db.taken_down import keyed
 
 Kind = Literal["url", "post", "uploader", "sha256"]
 SQL_IN_LIMIT = 500
@@ -44,6 +46,7 @@ class Found:
     posts: list[int] = field(default_factory=list)
     clips: dict[int, str] = field(default_factory=dict)  # those that go: id -> sha256
     kept: list[int] = field(default_factory=list)  # clips that other posts hold
+    behind: set[str] = field(default_factory=set)  # contents taken down before, of which files are still here
     subject: Subject = field(default_factory=Subject)
 
 
@@ -68,9 +71,22 @@ def find(session: Session, workspace: Workspace, kind: Kind, value: str) -> Foun
     if rows:
         _leave_to_others(session, found.subject, set(found.posts))
     found.tombstones += list(_tombstones(found.subject, rows))
-    found.subject.contents |= set(found.clips.values())
+    found.behind = _left_behind(session, workspace)
+    found.subject.contents |= {*found.clips.values(), *found.behind}
     found.tombstones += [("sha256", sha256) for sha256 in found.subject.contents]
     return found
+
+
+def _left_behind(session: Session, workspace: Workspace) -> set[str]:
+    """Contents here that were taken down in another workspace of the same catalog: it has forgotten whose they were."""
+    hashed = {keyed(workspace, "sha256", content): content for content in contents_here(workspace)}
+    dead: set[str] = set()
+    for some in _parts(sorted(hashed)):
+        buried = select(Tombstone.keyed_hash).where(Tombstone.kind == "sha256", Tombstone.keyed_hash.in_(some))
+        dead |= {hashed[name] for name in session.scalars(buried)}
+    for some in _parts(sorted(dead)):
+        dead -= set(session.scalars(select(Clip.sha256).where(Clip.sha256.in_(some))))
+    return dead
 
 
 def _given(kind: Kind, value: str) -> list[TombstoneKey]:
@@ -78,7 +94,7 @@ def _given(kind: Kind, value: str) -> list[TombstoneKey]:
     if kind == "url":
         known = post_of(value)
         return [("url", canonical_url(value)), ("url", plain(value)), *([("post", known)] if known else [])]
-    names = [value, bounded_line(value, 500)]
+    names = [value, bounded_line(value, 500), printable(value, 500)]
     if kind == "post":
         names.append(post_name(value))
     if kind == "uploader":  # an id without its platform may be one that its platform spells in lower case
@@ -102,15 +118,17 @@ def _concerned(session: Session, kind: Kind, value: str, uploaders: dict[str, st
 
 def _by_id(value: str) -> tuple[ColumnElement[bool], Callable[[PostRow], bool]]:
     """(a condition that every post meets which is meant, whether one is). An id may itself have a colon in it."""
-    name = bounded_line(value, 500)
-    rest = name.partition(":")[2]
+    names = list(
+        dict.fromkeys((bounded_line(value, 500), printable(value, 500)))
+    )  # as platforms' ids are kept, and paths
 
     def is_one(row: PostRow) -> bool:
         pairs = [(row.platform, row.platform_id), *([_split(row.origin)] if row.origin else [])]
-        full = {post_name(f"{platform}:{name}") for platform, _ in pairs} | {post_name(name)}
+        full = {post_name(form) for name in names for form in (name, *(f"{platform}:{name}" for platform, _ in pairs))}
         return any(post_name(f"{platform}:{who}") in full for platform, who in pairs)
 
-    columns, tails = (Post.platform_id, Post.origin), {name, rest} - {""}
+    columns = Post.platform_id, Post.origin
+    tails = {tail for name in names for tail in (name, name.partition(":")[2]) if tail}
     return or_(*(column.iendswith(tail, autoescape=True) for tail in tails for column in columns)), is_one
 
 

@@ -15,8 +15,13 @@ def still_names(path: Path, subject: Subject) -> bool:
     if path.suffix.casefold() in PICTURES or not path.stat().st_size:
         return False
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = {digits.decode().casefold() for digits in set(CONTENT_BYTES.findall(content))}
-        return bool(found & subject.contents) or any(content.find(name) >= 0 for name in _full_names(subject))
+        return named_in_bytes(content, subject)
+
+
+def named_in_bytes(content: bytes | mmap.mmap, subject: Subject) -> bool:
+    """Whether a content, a link or a full id stands in bytes of any format."""
+    found = {digits.decode().casefold() for digits in set(CONTENT_BYTES.findall(content))}
+    return bool(found & subject.contents) or any(content.find(name) >= 0 for name in _full_names(subject))
 
 
 def _full_names(subject: Subject) -> list[bytes]:

@@ -9,17 +9,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from plusmv.core.errors import PlusmvError
 from plusmv.core.workspace import Workspace, is_stale_part, sha256_of
 from plusmv.curate.takedown.subject import CONTENT, Subject
+from plusmv.features.feature_files import list_features
 
 BY_CONTENT = ("media", "previews")  # folders whose files lie under their content's address
+CATALOG = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "catalog.db-journal"}  # a copy of it is a file like others
 HASH_FILES = ("hashes.bin", "hashes.tables")  # made again from the catalog by the next dedup
 
 
 def is_ours(path: Path) -> bool:
     """Whether a file or folder is this program's own: locks, keys, sessions. Nothing of strangers stands in it."""
     name = path.name
-    own = name in {"uploader.key", "open-labeler.html", "sessions"} or name.startswith(("catalog.db", ".uploader.key."))
+    own = name in {"uploader.key", "open-labeler.html", "sessions", *CATALOG} or name.startswith(".uploader.key.")
     return own or name.endswith((".lock", "-holder"))
 
 
@@ -33,6 +36,14 @@ def other_files(workspace: Workspace) -> Iterator[Path]:
         for folder, below, names in os.walk(top):
             below[:] = sorted(name for name in below if not is_ours(Path(name)))
             yield from (Path(folder, name) for name in sorted(names) if not is_ours(Path(name)))
+
+
+def contents_here(workspace: Workspace) -> set[str]:
+    """The contents by which media, previews and features of the workspace are called, in shards too."""
+    names = {path.name for top in BY_CONTENT for path in (workspace.home / top).glob("??/*")}
+    with contextlib.suppress(PlusmvError):  # a damaged shard is told of by who cleans it
+        names |= set(list_features([workspace.features])) if workspace.features.is_dir() else set()
+    return {content for name in names for content in map(str.casefold, CONTENT.findall(name))}
 
 
 def remove_named(workspace: Workspace, subject: Subject, leftovers: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from plusmv.curate.takedown.subject import Field, Subject
 
 POSTS = {"id", "post", "postid", "platformid", "shortcode", "mediaid", "videoid", "displayid", "origin", "identifier",
-         "pk", "file"}  # fmt: skip
+         "pk", "file", "clip"}  # fmt: skip
 PEOPLE = {"uploader", "user", "owner", "author", "channel", "creator", "account", "artist", "profile", "handle",
           "nickname", "screenname", "username", "fullname", "uploaderid", "userid", "ownerid", "ownerusername",
           "authorid", "channelid", "creatorid", "accountid"}  # fmt: skip
@@ -62,8 +62,8 @@ def platform_of(record: Mapping[str, Any]) -> str | None:
 def names_record(subject: Subject, name: str, value: Any, held: Field, platform: str | None) -> bool:
     """Whether a field says that its record is the subject's. A number does where it is called an id of something."""
     plain = _plain(name)
-    if plain in IDENTITIES:
-        return isinstance(value, str) and subject.named_by(value)
+    if plain in IDENTITIES and isinstance(value, str) and subject.named_by(value):
+        return True
     if held not in (Field.POST, Field.UPLOADER) or (plain in VAGUE and platform is None):
         return False
     is_number = isinstance(value, int)
@@ -89,6 +89,7 @@ def without(value: Any, subject: Subject, place: Place = Place()) -> Any:
             return caption(value, subject)
         if subject.named_in(value, place.held, place.platform):
             raise Gone
+        return subject.cut_from(value)
     return value
 
 

@@ -79,7 +79,7 @@ def _remove(
 ) -> None:
     """Everything but the tombstones, told in the result."""
     result["checkpoints"] = _trained_on(catalog, workspace, found.subject.contents)
-    leftovers = bool(found.posts or found.clips)
+    leftovers = bool(found.posts or found.clips or found.behind)
     removed = [*remove_named(workspace, found.subject, leftovers)]
     removed += remove_flow(workspace, found.subject.contents, flow_caches)
     files = clean_files(workspace, found.subject)
@@ -91,7 +91,7 @@ def _remove(
         clean_rows(session, found.subject)
         removed += remove_named(workspace, found.subject, leftovers)  # and what was written in between
     removed += files.removed
-    result["removed"] = sorted({*removed, *(f"{path} ({count} clips)" for path, count in shards.items() if count)})
+    result["removed"] = sorted([*removed, *(f"{path} ({count} clips)" for path, count in shards.items() if count)])
     result["rewritten"] = sorted(files.rewritten)
     result["left"] = sorted({*files.left, *(path for path, count in shards.items() if count is None)})
     result["known"] = result["known"] or bool(result["removed"] or result["rewritten"])

@@ -4,6 +4,7 @@
 None where the file goes as a whole. What stays, stays byte for byte; in JSON where its layout is a usual one.
 """
 
+import codecs
 import csv
 import io
 import itertools
@@ -22,23 +23,28 @@ PAGES = {".html", ".htm", ".svg", ".xml"}
 NOT_FOLLOWED = {".yaml", ".yml", ".toml", ".ini", ".cfg", ".py", ".sh", ".ipynb"}
 HEAD = 8192  # bytes of a file in which a binary one has a zero
 LONGEST_CELL = 1 << 30
+ENCODINGS = {  # by the mark at the beginning, which Excel and PowerShell write; without one it is UTF-8
+    codecs.BOM_UTF16_LE: ("utf-16-le", "surrogatepass"),
+    codecs.BOM_UTF16_BE: ("utf-16-be", "surrogatepass"),
+}
 
 
 def cleaned_text(name: str, content: bytes, subject: Subject) -> Cleaned:
     """Any text file, read as its suffix says. Raises NotRead for a binary one, and one that is not followed."""
     suffix = PurePosixPath(name).suffix.casefold()
-    if suffix in NOT_FOLLOWED or b"\0" in content[:HEAD]:
+    encoding, errors = ENCODINGS.get(content[:2], ("utf-8", "surrogateescape"))
+    if suffix in NOT_FOLLOWED or (encoding == "utf-8" and b"\0" in content[:HEAD]):
         raise NotRead
     of_kind = {".json": _json, ".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv, ".tsv": _csv}
     make = of_kind.get(suffix, _page if suffix in PAGES else _lines)
-    text = content.decode("utf-8", "surrogateescape")  # what is no UTF-8 is given back as the bytes that it was
     try:
+        text = content.decode(encoding, errors)  # what is no UTF-8 is given back as the bytes that it was
         left = make(text, subject)
     except Gone:
         return None
     except (ValueError, RecursionError, csv.Error) as error:
         raise NotRead from error
-    return content if left is text else left.encode("utf-8", "surrogateescape")
+    return content if left is text else left.encode(encoding, errors)
 
 
 def _json(text: str, subject: Subject) -> str:
@@ -125,8 +131,7 @@ def _row(row: list[str], header: list[str], subject: Subject, is_header: bool) -
         held = records.field_of(name)
         if records.names_record(subject, name, cell, held, platform):
             raise Gone
-        if held is Field.CAPTION:
-            left[place] = records.caption(cell, subject)
+        left[place] = records.caption(cell, subject) if held is Field.CAPTION else subject.cut_from(cell)
     return row if left == row else left
 
 
@@ -142,7 +147,7 @@ def _lines(text: str, subject: Subject) -> str:
 
 def _line(line: str, subject: Subject) -> str:
     """A line of plain text goes where a content, a link or a full id stands in it."""
-    return line if subject.cut_from(line) is line else ""
+    return line if subject.cut_from(line.removeprefix("\ufeff")) == line.removeprefix("\ufeff") else ""
 
 
 def _page(text: str, subject: Subject) -> str:
