@@ -4,6 +4,10 @@ import html
 import json
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +18,7 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.review import passwords
 from plusmv.labeler_ui import link, sessions, sign_in
 from plusmv.labeler_ui.tries import A_MINUTE, FREE, LONGEST_WAIT_S, Tries
+from tests.conftest import ROOT
 from tests.test_gate import NAVIGATION, OURS, Answer, ask, cookie, filled, served_workspace  # noqa: F401
 
 
@@ -32,6 +37,20 @@ def test_the_link_gets_in_once_and_the_next_one_is_printed(workspace, capsys, mo
     assert ask(first).status == 403
     second = printed(capsys)
     assert second != first and ask(second).status == 200
+
+
+@pytest.mark.slow
+def test_the_server_ends_with_its_command(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [sys.executable, "-m", "plusmv", "label", "--no-open", "--port", str(port), "--home", str(tmp_path / "home")]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as label:
+        assert any("/labeler/open?token=" in said for said in label.stdout)  # it serves
+        label.terminate()
+        assert label.wait(20) == 128 + signal.SIGTERM
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 1)
 
 
 def test_the_browser_is_led_by_a_private_file(workspace, tmp_path, capsys, monkeypatch):

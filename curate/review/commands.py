@@ -159,6 +159,7 @@ def _checked_host(name: str) -> str:
 
 def _serve(address: str, port: int, environment: dict[str, str]) -> int:
     import importlib.util
+    import signal
     import subprocess
     import sys
 
@@ -167,4 +168,11 @@ def _serve(address: str, port: int, environment: dict[str, str]) -> int:
         raise Missing("plusmv.labeler_ui is not installed; install plusmv again")
     command = [sys.executable, "-m", "streamlit", "run", spec.submodule_search_locations[0]]
     command += ["--server.port", str(port), "--server.address", address]
-    return subprocess.run(command, env=environment, check=False).returncode
+    with subprocess.Popen(command, env=environment) as server:
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())  # else it would outlive this process
+        try:
+            code = server.wait()
+            return code if code >= 0 else 128 - code  # ended by a signal, as shells say it
+        except KeyboardInterrupt:  # which the server got too
+            server.wait()
+            raise
