@@ -144,7 +144,7 @@ def _sqlite_file(url: str) -> Path | None:
     """The file of an SQLite catalog; None where it is on a server or in memory."""
     try:
         made = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # create_engine reports it
         return None
     is_file = made.get_backend_name() == "sqlite" and made.database and made.database != ":memory:"
     return Path(made.database) if is_file and made.database else None
