@@ -121,7 +121,7 @@ class World:
         self._outputs += 1
         output = self.base / "output" / str(self._outputs)
         output.parent.mkdir(exist_ok=True)
-        output.unlink(missing_ok=True)
+        output.write_bytes(b"")  # there, even if a signal comes before the child has opened it
         if stage.arguments:
             filled = [part.replace("{kept}", self.posts[0]) for part in (*stage.arguments, *more)]
             return self.starter.start(filled, output, self.environment(), self.folder, COMMAND, largest_file)
