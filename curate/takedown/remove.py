@@ -6,6 +6,7 @@ named holds them. Where the catalog knows nothing of a request, its tombstone is
 """
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any, TypedDict, get_args
 
 from safetensors import SafetensorError, safe_open
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from plusmv.core.errors import BadInput, PlusmvError
 from plusmv.core.text import bounded_line
@@ -98,13 +100,29 @@ def _remove(
 
 
 def overwrite_freed(catalog: Catalog, seconds: float = 10.0) -> bool:
-    """Rebuild the catalog's file so that nothing deleted is left in it. False where somebody else keeps it busy."""
-    if catalog.engine.dialect.name == "postgresql":
-        tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-        with catalog.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(f"VACUUM (FULL) {tables}"))
-        return True
-    deadline = time.monotonic() + seconds
+    """Rebuild the catalog's file so that nothing deleted is left in it. False where somebody else keeps it busy.
+
+    Raises PlusmvError where the database ends it.
+    """
+    try:
+        if catalog.engine.dialect.name == "postgresql":
+            return _rebuild_tables(catalog)
+        return _rebuild_file(catalog, time.monotonic() + seconds)
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = bounded_line(str(getattr(error, "orig", None) or error), 200)
+        raise PlusmvError(
+            f"cannot overwrite the catalog's freed pages ({cause}); run the same command again"
+        ) from error
+
+
+def _rebuild_tables(catalog: Catalog) -> bool:
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with catalog.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"VACUUM (FULL) {tables}"))
+    return True
+
+
+def _rebuild_file(catalog: Catalog, deadline: float) -> bool:
     pooled = catalog.engine.raw_connection()
     sqlite: Any = pooled.driver_connection
     try:
@@ -115,10 +133,6 @@ def overwrite_freed(catalog: Catalog, seconds: float = 10.0) -> bool:
                 return False
             time.sleep(0.2)
         return True
-    except Exception as error:
-        raise PlusmvError(
-            f"cannot overwrite the catalog's freed pages ({error}); run the same command again"
-        ) from error
     finally:
         pooled.close()
 
