@@ -1,5 +1,6 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -19,6 +20,7 @@ DEFAULT_THRESHOLDS = {
     "tcam": "0.05",
     "two-sided": "0.05:0.95:0.05",
 }  # the paper's; STPN's; ours
+Scores = Callable[[int, np.ndarray], np.ndarray]  # (place among the present classes, (N, 2) proposals) -> (N,)
 TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
 
 
@@ -76,7 +78,7 @@ class VideoReadout:
     score: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # stream -> (T, C+1), of methods with a score of their own
-    novelty: np.ndarray | None = None  # (T,), see wsal.two_sided; None: all snippets alike
+    features: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, d), for novelty (wsal.two_sided)
 
     def mean_attention(self) -> np.ndarray:
         return np.mean(list(self.attention.values()), axis=0)
@@ -115,7 +117,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         {stream: reading.attention.numpy() for stream, reading in readings.items()},
         {stream: reading.activation.numpy() for stream, reading in readings.items()},
         {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
-        np.mean([two_sided.novelty(features.streams[stream]) for stream in checkpoint.models], axis=0),
+        {stream: features.streams[stream] for stream in checkpoint.models},
     )
 
 
@@ -137,37 +139,35 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
     present = present_classes(readout.probability, settings.gate)
-    if settings.proposals == "two-sided":
-        return _detect_two_sided(readout, classes, present.tolist(), settings)
-    weighted = readout.weighted_activation(settings.rgb_share, present)
+    scored = _scores_two_sided if settings.proposals == "two-sided" else _scores_by_equation_12
+    score = scored(readout, present, settings)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
     detections: list[Instance] = []
     for column, index in enumerate(present.tolist()):
         intervals = class_proposals(readout, index, settings) if shared is None else shared
         segments = interval_seconds(intervals, readout.seconds)
         extended = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
-        scores = interval_means(weighted[:, column], intervals[extended])
+        scores = score(column, intervals[extended])
         detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
     return by_decreasing_score(detections)
 
 
-def _detect_two_sided(
-    readout: VideoReadout, classes: tuple[str, ...], present: list[int], settings: DetectionSettings
-) -> list[Instance]:
-    """Peaks and dips of each present class's T-CAM (wsal.two_sided)."""
-    probability = two_sided.presence(list(readout.activation.values()))
-    rarity = np.ones(len(probability)) if readout.novelty is None else readout.novelty
+def _scores_by_equation_12(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:
+    weighted = readout.weighted_activation(settings.rgb_share, present)  # (T, k)
+    return lambda column, intervals: interval_means(weighted[:, column], intervals)
+
+
+def _scores_two_sided(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:
+    probability = two_sided.presence(list(readout.activation.values()))  # (T, C+1)
     shares = list(readout.shares(settings.rgb_share).values())
-    detections: list[Instance] = []
-    for index in present:
-        signals = _scaled_activations(readout, index)
-        intervals = two_sided.both_sides(signals, settings.levels)
-        segments = interval_seconds(intervals, readout.seconds)
-        extended = segments[:, 1] > segments[:, 0]
-        intervals = intervals[extended]
-        scores = two_sided.scores(signals, shares, probability[:, index], rarity, intervals)
-        detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
-    return by_decreasing_score(detections)
+    each = [two_sided.novelty(features) for features in readout.features.values()]
+    rarity = np.mean(each, axis=0) if each else np.ones(len(probability))
+
+    def score(column: int, intervals: np.ndarray) -> np.ndarray:
+        index = int(present[column])
+        return two_sided.scores(_scaled_activations(readout, index), shares, probability[:, index], rarity, intervals)
+
+    return score
 
 
 def _scaled_activations(readout: VideoReadout, index: int) -> list[np.ndarray]:

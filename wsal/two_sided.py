@@ -70,7 +70,8 @@ def novelty(features: np.ndarray) -> np.ndarray:
     unit = features / np.maximum(1e-12, np.linalg.norm(features, axis=1, keepdims=True))
     squared = np.maximum(0, 2 - 2 * unit.astype(np.float64) @ unit.T)
     np.fill_diagonal(squared, np.inf)
-    nearest = np.sqrt(np.sort(squared, axis=1)[:, : min(NEAREST, len(features) - 1)]).mean(axis=1)
+    count = min(NEAREST, len(features) - 1)
+    nearest = np.sqrt(np.sort(np.partition(squared, count - 1, axis=1)[:, :count], axis=1)).mean(axis=1)
     mean = nearest.mean()
     return smoothed(nearest / mean) if mean > 1e-6 else np.ones(len(features))
 

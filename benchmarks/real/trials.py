@@ -20,7 +20,6 @@ from torch import Tensor
 
 from plusmv.core.annotations import AnnotatedVideo, read_annotations
 from plusmv.features.feature_files import VideoFeatures, read_features
-from plusmv.wsal import two_sided
 from plusmv.wsal.composed import ClipFeatures, compose, read_clips
 from plusmv.wsal.detect import DetectionSettings, VideoReadout, detect_video
 from plusmv.wsal.evaluate import evaluate
@@ -166,7 +165,7 @@ def read(run: Fold, weights: dict[str, Tensor], features: VideoFeatures) -> Vide
     attention = logits.sigmoid()
     probability = ((attention[..., None] * tcam).sum(1) / attention.sum(1, keepdim=True)).softmax(-1)
     return VideoReadout(features.seconds(), probability[0].numpy(), {"rgb": attention[0].numpy()},
-                        {"rgb": tcam[0].numpy()}, novelty=two_sided.novelty(features.streams["rgb"]))  # fmt: skip
+                        {"rgb": tcam[0].numpy()}, features=features.streams)  # fmt: skip
 
 
 def scores(run: Fold, weights: dict[str, Tensor], judged: tuple[str, ...]) -> dict[str, np.ndarray]:
