@@ -55,15 +55,21 @@ def json_route(answer: Callable[[Connection, str, Json], Json]) -> Callable[[Req
     return route
 
 
-async def _json(request: Request) -> Json:
+async def read_body(request: Request, most: int = BODY) -> bytes:
+    """The request's body. Raises BadInput for more than so many bytes, or where the page closed meanwhile."""
     body = bytearray()
     try:
         async for part in request.stream():
             body += part
-            if len(body) > BODY:
+            if len(body) > most:
                 raise BadInput("the request is too long")
     except ClientDisconnect as error:  # nobody reads the response
         raise BadInput("the page was closed while it sent its request") from error
+    return bytes(body)
+
+
+async def _json(request: Request) -> Json:
+    body = await read_body(request)
     try:
         sent = json.loads(body, parse_int=_integer)
         json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()  # databases refuse NaN and lone surrogates

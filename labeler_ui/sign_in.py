@@ -11,7 +11,7 @@ from string import Template
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -19,6 +19,7 @@ from plusmv.core.errors import BadInput, PlusmvError, Refused
 from plusmv.curate.review.passwords import checked_name, is_password
 from plusmv.labeler_ui import access, sessions
 from plusmv.labeler_ui.connection import connect
+from plusmv.labeler_ui.json_routes import read_body
 from plusmv.labeler_ui.link import LINK
 from plusmv.labeler_ui.tries import Tries
 
@@ -134,14 +135,10 @@ def _page_path(path: str) -> str:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = bytearray()
+    body = await read_body(request, BODY)
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY:
-                raise BadInput("the form is too long")
         fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
-    except (ClientDisconnect, ValueError) as error:
+    except ValueError as error:
         raise BadInput("the form cannot be read") from error
     return {name: values[-1] for name, values in fields.items()}
 

@@ -184,16 +184,23 @@ def copied(template: Workspace, home: Path) -> Workspace:
     return Workspace(home)
 
 
-@pytest.fixture(scope="module", name="browser")
-def launched_browser() -> Iterator[Any]:
+@contextlib.contextmanager
+def launched(*switches: str) -> Iterator[Any]:
+    """Chromium with further switches; skips where it or playwright is missing."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = chromium()
     if program is None:
         pytest.skip("no chromium on this machine")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
-        yield launched
-        launched.close()
+        browser = playwright.chromium.launch(executable_path=program, args=[*SWITCHES, *switches])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", name="browser")
+def launched_browser() -> Iterator[Any]:
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module", name="module_labeler")

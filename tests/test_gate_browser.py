@@ -15,7 +15,7 @@ import pytest
 
 from plusmv.core.workspace import Workspace
 from plusmv.labeler_ui.main_page import PAGES
-from tests.browser import SWITCHES, chromium, serving, wait_until
+from tests.browser import launched, serving, wait_until
 from tests.test_labeler import fill_workspace, judged
 
 pytestmark = pytest.mark.slow
@@ -54,16 +54,9 @@ ATTACK = """async ({base, sha, id}) => {
 
 @pytest.fixture(scope="module", name="browser")
 def browser_that_takes_the_name_for_us() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = chromium()
-    if program is None:
-        pytest.skip("no chromium on this machine")
     own_defence = "LocalNetworkAccessChecks"  # older browsers have none
-    switches = [*SWITCHES, f"--host-resolver-rules=MAP {EVIL} 127.0.0.1", f"--disable-features={own_defence}"]
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=switches)
-        yield launched
-        launched.close()
+    with launched(f"--host-resolver-rules=MAP {EVIL} 127.0.0.1", f"--disable-features={own_defence}") as browser:
+        yield browser
 
 
 @contextlib.contextmanager
