@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import JSON, Table, select
 
@@ -152,7 +152,8 @@ class Watcher(threading.Thread):
     def __init__(self, world: Path):
         super().__init__(daemon=True)
         self._world, self._end = world, threading.Event()
-        self._seen: dict[tuple[str, int], tuple[int, int]] = {}  # (path, inode): size and time
+        self._held: dict[str, BinaryIO] = {}  # the files last seen, open: so no other can come to have their inode
+        self._seen: dict[str, tuple[int, int, int]] = {}  # path: inode, size and time
         self.partial: set[str] = set()
         self._look(judge=False)  # what is there already may have been damaged on purpose
 
@@ -163,29 +164,43 @@ class Watcher(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self.join()
+        for file in self._held.values():
+            file.close()
 
     def run(self) -> None:
         while not self._end.wait(0.004):
             self._look()
 
     def _look(self, judge: bool = True) -> None:
+        met = set()
         for output in OUTPUTS:
             for folder, _, names in os.walk(self._world / output):
                 for name in names:
                     if not name.startswith(".") and name.endswith(WHOLE):
+                        met.add(path := os.path.join(folder, name))
                         with contextlib.suppress(OSError):
-                            self._judge(os.path.join(folder, name), judge)
+                            self._judge(path, judge)
+        for path in self._held.keys() - met:  # gone: its room on the disk is wanted
+            self._held.pop(path).close()
+            del self._seen[path]
 
     def _judge(self, path: str, judge: bool) -> None:
-        with open(path, "rb") as file:
-            facts = os.fstat(file.fileno())
-            key, now = (path, facts.st_ino), (facts.st_size, facts.st_mtime_ns)
-            before = self._seen.get(key)
-            if before == now:
-                return
-            self._seen[key] = now
-            if judge and (before is not None or not _whole(path, file.read())):  # renamed into place, or written there
-                self.partial.add(os.path.relpath(path, self._world))
+        before, now = self._seen.get(path), _facts(os.stat(path))
+        if before == now:
+            return
+        written_there = before is not None and before[0] == now[0]  # else renamed into place, or new
+        if not written_there:
+            file = open(path, "rb")  # noqa: SIM115 - held, see above
+            if path in self._held:
+                self._held[path].close()
+            self._held[path], now = file, _facts(os.fstat(file.fileno()))
+        self._seen[path] = now
+        if judge and (written_there or not _whole(path, self._held[path].read())):
+            self.partial.add(os.path.relpath(path, self._world))
+
+
+def _facts(facts: os.stat_result) -> tuple[int, int, int]:
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _whole(path: str, content: bytes) -> bool:
