@@ -164,7 +164,7 @@ def plain_detections(readout: VideoReadout, classes: tuple[str, ...], settings: 
         scored.sort(key=lambda each: -each[0])
         kept = []
         for candidate in scored:
-            if all(plain_tiou(candidate, better) <= settings.overlap for better in kept):
+            if all(plain_tiou(candidate, better) <= settings.dropping for better in kept):
                 kept.append(candidate)
         found += [Instance(classes[index - 1], start, end, score) for score, start, end in kept]
     return sorted(found, key=lambda instance: -instance.score)

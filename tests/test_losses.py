@@ -50,7 +50,8 @@ def test_background_loss_is_minus_log_of_class_0():
 def test_equation_6_takes_the_largest_present_label_and_never_exceeds_the_background_target():
     probability = softmax(FRAMES)
     targets = guide_targets(tensor(FRAMES), TARGET, 1.0).numpy()
-    assert targets[0] == pytest.approx(plain_smooth(np.maximum(probability[:, 1], probability[:, 3]), 1.0))
+    smooth = [plain_smooth(probability[:, label], 1.0) for label in (1, 3)]
+    assert targets[0] == pytest.approx(np.maximum(*smooth))  # footnote 1: of the smoothed targets
     assert targets[1] == pytest.approx(plain_smooth(1 - probability[:, 0], 1.0))
     assert (targets[0] <= targets[1] + 1e-12).all()
     assert guide_targets(tensor(FRAMES), TARGET, 0)[1].numpy() == pytest.approx(1 - probability[:, 0])

@@ -81,7 +81,7 @@ def test_terms_of_weight_0_leave_the_curves_and_the_others_are_weighted(videos, 
     assert {"fg", "bg", "guide", "cluster"} <= set(full[0])
     assert not {"guide", "cluster"} & set(fewer[0])
     assert fewer[0]["bg"] == pytest.approx(full[0]["bg"] / 2)
-    assert fewer[0]["loss"] == pytest.approx(fewer[0]["fg"] + fewer[0]["bg"])
+    assert fewer[0]["loss"] == pytest.approx(fewer[0]["fg"] + fewer[0]["bg"] + fewer[0]["prior"])
 
 
 def test_a_run_that_diverges_ends_in_words(videos, tmp_path):

@@ -21,11 +21,11 @@ FORMAT, PREVIOUS_FORMAT = "plusmv checkpoint 3", "plusmv checkpoint 2"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained run: a model per stream, and what it was trained with and on."""
+    """A trained run: its models, and what it was trained with and on."""
 
     settings: Settings
     classes: tuple[str, ...]  # class c of the models is classes[c - 1]; 0 is the background
-    models: dict[str, StreamModel]
+    models: dict[str, StreamModel]  # one for each view of its settings, see wsal.views
     fingerprint: str  # of settings and training data
     data: str  # sha256 over classes, targets and features of the training data
     code: str  # version of the distribution and hash of the code that trained it
@@ -90,7 +90,7 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> Checkpoin
         metadata |= {name: tuple(metadata[name]) for name in ("classes", "recipes")}
         if format_name == PREVIOUS_FORMAT:
             tensors = _convert_previous(tensors, settings)
-        models = {s: _model(s, tensors, len(metadata["classes"]), settings).to(device) for s in settings.streams}
+        models = {v: _model(v, tensors, len(metadata["classes"]), settings).to(device) for v in settings.views}
         return Checkpoint(settings, models=models, **metadata)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BadInput(f"cannot use the checkpoint {path}: {one_line(error)}; train again") from error
@@ -140,10 +140,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BadInput(f"cannot read {path}: {one_line(error)}; remove it, and train again") from error
 
 
-def _model(stream: str, tensors: Mapping[str, Tensor], classes: int, settings: Settings) -> StreamModel:
-    state = {
-        name.removeprefix(f"{stream}."): tensor for name, tensor in tensors.items() if name.startswith(f"{stream}.")
-    }
+def _model(view: str, tensors: Mapping[str, Tensor], classes: int, settings: Settings) -> StreamModel:
+    state = {name.removeprefix(f"{view}."): tensor for name, tensor in tensors.items() if name.startswith(f"{view}.")}
     model = StreamModel(len(state["mean"]), classes, settings)
     model.load_state_dict(state)
     return model.eval()

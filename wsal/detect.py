@@ -1,8 +1,9 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Literal, NamedTuple, TypedDict, get_args
 
 import numpy as np
 import torch
@@ -14,12 +15,24 @@ from plusmv.wsal import two_sided
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.methods.method import Reading
 from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
+from plusmv.wsal.views import is_relative, seen, stream_of
 
-DEFAULT_THRESHOLDS = {
-    "attention": "0:0.5:0.025",
-    "tcam": "0.05",
-    "two-sided": "0.05:0.95:0.05",
-}  # the paper's; STPN's; ours
+
+class Way(NamedTuple):
+    """A way to propose intervals, and what goes with it where nothing else is said."""
+
+    thresholds: str
+    score: "Score"
+    overlap: float  # tIoU of non-maximum suppression
+
+
+Score = Literal["mean", "contrast", "two-sided"]
+WAYS = {
+    "attention": Way("0:0.5:0.025", "mean", 0.5),  # the paper: components of the mean attention, Eq. 12
+    "tcam": Way("0.05", "mean", 0.5),  # STPN: of attention x sigmoid(T-CAM), class by class and stream by stream
+    "softmax": Way("0.05:0.95:0.05", "contrast", 0.5),  # of the class's share in the T-CAM's softmax, from 0 to 1
+    "two-sided": Way("0.05:0.95:0.05", "two-sided", 0.4),  # peaks and dips of the T-CAM (wsal.two_sided); ours
+}
 Scores = Callable[[int, np.ndarray], np.ndarray]  # (place among the present classes, (N, 2) proposals) -> (N,)
 TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
 
@@ -32,30 +45,49 @@ class DetectionSettingsEntry(TypedDict):
     proposals: str
     thresholds: list[float]
     overlap: float
+    score: str
+    scaled: bool
+    soft: float | None
 
 
 @dataclass(frozen=True)
 class DetectionSettings:
-    """How snippet scores become detections."""
+    """How snippet scores become detections. The defaults are the paper's; None: as WAYS has it for the proposals."""
 
-    gate: float = 0.1  # minimum video-level probability of a class; below it only the best class (paper)
+    gate: float = 0.1  # minimum video-level probability of a class; below it only the best class
     rgb_share: float = 0.5  # theta of Eq. 12; flow has 1 - theta
-    proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN);
-    # "two-sided": peaks and dips of the T-CAM, scored by contrast in place of Eq. 12 (wsal.two_sided)
-    thresholds: tuple[float, ...] | None = None  # None: DEFAULT_THRESHOLDS of the proposals
-    overlap: float = 0.5  # tIoU above which non-maximum suppression drops the lower-scored detection (paper)
+    proposals: str = "attention"  # a name of WAYS
+    thresholds: tuple[float, ...] | None = None
+    overlap: float | None = None  # tIoU above which non-maximum suppression drops the lower-scored detection
+    score: Score | None = None  # "mean": Eq. 12; "contrast": less its mean over a quarter of the length on either side
+    scaled: bool = False  # whether each stream's attention is scaled to 0..1 within the video before it is thresholded
+    soft: float | None = None  # sigma of Gaussian soft-NMS (Bodla et al., ICCV 2017) in place of dropping
 
     def __post_init__(self):
-        if self.proposals not in DEFAULT_THRESHOLDS:
-            raise BadInput(f"unknown proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
-        if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap)):
+        if self.proposals not in WAYS:
+            raise BadInput(f"unknown proposals {self.proposals!r}; use {' or '.join(WAYS)}")
+        if self.score not in (None, *get_args(Score)) or (self.score == "two-sided") > (self.proposals == "two-sided"):
+            raise BadInput(f"unknown score {self.score!r}; use mean or contrast")
+        if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap or 0)):
             raise BadInput("the gate, theta and the NMS overlap must lie between 0 and 1")
         if not all(0 <= level < 1 for level in self.levels):
             raise BadInput("proposal thresholds must be at least 0 and below 1, the range of the attention")
+        if self.soft is not None and not 0 < self.soft < math.inf:
+            raise BadInput("the sigma of soft-NMS must be positive")
 
     @property
     def levels(self) -> np.ndarray:
-        return np.array(self.thresholds or parse_steps(DEFAULT_THRESHOLDS[self.proposals]))
+        return np.array(self.thresholds or parse_steps(WAYS[self.proposals].thresholds))
+
+    @property
+    def dropping(self) -> float:
+        """The overlap that is used."""
+        return WAYS[self.proposals].overlap if self.overlap is None else self.overlap
+
+    @property
+    def scoring(self) -> Score:
+        """The score that is used."""
+        return self.score or WAYS[self.proposals].score
 
     def to_json(self) -> DetectionSettingsEntry:
         return {
@@ -63,7 +95,10 @@ class DetectionSettings:
             "rgb_share": self.rgb_share,
             "proposals": self.proposals,
             "thresholds": self.levels.tolist(),
-            "overlap": self.overlap,
+            "overlap": self.dropping,
+            "score": self.scoring,
+            "scaled": self.scaled,
+            "soft": self.soft,
         }
 
 
@@ -79,9 +114,11 @@ class VideoReadout:
         default_factory=dict
     )  # stream -> (T, C+1), of methods with a score of their own
     features: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, d), for novelty (wsal.two_sided)
+    relative: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, C+1), the T-CAM of what changes
 
-    def mean_attention(self) -> np.ndarray:
-        return np.mean(list(self.attention.values()), axis=0)
+    def mean_attention(self, scaled: bool = False) -> np.ndarray:
+        """(T,), over the streams; scaled: each from 0 to 1 within the video first."""
+        return np.mean([two_sided.scaled(each) if scaled else each for each in self.attention.values()], axis=0)
 
     def shares(self, rgb_share: float) -> dict[str, float]:
         """Each stream's weight in Eq. 12; 1 for a single stream."""
@@ -90,7 +127,7 @@ class VideoReadout:
         return {stream: rgb_share if stream == "rgb" else 1 - rgb_share for stream in self.attention}
 
     def weighted_activation(self, rgb_share: float, classes: np.ndarray) -> np.ndarray:
-        """(T, k) of k class indices: what Eq. 12 attention_statistics over a proposal."""
+        """(T, k) of k class indices: what Eq. 12 averages over a proposal."""
         shares = self.shares(rgb_share).items()
         return np.sum([share * self._stream_score(stream, classes) for stream, share in shares], axis=0)
 
@@ -103,21 +140,22 @@ class VideoReadout:
 @torch.inference_mode()
 def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
     """Apply each stream's model. Raises BadInput where the features lack a stream or have another width."""
-    readings = {}
-    for stream, model in checkpoint.models.items():
-        width = len(model.mean)
+    readings: dict[str, Reading] = {}
+    for view, model in checkpoint.models.items():
+        stream, width = stream_of(view), len(model.mean)
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, on which this run was trained")
-        reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
-        score = None if reading.score is None else reading.score.cpu()
-        readings[stream] = Reading(reading.attention.cpu(), reading.activation.cpu(), reading.probability.cpu(), score)
+        reading = model.read(torch.from_numpy(seen(features.streams[stream], view)).to(model.mean.device))
+        readings[view] = Reading._make(part if part is None else part.cpu() for part in reading)
+    relative = {stream_of(view): readings.pop(view).activation for view in checkpoint.models if is_relative(view)}
     return VideoReadout(
         features.seconds(),
         np.mean([reading.probability.numpy() for reading in readings.values()], axis=0),
         {stream: reading.attention.numpy() for stream, reading in readings.items()},
         {stream: reading.activation.numpy() for stream, reading in readings.items()},
         {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
-        {stream: features.streams[stream] for stream in checkpoint.models},
+        {stream: features.streams[stream] for stream in readings},
+        {stream: activation.numpy() for stream, activation in relative.items()},
     )
 
 
@@ -139,7 +177,7 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
     present = present_classes(readout.probability, settings.gate)
-    scored = _scores_two_sided if settings.proposals == "two-sided" else _scores_by_equation_12
+    scored = _scores_two_sided if settings.scoring == "two-sided" else _scores_by_equation_12
     score = scored(readout, present, settings)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
     detections: list[Instance] = []
@@ -148,18 +186,20 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
         segments = interval_seconds(intervals, readout.seconds)
         extended = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
         scores = score(column, intervals[extended])
-        detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
+        detections += suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.soft)
     return by_decreasing_score(detections)
 
 
 def _scores_by_equation_12(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:
+    """Eq. 12, or with contrast the same less what lies beside the proposal."""
     weighted = readout.weighted_activation(settings.rgb_share, present)  # (T, k)
-    return lambda column, intervals: interval_means(weighted[:, column], intervals)
+    mean = two_sided.contrast if settings.scoring == "contrast" else interval_means
+    return lambda column, intervals: mean(weighted[:, column], intervals)
 
 
 def _scores_two_sided(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:
     probability = two_sided.presence(list(readout.activation.values()))  # (T, C+1)
-    shares = list(readout.shares(settings.rgb_share).values())
+    shares = list(readout.shares(settings.rgb_share).values()) * (2 if readout.relative else 1)
     each = [two_sided.novelty(features) for features in readout.features.values()]
     rarity = np.mean(each, axis=0) if each else np.ones(len(probability))
 
@@ -171,15 +211,21 @@ def _scores_two_sided(readout: VideoReadout, present: np.ndarray, settings: Dete
 
 
 def _scaled_activations(readout: VideoReadout, index: int) -> list[np.ndarray]:
-    return [two_sided.scaled(two_sided.smoothed(each[:, index])) for each in readout.activation.values()]
+    """A class's T-CAM in each model, smoothed and from 0 to 1: of the streams, then of their changes."""
+    each = [*readout.activation.values(), *(readout.relative[s] for s in readout.activation if readout.relative)]
+    return [two_sided.scaled(two_sided.smoothed(activation[:, index])) for activation in each]
 
 
 def class_proposals(readout: VideoReadout, index: int, settings: DetectionSettings) -> np.ndarray:
-    """(N, 2) snippet intervals for one class; the paper's are the same for all."""
+    """(N, 2) snippet intervals for one class; those of the attention are the same for all."""
     if settings.proposals == "attention":
-        return components(readout.mean_attention(), settings.levels)
+        return components(readout.mean_attention(settings.scaled), settings.levels)
     if settings.proposals == "two-sided":
         return two_sided.both_sides(_scaled_activations(readout, index), settings.levels)
+    if settings.proposals == "softmax":
+        return components(
+            two_sided.scaled(two_sided.presence(list(readout.activation.values()))[:, index]), settings.levels
+        )
     signals = [
         readout.attention[stream] / (1 + np.exp(-activation[:, index]))
         for stream, activation in readout.activation.items()

@@ -1,7 +1,7 @@
 """The commands `detect` and `plot`: a trained run and features, or a video file, in; detections and pictures out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
 import typer
 
@@ -17,16 +17,18 @@ from plusmv.wsal.options import (
     FeatureFps,
     FeatureStride,
     Folders,
+    Paper,
     Proposals,
     Run,
     Subset,
     Thresholds,
     open_source,
+    proposals_of,
 )
 
 if TYPE_CHECKING:
     from plusmv.wsal.checkpoints import Checkpoint
-    from plusmv.wsal.detect import DetectionSettings, VideoReadout
+    from plusmv.wsal.detect import DetectionSettings, Score, VideoReadout
     from plusmv.wsal.detection_runs import DetectionFacts, ScoresResult, VideoDetections
 
 app = typer.Typer(rich_markup_mode=None)
@@ -58,11 +60,21 @@ def detect(
     ] = None,
     text: Annotated[Path | None, typer.Option(help="Write them in the THUMOS text format too.")] = None,
     scores: Annotated[Path | None, typer.Option(help="Write a CSV of class scores per video, no detections.")] = None,
-    proposals: Proposals = "attention",
+    proposals: Proposals = None,
+    paper: Paper = False,
     thresholds: Thresholds = None,
+    score: Annotated[
+        str | None, typer.Option(help="mean (Eq. 12) or contrast (less the mean beside it), not with two-sided.")
+    ] = None,
+    scale_attention: Annotated[
+        bool, typer.Option("--scale-attention", help="Scale the attention to 0..1 within each video.")
+    ] = False,
     gate: Annotated[float, typer.Option(help="Minimum video-level probability of a class.")] = 0.1,
     theta: Annotated[float, typer.Option(help="Share of RGB in Eq. 12.")] = 0.5,
-    overlap: Annotated[float, typer.Option(help="tIoU of non-maximum suppression.")] = 0.5,
+    overlap: Annotated[
+        float | None, typer.Option(help="tIoU of non-maximum suppression (default 0.5; two-sided 0.4).")
+    ] = None,
+    soft_nms: Annotated[float | None, typer.Option(help="Sigma of Gaussian soft-NMS, in place of dropping.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,
@@ -96,7 +108,9 @@ def detect(
         raise BadInput("--video is used alone; leave out --features, --scores and --text")
     truth = _truth_of(video, annotations) if video and annotations else ()
     workspace = Workspace(home)
-    settings = DetectionSettings(gate, theta, proposals, parse_steps(thresholds) if thresholds else None, overlap)
+    levels = parse_steps(thresholds) if thresholds else None
+    way = proposals_of(proposals, paper)
+    settings = DetectionSettings(gate, theta, way, levels, overlap, cast("Score", score), scale_attention, soft_nms)
     if video and classifier:
         _report_video(runs.detect_in_video_by_kinetics(video), truth, workspace, video, out, plot, as_json)
         return
@@ -142,7 +156,8 @@ def plot(
     annotations: Annotations = None,
     film: Annotated[Path | None, typer.Option(help="The video file, for frames above the curves.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the PNG goes (default HOME/plots/ID.png).")] = None,
-    proposals: Proposals = "attention",
+    proposals: Proposals = None,
+    paper: Paper = False,
     thresholds: Thresholds = None,
     feature_fps: FeatureFps = "25",
     feature_stride: FeatureStride = 16,
@@ -166,7 +181,8 @@ def plot(
         raise BadInput(f"{annotations} has no video {video!r}; correct --video, or leave out --annotations")
     found = open_source(features, feature_fps, feature_stride, layout).read(known.get(video) or unannotated(video))
     target = out or workspace.home / "plots" / f"{video}.png"
-    settings = DetectionSettings(proposals=proposals, thresholds=parse_steps(thresholds) if thresholds else None)
+    levels = parse_steps(thresholds) if thresholds else None
+    settings = DetectionSettings(proposals=proposals_of(proposals, paper), thresholds=levels)
     trained = {}
     for path in paths:
         name = path.parent.name if path.name == "checkpoint.safetensors" else str(path)

@@ -224,7 +224,8 @@ def plot_section(
     columns = {label: 1 + classes.index(label) for label in list(dict.fromkeys(labels))[:most]}
     mean = {"mean": readout.mean_attention()} if len(readout.attention) > 1 else {}
     panels = {"attention λ": readout.attention | mean}
-    for stream, activation in readout.activation.items():
+    changes = {f"{stream}, changes": activation for stream, activation in readout.relative.items()}
+    for stream, activation in (readout.activation | changes).items():
         panels[f"T-CAM {stream}"] = {label: activation[:, column] for label, column in columns.items()}
     best = columns.get(detections[0].label) if detections else None
     return Section(panels, detections, proposal_levels(readout, best, settings) if best else (), name)

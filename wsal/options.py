@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plusmv.wsal.train import StopSignal
 
 ANNOTATIONS = "ActivityNet JSON, or a folder of THUMOS14's text files or of W-TALC's npy arrays"
+DEFAULT_PROPOSALS = "two-sided"  # not the paper's, see wsal.two_sided
 Annotations = Annotated[Path | None, typer.Option(help=f"Annotations: {ANNOTATIONS}.")]
 Folders = Annotated[list[Path] | None, typer.Option("--features", help="Folder of feature files; may be repeated.")]
 FeatureFps = Annotated[
@@ -32,7 +33,10 @@ SetOwn = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, a setting of the method; may be repeated.")
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
-Proposals = Annotated[str, typer.Option(help="attention (paper), tcam (STPN) or two-sided.")]
+Proposals = Annotated[
+    str | None, typer.Option(help="two-sided (default), attention (paper), tcam (STPN), or softmax (of the T-CAM).")
+]
+Paper = Annotated[bool, typer.Option("--paper", help="Detection to the paper's letter: attention and Eq. 12.")]
 Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]
 
 
@@ -79,6 +83,11 @@ def parse_tious(text: str) -> tuple[float, ...]:
     if not all(0 < level <= 1 for level in levels):
         raise BadInput("--tiou thresholds must be above 0 and at most 1")
     return levels
+
+
+def proposals_of(proposals: str | None, paper: bool) -> str:
+    """The way of proposals that --proposals and --paper ask for."""
+    return proposals or ("attention" if paper else DEFAULT_PROPOSALS)
 
 
 def percent(values: list[float]) -> list[str]:

@@ -78,8 +78,30 @@ def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: f
     return np.concatenate(kept)
 
 
-def suppressed(label: str, segments: np.ndarray, scores: np.ndarray, overlap: float) -> Iterator[Instance]:
-    """The instances of one label that non-maximum suppression keeps."""
-    kept = non_maximum_suppression(segments, scores, overlap)
-    for (start, end), score in zip(segments[kept].tolist(), scores[kept].tolist(), strict=True):
+def soft_suppression(segments: np.ndarray, scores: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Soft-NMS (Bodla et al., ICCV 2017, Gaussian): indices by decreasing new score, and those scores.
+
+    Each kept segment lowers the scores s > 0 of the others to s x exp(-tIoU^2 / sigma).
+    """
+    left, scores = np.arange(len(segments)), scores.astype(np.float64)
+    kept: list[int] = []
+    while left.size:
+        best = left[scores[left].argmax()]
+        kept.append(int(best))
+        left = left[left != best]
+        overlap = temporal_iou(segments[[best]], segments[left])[0]
+        scores[left] *= np.where(scores[left] > 0, np.exp(-(overlap**2) / sigma), 1)
+    return np.array(kept, dtype=np.int64), scores[kept]
+
+
+def suppressed(
+    label: str, segments: np.ndarray, scores: np.ndarray, overlap: float, soft: float | None = None
+) -> Iterator[Instance]:
+    """The instances of one label that non-maximum suppression keeps; soft: sigma of soft-NMS, which keeps all."""
+    if soft is None:
+        kept = non_maximum_suppression(segments, scores, overlap)
+        scores = scores[kept]
+    else:
+        kept, scores = soft_suppression(segments, scores, soft)
+    for (start, end), score in zip(segments[kept].tolist(), scores.tolist(), strict=True):
         yield Instance(label, start, end, score)

@@ -1,4 +1,9 @@
-"""Settings of a training run, stored in its checkpoint: those shared by all methods, and the method's own."""
+"""Settings of a training run, stored in its checkpoint: those shared by all methods, and the method's own.
+
+Where the defaults differ from the paper, and why, see PAPER, the comments, and LOG.md. `plusmv train --paper` sets them
+to the paper's letter: mean pooling over time (Eq. 1 as printed), raw features, one model a stream, no prior. The paper
+leaves open: passes, the Gaussian's sigma, whether L_guide's targets are constants.
+"""
 
 import dataclasses
 import math
@@ -7,7 +12,10 @@ from typing import Any
 
 from plusmv.wsal.methods.find import find_method, method_settings
 from plusmv.wsal.methods.method import check
+from plusmv.wsal.views import views_of
 
+PAPER = {"pool": "mean", "centre": 0.0, "relative": False, "prior_weight": 0.0}  # the letter where defaults differ
+LEAST_STEPS, PASSES = 3000, 25  # a training's length where none is given: whichever is more
 PER_RUN_FIELDS = {"seed", "order_seed", "own"}  # may differ between the runs of a stack; of `own` only loss weights
 
 
@@ -19,6 +27,7 @@ class Settings:
     method: str = "bm"  # a name of methods.find.METHODS, or package.module:Class
     own: Any = None  # an instance of the method's Settings; None: its defaults
     centre: float = 8.0  # z-scores, scaled to this length on average; 0: raw features, as in the paper
+    relative: bool = False  # a second model of each stream, on what changes within a video (wsal.views)
     lr: float = 1e-4  # Adam, as in the paper
     steps: int = 1000  # the model after the last step is the result
     batch: int = 1  # videos per step, packed; 1 in the paper
@@ -46,10 +55,14 @@ class Settings:
 
     @classmethod
     def of(cls, **fields: Any) -> "Settings":
-        """Settings from shared and own fields together. Raises BadInput for an unknown field."""
+        """Settings from shared and own fields together, over what the method needs (Method.TRAINING).
+
+        Raises BadInput for an unknown field.
+        """
+        method = fields.get("method", "bm")
         shared = {name: value for name, value in fields.items() if name in _SHARED}
         own = {name: value for name, value in fields.items() if name not in _SHARED}
-        return cls(**shared, own=method_settings(shared.get("method", "bm"), own))
+        return cls(**{**find_method(method).TRAINING, **shared}, own=method_settings(method, own))
 
     def replaced(self, **fields: Any) -> "Settings":
         """These settings with some fields, shared or own, changed; another method starts from its defaults."""
@@ -57,6 +70,11 @@ class Settings:
         own = vars(self.own) if method == self.method else {}
         kept = {name: getattr(self, name) for name in _SHARED}
         return Settings.of(**kept | own | fields)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the models: each stream, and with `relative` each stream's changes."""
+        return views_of(self.streams, self.relative)
 
     @property
     def order(self) -> int:
@@ -80,10 +98,25 @@ class Settings:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Settings":
-        """The inverse of to_json. Ignores fields of other methods, which earlier versions wrote too."""
+        """The inverse of to_json. Ignores fields of other methods, which earlier versions wrote too.
+
+        Settings that earlier versions did not know take the value at which they change nothing.
+        """
         own = {field.name for field in dataclasses.fields(find_method(fields["method"]).Settings)}
+        fields = {"relative": False, "prior_weight": 0.0} | fields
         known = {name: value for name, value in fields.items() if name in own or name in _SHARED}
         return cls.of(**known | {"streams": tuple(fields["streams"])})
+
+
+def paper_settings(method: str) -> dict[str, Any]:
+    """The paper's values of the settings that a method has and whose defaults are not the paper's."""
+    own = {field.name for field in dataclasses.fields(find_method(method).Settings)}
+    return {name: value for name, value in PAPER.items() if name in own or name in _SHARED}
+
+
+def default_steps(videos: int, batch: int) -> int:
+    """Steps of a training whose length is not given."""
+    return max(LEAST_STEPS, PASSES * -(-videos // batch))
 
 
 _SHARED = [field.name for field in dataclasses.fields(Settings) if field.name != "own"]

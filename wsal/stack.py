@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from plusmv.core.errors import BadInput, Refused
-from plusmv.features.feature_files import STREAMS
 from plusmv.wsal.checkpoints import read_tensors, write_tensors
 from plusmv.wsal.curves import attention_statistics
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.model import StreamModel
 from plusmv.wsal.packing import Packed
 from plusmv.wsal.settings import Settings
+from plusmv.wsal.views import seed_parts
 
 CPU = torch.device("cpu")
 KEEP_SECONDS = 10.0  # between saves: at most this much work is lost
@@ -46,9 +46,9 @@ class ProgressMetadata(TypedDict):
 
 @dataclass(frozen=True)
 class StreamVideos:
-    """The training data of a stack: features of one stream, and labels."""
+    """The training data of a stack: features of one view of a stream, and labels."""
 
-    stream: str
+    stream: str  # or a view of it, see wsal.views
     features: list[np.ndarray]  # (T, d) float32 each
     targets: np.ndarray  # (videos, C+1) float32
     microvideo: np.ndarray  # (videos,) bool
@@ -199,10 +199,10 @@ class MetricsBuffer:
 
 
 def initial_model(videos: StreamVideos, settings: Settings) -> StreamModel:
-    """A centred model with random weights that depend on seed and stream only."""
+    """A centred model with random weights that depend on seed and view only."""
     width, classes = videos.features[0].shape[1], videos.targets.shape[1] - 1
     with torch.random.fork_rng(devices=[]):
-        sequence = np.random.SeedSequence([settings.seed, STREAMS.index(videos.stream)])
+        sequence = np.random.SeedSequence([settings.seed, *seed_parts(videos.stream)])
         torch.manual_seed(int(sequence.generate_state(1)[0]))
         model = StreamModel(width, classes, settings)
     if settings.centre:

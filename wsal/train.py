@@ -120,15 +120,13 @@ def _train_together(
     finished = _finished(folder, runs, fingerprints)
     stacks = _stacks({name: settings for name, settings in runs.items() if name not in finished})
     stage = _Training(runs, fingerprints, stacks, folder, watch, keep_seconds, device)
-    tasks = [
-        (index, training.of_stream(stream)) for index, names in enumerate(stacks) for stream in runs[names[0]].streams
-    ]
+    tasks = [(index, training.of_stream(view)) for index, names in enumerate(stacks) for view in runs[names[0]].views]
     with _stopped_by_signals(watch):
         trained = dict(_run_tasks(stage, tasks, workers))
     for index, names in enumerate(stacks):
         for place, name in enumerate(names):
-            streams = {stream: trained[index, stream] for stream in runs[name].streams}
-            finished[name] = _finish(training, runs[name], fingerprints[name], digest, streams, place, folder / name)
+            views = {view: trained[index, view] for view in runs[name].views}
+            finished[name] = _finish(training, runs[name], fingerprints[name], digest, views, place, folder / name)
     if finished:
         for progress in folder.glob("progress-*.safetensors"):
             progress.unlink()
@@ -137,7 +135,7 @@ def _train_together(
 
 @dataclass
 class _Training:
-    """The stage of core.workers that trains stacks: a task is the stack's index and the one stream that it needs."""
+    """The stage of core.workers that trains stacks: a task is the stack's index and the one view that it needs."""
 
     runs: Mapping[str, Settings]
     fingerprints: Mapping[str, str]
@@ -155,8 +153,8 @@ class _Training:
         """Parameters and curves of each model of the stack; None if stopped."""
         index, videos = task
         stream, names = videos.stream, self.stacks[index]
-        place = sum(len(self.runs[stack[0]].streams) for stack in self.stacks[:index])
-        place += self.runs[names[0]].streams.index(stream)
+        place = sum(len(self.runs[stack[0]].views) for stack in self.stacks[:index])
+        place += self.runs[names[0]].views.index(stream)
 
         def on_step(done: int) -> bool:
             self.watch.steps[place % len(self.watch.steps)] = done
@@ -177,7 +175,7 @@ class _Training:
 
 
 def _run_tasks(stage: _Training, tasks: Sequence[Task], workers: int) -> Iterator:
-    """((index, stream), value) of all tasks; ends early once a stop is requested."""
+    """((index, view), value) of all tasks; ends early once a stop is requested."""
     if workers == 1 or len(tasks) < 2:
         with _one_thread():
             for task in tasks:
@@ -217,17 +215,17 @@ def _finish(
     settings: Settings,
     fingerprint: str,
     digest: str,
-    streams: Mapping[str, tuple],
+    views: Mapping[str, tuple],
     place: int,
     folder: Path,
 ) -> Checkpoint:
-    """Write curves and checkpoint of one run; streams: the stage's value for each; place: the run's in its stack."""
+    """Write curves and checkpoint of one run; views: the stage's value for each; place: the run's in its stack."""
     models, rows = {}, []
-    for stream, (states, curves) in streams.items():
+    for view, (states, curves) in views.items():
         state = {name: torch.from_numpy(array) for name, array in states[place].items()}
-        models[stream] = StreamModel(len(state["mean"]), len(training.classes), settings)
-        models[stream].load_state_dict(state)
-        models[stream].eval()
+        models[view] = StreamModel(len(state["mean"]), len(training.classes), settings)
+        models[view].load_state_dict(state)
+        models[view].eval()
         rows += curves[place]
     write_bytes(folder / CURVES, curves_csv(rows).encode())
     checkpoint = Checkpoint(
@@ -271,7 +269,7 @@ def train_result(folder: Path, training: TrainingSet, trained: Checkpoint, finis
 def code_version(method: str) -> str:
     """The distribution's version, and a hash over the modules that determine a trained model."""
     digest = hashlib.sha256()
-    for name in ("model", "packing", "settings", "stack", "train"):
+    for name in ("model", "packing", "settings", "stack", "train", "views"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     digest.update(Path(inspect.getfile(find_method(method))).read_bytes())
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -52,9 +52,13 @@ def train(
         str, typer.Option(help="bm (the paper), stpn (its baseline), or your own package.module:Class.")
     ] = "bm",
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all videos (default 25).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over all videos (default: 25, and 3,000 steps or more).")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of --epochs.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Videos per step, packed (paper: 1).")] = 1,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Videos per step, packed (default: what the method needs; paper: 1).")
+    ] = None,
     lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
     seed: Annotated[int, typer.Option(min=0, help="Of the initial weights and the order of videos.")] = 0,
     set_: SetOwn = None,
@@ -65,7 +69,19 @@ def train(
     pool: Annotated[
         str | None, typer.Option(help="norm: divide by the attention's mass (default); mean: by T (paper).")
     ] = None,
-    centre: Annotated[float, typer.Option(help="Length of the centred features; 0: raw (paper).")] = 8.0,
+    centre: Annotated[
+        float | None, typer.Option(help="Length of the centred features (default 8); 0: raw (paper).")
+    ] = None,
+    relative: Annotated[
+        bool | None,
+        typer.Option(
+            "--relative/--no-relative", help="A second model of each stream, on changes in a video (default)."
+        ),
+    ] = None,
+    prior: Annotated[
+        float | None, typer.Option(help="Weight of the attention's mean squared logit (default 0.01; paper: 0).")
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Every setting to the paper's letter.")] = False,
     detach: Annotated[
         bool | None, typer.Option("--detach/--no-detach", help="Take L_guide's targets as constants (default).")
     ] = None,
@@ -91,7 +107,7 @@ def train(
     from plusmv.wsal.datasets import labels_of, read_dataset
     from plusmv.wsal.feature_source import summary
     from plusmv.wsal.methods.find import parse_settings
-    from plusmv.wsal.settings import Settings
+    from plusmv.wsal.settings import Settings, paper_settings
     from plusmv.wsal.training_set import load_training_set
 
     if mv_ratio is not None and not (mv or mv_set):
@@ -105,19 +121,21 @@ def train(
         microvideos,
         allow_mixed_recipes,
     )
-    own = {"sparsity_weight": sparsity, "pool": pool, "detach": detach, "bias": bias, "sigma": sigma}
-    given = {name: value for name, value in own.items() if value is not None}
+    options = {"sparsity_weight": sparsity, "pool": pool, "detach": detach, "bias": bias, "sigma": sigma,
+             "centre": centre, "relative": relative, "prior_weight": prior, "batch": batch}  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not None}
     settings = Settings.of(
         streams=training.streams,
         method=method,
-        centre=centre,
         lr=lr,
-        steps=steps or (epochs or 25) * -(-len(training.videos) // batch),
-        batch=batch,
         mv_ratio=mv_ratio,
         seed=seed,
-        **(parse_loss_weights(loss_weights) if loss_weights else {}) | given | parse_settings(method, set_ or []),
+        **(paper_settings(method) if paper else {})
+        | (parse_loss_weights(loss_weights) if loss_weights else {})
+        | given
+        | parse_settings(method, set_ or []),
     )
+    settings = settings.replaced(steps=steps or _steps(epochs, len(training.videos), settings.batch))
     for line in summary(training.left_out):
         say(line)
     lacking = training.left_out.keys() & microvideos
@@ -138,12 +156,18 @@ def train(
             conclude({"done": len(asked) - failed, "skipped": 0, "failed": failed}, what)
 
 
+def _steps(epochs: int | None, videos: int, batch: int) -> int:
+    from plusmv.wsal.settings import default_steps
+
+    return epochs * -(-videos // batch) if epochs else default_steps(videos, batch)
+
+
 def _default_workers(training: "TrainingSet", settings: "Settings") -> int:
     """Worker processes: one per stream and core, or none beside this one for a small training."""
     snippets = sum(len(array) for video in training.videos for array in video.streams.values()) / len(training.videos)
     width = next(iter(training.videos[0].streams.values())).shape[1]
     operations = 4 * settings.steps * settings.batch * snippets * width * HIDDEN
-    return min(len(settings.streams), available_cores()) if operations > SMALL_TRAINING else 1
+    return min(len(settings.views), available_cores()) if operations > SMALL_TRAINING else 1
 
 
 def _microvideos(workspace: Workspace, mv: bool, mv_set: Path | None) -> dict[str, AnnotatedVideo]:
@@ -164,7 +188,7 @@ def _train(
     from plusmv.wsal import train
 
     finished_before, watch = (folder / train.CHECKPOINT).exists(), train.StopSignal()
-    with steps_bar(watch, settings.steps * len(settings.streams), "train"):
+    with steps_bar(watch, settings.steps * len(settings.views), "train"):
         trained = train.train(training, settings, folder, workers, watch, device=device)
     result = train.train_result(folder, training, trained, finished_before)
     if not (folder / "curves.png").exists():

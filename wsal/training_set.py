@@ -13,6 +13,7 @@ from plusmv.wsal.class_names import no_microvideo, unknown_labels
 from plusmv.wsal.datasets import labels_of
 from plusmv.wsal.feature_source import FeatureProvider
 from plusmv.wsal.stack import StreamVideos
+from plusmv.wsal.views import seen, stream_of
 
 
 class NoMicrovideos(BadInput):
@@ -45,11 +46,11 @@ class TrainingSet:
     def streams(self) -> tuple[str, ...]:
         return tuple(self.videos[0].streams)
 
-    def of_stream(self, stream: str) -> StreamVideos:
-        """The training data of one stream's models."""
+    def of_stream(self, view: str) -> StreamVideos:
+        """The training data of the models of one stream, or of a view of it (wsal.views)."""
         return StreamVideos(
-            stream,
-            [video.streams[stream] for video in self.videos],
+            view,
+            [seen(video.streams[stream_of(view)], view) for video in self.videos],
             np.stack([video.target for video in self.videos]),
             np.array([video.microvideo for video in self.videos]),
         )

@@ -41,14 +41,14 @@ def both_sides(signals: Sequence[np.ndarray], levels: np.ndarray) -> np.ndarray:
 
 
 def contrast(signal: np.ndarray, intervals: np.ndarray) -> np.ndarray:
-    """(N,): how far the signal's mean inside differs from its mean beside the interval; against 0 where nothing is."""
+    """(N,): how far the signal's mean inside lies above its mean beside the interval; above 0 where nothing is."""
     before, after, count = intervals[:, 0], intervals[:, 1], len(signal)
     margin = np.maximum(1, np.round(MARGIN * (after - before))).astype(np.int64)
     wide = np.stack([np.maximum(0, before - margin), np.minimum(count, after + margin)], axis=1)
     inside, all_of_it = interval_means(signal, intervals), interval_means(signal, wide)
     length, widened = after - before, wide[:, 1] - wide[:, 0]
     beside = np.where(widened > length, all_of_it * widened - inside * length, 0) / np.maximum(1, widened - length)
-    return np.abs(inside - beside)
+    return inside - beside
 
 
 def presence(activations: Sequence[np.ndarray]) -> np.ndarray:
@@ -83,8 +83,8 @@ def scores(
     rarity: np.ndarray,
     intervals: np.ndarray,
 ) -> np.ndarray:
-    """(N,) from each stream's scaled T-CAM (T,) and share, p_t[c] (T,), and novelty (T,)."""
+    """(N,) from each model's scaled T-CAM (T,) and share, p_t[c] (T,), and novelty (T,)."""
     differs = np.sum(
-        [share * contrast(signal, intervals) for share, signal in zip(shares, signals, strict=True)], axis=0
+        [share * np.abs(contrast(signal, intervals)) for share, signal in zip(shares, signals, strict=True)], axis=0
     )
     return differs * interval_means(present**PRESENCE, intervals) * interval_means(rarity, intervals)

@@ -1,12 +1,13 @@
 """Background modeling, the paper's method: attention, classifier over C+1 classes, two clusters (Eq. 1 to 11).
 
+Eq. 2 has no bias; on centred features w . (x - mu) it has the implicit one -w . mu, the same for every snippet.
 Shapes: N snippets of width d of B videos, C classes; class index 0 is the background.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ class BMSettings:
     background_weight: float = 0.1  # alpha of Eq. 11; 0 switches a term off
     guide_weight: float = 0.1  # beta of Eq. 11
     cluster_weight: float = 0.1  # gamma of Eq. 11
+    prior_weight: float = 0.01  # of the attention's mean squared logit, against saturation; not in the paper
     pool: Literal["mean", "norm"] = "norm"  # Eq. 1 divides by T ("mean"); "norm" divides by the attention's mass
     detach: bool = True  # whether L_guide's targets are constants; unspecified in the paper
     bias: bool = False  # of the classifier; Eq. 2 has none
@@ -34,7 +36,7 @@ class BMSettings:
     hidden: int = 256  # width of the attention's hidden layer
 
     def __post_init__(self) -> None:
-        weights = (self.background_weight, self.guide_weight, self.cluster_weight)
+        weights = (self.background_weight, self.guide_weight, self.cluster_weight, self.prior_weight)
         check(
             (all(map(math.isfinite, (*weights, self.sigma))), "loss weights and sigma must be finite"),
             (min(weights) >= 0, "loss weights must not be negative; 0 switches a term off"),
@@ -49,6 +51,7 @@ class Readout(NamedTuple):
 
     attention: Tensor  # (N,), lambda in [0, 1]
     activation: Tensor  # (N, C+1), w_c . x_t: the temporal class activation map, without bias
+    logit: Tensor  # (N,), whose sigmoid lambda is
 
 
 class BM(Method):
@@ -59,7 +62,9 @@ class BM(Method):
         "bg": "background_weight",
         "guide": "guide_weight",
         "cluster": "cluster_weight",
+        "prior": "prior_weight",
     }
+    TRAINING: ClassVar[dict[str, Any]] = {"relative": True}
     settings: BMSettings
 
     def __init__(self, width: int, classes: int, settings: BMSettings):
@@ -82,8 +87,8 @@ class BM(Method):
             self.classifier.bias.zero_()
 
     def forward(self, x: Tensor) -> Readout:
-        attention = self.attention(self.hidden(x).relu())[:, 0].sigmoid()  # (N,)
-        return Readout(attention, F.linear(x, self.classifier.weight))  # (N, C+1)
+        logit = self.attention(self.hidden(x).relu())[:, 0]  # (N,)
+        return Readout(logit.sigmoid(), F.linear(x, self.classifier.weight), logit)
 
     def pooled(self, weights: Tensor, videos: Packed) -> Tensor:
         """x_fg of Eq. 1 for the attention, x_bg of Eq. 4 for 1 - attention: (B, d) from weights (N,)."""
@@ -93,14 +98,15 @@ class BM(Method):
         return x / videos.mean(weights)[:, None].clamp_min(MIN_MASS)
 
     def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
-        """The four terms of Eq. 11: name -> (B,)."""
-        lam = readout.attention  # (N,)
-        x_fg, x_bg = self.pooled(lam, videos), self.pooled(1 - lam, videos)  # (B, d) each
+        """The four terms of Eq. 11, and the prior: name -> (B,)."""
+        background = (-readout.logit).sigmoid()  # 1 - lambda, which in float32 would be 0 from a logit of 17 on
+        x_fg, x_bg = self.pooled(readout.attention, videos), self.pooled(background, videos)  # (B, d) each
         return {
             "fg": foreground_loss(self.classifier(x_fg), videos.targets),
             "bg": background_loss(self.classifier(x_bg)),
             "guide": self.guide_loss(readout, videos),
             "cluster": cluster_loss(self.clusters(x_fg), self.clusters(x_bg)),
+            "prior": videos.mean(readout.logit.square()),
         }
 
     def guide_loss(self, readout: Readout, videos: Packed) -> Tensor:
@@ -115,9 +121,9 @@ class BM(Method):
 
     def read(self, x: Tensor) -> Reading:
         video = Packed([x], x.new_zeros(1, self.classes + 1))
-        attention, activation = self(x)
-        probability = self.classifier(self.pooled(attention, video))[0].softmax(-1)  # (C+1,), p_fg of Eq. 2
-        return Reading(attention, activation, probability)
+        readout = self(x)
+        probability = self.classifier(self.pooled(readout.attention, video))[0].softmax(-1)  # (C+1,), p_fg of Eq. 2
+        return Reading(readout.attention, readout.activation, probability)
 
     @classmethod
     def advice(cls, settings: BMSettings, symptom: Symptom) -> str:
@@ -144,13 +150,13 @@ def background_loss(logits: Tensor) -> Tensor:
 def guide_targets(frame_logits: Tensor, present: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
     """Eq. 6: lambda_fg and lambda_bg, (2, N), from frame-level logits (N, C+1).
 
-    present: (N, C+1), whether the snippet's video has the class. lambda_fg = G * p_t[y], the largest among the video's
-    labels (footnote 1); lambda_bg = G * (1 - p_t[0]). Never lambda_fg > lambda_bg, so Eq. 7 is flat in lambda between
-    the two.
+    present: (N, C+1), whether the snippet's video has the class. lambda_fg = G * p_t[y], of several labels the largest
+    after smoothing (footnote 1); lambda_bg = G * (1 - p_t[0]). Never lambda_fg > lambda_bg, so Eq. 7 is flat in lambda
+    between the two.
     """
     probability = frame_logits.softmax(-1)
-    strongest = probability.masked_fill(~present, 0).amax(-1)  # (N,)
-    return smooth(torch.stack([strongest, 1 - probability[..., 0]], dim=-2))
+    of_labels = smooth(probability.masked_fill(~present, 0).mT)  # (C+1, N)
+    return torch.stack([of_labels.amax(-2), smooth(1 - probability[..., 0])], dim=-2)
 
 
 def guide_distance(attention: Tensor, targets: Tensor) -> Tensor:

@@ -44,6 +44,8 @@ class Method(nn.Module):
 
     Settings: ClassVar[type] = NoSettings  # a frozen dataclass; each field is set by --set name=value
     WEIGHTS: ClassVar[Mapping[str, str]] = {}  # loss term -> the setting that is its weight; other terms have weight 1
+    DETECTION: ClassVar[Mapping[str, Any]] = {}  # fields of DetectionSettings that its paper uses
+    TRAINING: ClassVar[Mapping[str, Any]] = {}  # fields of Settings that it needs, such as a batch of several videos
     stackable: ClassVar[bool] = True  # whether several models can train in one vmap
 
     def __init__(self, width: int, classes: int, settings: Any):

@@ -21,7 +21,8 @@ class STPNSettings:
     """STPN's own settings."""
 
     sparsity_weight: float = 1e-4  # not in the paper; from STPN's public reimplementation
-    pool: Literal["mean", "norm"] = "norm"  # divide by T ("mean", the paper) or by the attention's mass
+    pool: Literal["mean", "norm"] = "mean"  # divide by T (its paper) or by the attention's mass, where nothing resists
+    # the sparsity, as the classes then do not see the attention's scale
     bias: bool = False  # of the classifier
     hidden: int = 256  # width of the attention's hidden layer
 
@@ -83,6 +84,6 @@ class STPN(Method):
 
     @classmethod
     def advice(cls, settings: STPNSettings, symptom: Symptom) -> str:
-        if settings.pool == "mean":
-            return "--pool norm"
-        return f"a --sparsity below {settings.sparsity_weight:g}" if symptom == "low" else ""
+        if symptom == "low":
+            return f"a --sparsity below {settings.sparsity_weight:g}"
+        return "--pool norm" if settings.pool == "mean" else ""
