@@ -15,7 +15,7 @@ from plusmv.wsal.settings import Settings
 from plusmv.wsal.stack import BatchFeed, Stack, StreamVideos, initial_model
 from tests.simulated import ACTIONS, simulated_videos
 
-METHODS = ("basnet", "co2net", "delu")
+METHODS = ("basnet", "co2net", "delu", "student")
 LENGTHS, CLASSES = (9, 1, 23, 14), 3
 TARGETS = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0.5, 0, 0.5], [0, 1, 0, 0]], np.float32)
 

@@ -16,6 +16,7 @@ from plusmv.wsal.methods.co2net import CO2Net
 from plusmv.wsal.methods.delu import DELU
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.methods.stpn import STPN
+from plusmv.wsal.methods.student import Student
 
 METHODS: dict[str, type[Method]] = {
     "bm": BM,
@@ -23,6 +24,7 @@ METHODS: dict[str, type[Method]] = {
     "basnet": BaSNet,
     "co2net": CO2Net,
     "delu": DELU,
+    "student": Student,
 }
 
 
