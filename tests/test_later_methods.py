@@ -1,4 +1,4 @@
-"""BaS-Net, CO2-Net, DELU: their losses are those of numpy video by video, they stack, and they learn."""
+"""BaS-Net, CO2-Net, DELU, Student: their losses are those of numpy video by video, they stack, and they learn."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from plusmv.wsal.detect import DetectionSettings
-from plusmv.wsal.methods import basnet, co2net
+from plusmv.wsal.methods import basnet, bm, co2net, student
 from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.methods.temporal import with_neighbours
 from plusmv.wsal.packing import Packed
@@ -209,3 +209,33 @@ def test_what_its_paper_needs_are_fields_of_the_settings(name):
     method = find_method(name)
     DetectionSettings(**method.DETECTION)
     assert Settings.of(method=name, **method.TRAINING).own == method.Settings()
+
+
+def test_student_learns_its_teachers_segmentation_after_the_warmup(drawn):
+    videos, arrays = drawn
+    method = model("student", warmup=0.5)
+    method.steps, count = 10, sum(LENGTHS)
+    u = np.abs(arrays["features"][:, 0])
+    lam = torch.from_numpy(arrays["both"])
+    teachers = tuple(bm.Readout(lam[i], torch.from_numpy(arrays[name])) for i, name in enumerate(("base", "tcam")))
+    logits = np.random.default_rng(1).normal(size=(count, CLASSES + 1))
+    readout = student.Readout(lam[0], torch.from_numpy(logits), torch.from_numpy(u), teachers)
+    kernel = np.exp(-(np.arange(-3, 4) ** 2) / 2)
+    expected = []
+    tcams = [parts(arrays[name]) for name in ("base", "tcam")]
+    for index, (own, unsure, target) in enumerate(zip(parts(logits), parts(u), TARGETS, strict=True)):
+        sides = []
+        for tcam in tcams:
+            over = np.pad(tcam[index] @ target - tcam[index][:, 0], 3, mode="edge")
+            smooth = np.convolve(over, kernel / kernel.sum(), mode="valid")
+            sides.append((smooth - smooth.min()) / max(np.ptp(smooth), 1e-6))
+        inside = np.mean(sides, axis=0) > 0.5
+        label = np.where(inside[:, None], target, np.eye(CLASSES + 1)[0])
+        expected.append((-np.exp(-unsure) * (label * np.log(softmax(own))).sum(1)).mean())
+    opening = sum(-np.log(softmax(np.array([tcam[0] for tcam in each]))[:, 0]) for each in tcams)
+    method.done = torch.tensor(4.0)
+    assert not method.losses(readout, videos)["pseudo"].any()
+    assert float(method.done) == 5
+    assert_terms(method.losses(readout, videos), {
+        "pseudo": expected, "uncertainty": [part.mean() for part in parts(u)], "opening": opening,
+    })  # fmt: skip

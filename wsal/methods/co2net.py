@@ -6,8 +6,7 @@ and mutual learning is between its two modules, which differ in their initial we
 Agrees with the paper and the authors' code: the mask, both attentions and their mean, top-k pooling over T/7, the norm
 and guide losses of all three attentions, mutual learning, the co-activity loss and all weights.
 Does not: features are first embedded into `hidden` values, so that it trains on a CPU; co-activity is over all pairs of
-a batch of 4 that share a class, not over 3 drawn pairs of 10 videos; no weight decay; Eq. 12 and NMS in
-place of inner minus outer contrast and soft-NMS.
+a batch of 4 that share a class, not 3 drawn pairs of 10; no weight decay; Eq. 12 and NMS, not contrast and soft-NMS.
 
 Shapes: N snippets of width d of B videos, C classes, h hidden values; class index 0 is the background.
 """
@@ -54,6 +53,16 @@ class Readout(NamedTuple):
     both: Tensor  # (2, N), the modules' attentions
     features: Tensor  # (N, 2h), re-calibrated and fused
     activation: Tensor  # (N, C+1)
+
+    @property
+    def attentions(self) -> Tensor:
+        """(3, N): the attention and the two of which it is the mean."""
+        return torch.cat([self.attention[None], self.both])
+
+    @property
+    def guide_distance(self) -> Tensor:
+        """(N,): how far 1 - attention is from the probability of background, mean over the three attentions."""
+        return (1 - self.attentions - self.activation.softmax(-1)[:, 0]).abs().mean(0)
 
     @property
     def suppressed(self) -> Tensor:
@@ -119,14 +128,13 @@ class CO2Net(Method):
     def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
         """Both video-level losses and the four regularisers: name -> (B,)."""
         one, other = readout.both
-        mutual = (one - other.detach()).square() + (other - one.detach()).square()
         return {
             "video": self.video_loss(readout.activation, videos, background=1.0),
             "suppressed": self.video_loss(readout.suppressed, videos, background=0.0),
-            "norm": videos.mean(all_three(readout).mean(0)),
-            "guide": videos.mean(guide_distance(readout)),
+            "norm": videos.mean(readout.attentions.mean(0)),
+            "guide": videos.mean(readout.guide_distance),
             "coactivity": coactivity_loss(readout.features, readout.suppressed, videos),
-            "mutual": videos.mean(mutual) / 2,
+            "mutual": videos.mean((one - other.detach()).square() + (other - one.detach()).square()) / 2,
         }
 
     def video_loss(self, tcam: Tensor, videos: Packed, background: float) -> Tensor:
@@ -139,13 +147,3 @@ class CO2Net(Method):
         readout = self.outputs(video)
         weighted = readout.attention[:, None] * readout.activation
         return Reading(readout.attention, readout.activation, top_means(weighted, video, 10)[0].softmax(-1))
-
-
-def all_three(readout: Readout) -> Tensor:
-    """(3, N): the attention and the two of which it is the mean."""
-    return torch.cat([readout.attention[None], readout.both])
-
-
-def guide_distance(readout: Readout) -> Tensor:
-    """(N,): how far 1 - attention is from the probability of background, mean over the three attentions."""
-    return (1 - all_three(readout) - readout.activation.softmax(-1)[:, 0]).abs().mean(0)

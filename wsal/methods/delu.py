@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from plusmv.wsal.methods.co2net import CO2Net, CO2NetSettings, Readout, guide_distance
+from plusmv.wsal.methods.co2net import CO2Net, CO2NetSettings, Readout
 from plusmv.wsal.methods.method import check
 from plusmv.wsal.packing import Packed
 
@@ -63,7 +63,7 @@ class DELU(CO2Net):
         weight = 1 + self.settings.amplitude * ranked_weight(readout.suppressed, videos, progress)
         terms = super().losses(readout, videos) | {
             "evidence": evidence_loss(attended_scores(readout, videos, self.settings.attended), videos.targets[:, 1:]),
-            "ranked_guide": videos.mean(weight * guide_distance(readout)),
+            "ranked_guide": videos.mean(weight * readout.guide_distance),
         }
         if self.training:
             self.done.add_(1)
