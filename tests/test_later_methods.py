@@ -188,7 +188,7 @@ def test_each_of_a_stack_ends_where_it_ends_alone(videos, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_the_videos_class(videos, name):
-    settings = Settings.of(method=name, steps=150, lr=1e-3, batch=4, hidden=32)
+    settings = Settings.of(method=name, steps=120, lr=2e-3, batch=4, hidden=32, dropout=0.2)
     truth, found = simulated_videos(12, "test", 3, snippets=20)
     labels = [1 + ACTIONS.index(next(iter(video.labels))) for video in truth.values()]
 
@@ -216,26 +216,34 @@ def test_student_learns_its_teachers_segmentation_after_the_warmup(drawn):
     method = model("student", warmup=0.5)
     method.steps, count = 10, sum(LENGTHS)
     u = np.abs(arrays["features"][:, 0])
-    lam = torch.from_numpy(arrays["both"])
-    teachers = tuple(bm.Readout(lam[i], torch.from_numpy(arrays[name])) for i, name in enumerate(("base", "tcam")))
+    teachers = tuple(bm.Readout(torch.from_numpy(lam), torch.from_numpy(arrays[name]))
+                     for lam, name in zip(arrays["both"], ("base", "tcam"), strict=True))  # fmt: skip
     logits = np.random.default_rng(1).normal(size=(count, CLASSES + 1))
-    readout = student.Readout(lam[0], torch.from_numpy(logits), torch.from_numpy(u), teachers)
+    readout = student.Readout(*map(torch.from_numpy, (arrays["both"][0], logits, u)), teachers)
     kernel = np.exp(-(np.arange(-3, 4) ** 2) / 2)
+
+    def standard(signal: np.ndarray) -> np.ndarray:
+        smooth = np.convolve(np.pad(signal, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
+        return (smooth - smooth.mean()) / max(smooth.std(), 1e-6)
+
+    agreement, opening = np.array([0, 0.3, -0.3, -0.2]), np.array([0, 0.2, -0.5, 0.4])  # far from turning
+    method.agreement, method.opening = torch.tensor(agreement), torch.tensor(opening)
     expected = []
-    tcams = [parts(arrays[name]) for name in ("base", "tcam")]
-    for index, (own, unsure, target) in enumerate(zip(parts(logits), parts(u), TARGETS, strict=True)):
-        sides = []
-        for tcam in tcams:
-            over = np.pad(tcam[index] @ target - tcam[index][:, 0], 3, mode="edge")
-            smooth = np.convolve(over, kernel / kernel.sum(), mode="valid")
-            sides.append((smooth - smooth.min()) / max(np.ptp(smooth), 1e-6))
-        inside = np.mean(sides, axis=0) > 0.5
-        label = np.where(inside[:, None], target, np.eye(CLASSES + 1)[0])
-        expected.append((-np.exp(-unsure) * (label * np.log(softmax(own))).sum(1)).mean())
-    opening = sum(-np.log(softmax(np.array([tcam[0] for tcam in each]))[:, 0]) for each in tcams)
+    for own, unsure, target, one, other in zip(*map(parts, (logits, u)), TARGETS,
+                                               *map(parts, (arrays["base"], arrays["tcam"])), strict=True):  # fmt: skip
+        label = np.zeros((len(own), CLASSES + 1))
+        for c in np.flatnonzero(target):
+            both = standard(standard(one[:, c]) + np.sign(agreement[c]) * standard(other[:, c]))
+            label[:, c] = target[c] / (1 + np.exp(1.5 * np.sign(opening[c]) * both))
+        label[:, 0] = 1 - label.sum(1)
+        divergence = (label * (np.log(np.maximum(label, 1e-9)) - np.log(softmax(own)))).sum(1)
+        expected.append((np.exp(-unsure) * divergence).mean())
     method.done = torch.tensor(4.0)
+    method.eval()
     assert not method.losses(readout, videos)["pseudo"].any()
-    assert float(method.done) == 5
-    assert_terms(method.losses(readout, videos), {
-        "pseudo": expected, "uncertainty": [part.mean() for part in parts(u)], "opening": opening,
-    })  # fmt: skip
+    method.done = torch.tensor(5.0)
+    expected_terms = {"pseudo": expected, "uncertainty": [part.mean() for part in parts(u)]}
+    assert_terms(method.losses(readout, videos), expected_terms)
+    method.train().losses(readout, videos)
+    assert float(method.done) == 6
+    assert (method.agreement.numpy() != agreement).tolist() == [False, True, True, True]
