@@ -20,6 +20,7 @@ class StreamModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.method = find_method(settings.method)(width, classes, settings.own)
+        self.method.steps = settings.steps
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 

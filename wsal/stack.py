@@ -62,7 +62,7 @@ class _Objective(nn.Module):
         self.method = method
 
     def forward(self, videos: Packed) -> tuple[dict[str, Tensor], Tensor]:
-        readout = self.method(videos.features)
+        readout = self.method.outputs(videos)
         return self.method.losses(readout, videos), readout.attention
 
 

@@ -10,11 +10,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plusmv.core.errors import BadInput, one_line
+from plusmv.wsal.methods.basnet import BaSNet
 from plusmv.wsal.methods.bm import BM
+from plusmv.wsal.methods.co2net import CO2Net
+from plusmv.wsal.methods.delu import DELU
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.methods.stpn import STPN
+from plusmv.wsal.methods.student import Student
 
-METHODS: dict[str, type[Method]] = {"bm": BM, "stpn": STPN}
+METHODS: dict[str, type[Method]] = {
+    "bm": BM,
+    "stpn": STPN,
+    "basnet": BaSNet,
+    "co2net": CO2Net,
+    "delu": DELU,
+    "student": Student,
+}
 
 
 def find_method(name: str) -> type[Method]:

@@ -47,6 +47,9 @@ class Method(nn.Module):
     DETECTION: ClassVar[Mapping[str, Any]] = {}  # fields of DetectionSettings that its paper uses
     TRAINING: ClassVar[Mapping[str, Any]] = {}  # fields of Settings that it needs, such as a batch of several videos
     stackable: ClassVar[bool] = True  # whether several models can train in one vmap
+    DETECTION: ClassVar[Mapping[str, Any]] = {}  # fields of DetectionSettings that its paper uses
+    TRAINING: ClassVar[Mapping[str, Any]] = {}  # fields of Settings that it needs, such as a batch of several videos
+    steps: int = 1  # of the whole training, for a method that changes along it
 
     def __init__(self, width: int, classes: int, settings: Any):
         """A model of features of `width` for `classes` classes plus background; settings: an instance of Settings."""
@@ -57,8 +60,12 @@ class Method(nn.Module):
         """The outputs for snippets x (N, d), which may belong to several concatenated videos."""
         raise NotImplementedError
 
+    def outputs(self, videos: Packed) -> HasAttention:
+        """`forward` for packed videos. A method that looks along time implements this one in its place."""
+        return self(videos.features)
+
     def losses(self, readout: Any, videos: Packed) -> dict[str, Tensor]:
-        """Loss term -> (B,), one unweighted value per video. readout: forward(videos.features).
+        """Loss term -> (B,), one unweighted value per video. readout: outputs(videos).
 
         The loss is the weighted sum of all terms, averaged over the videos. Compute terms of weight 0 too: runs with
         other weights may train in the same stack.
