@@ -1,6 +1,6 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -13,13 +13,21 @@ from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal import two_sided
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.methods.method import Reading
-from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
+from plusmv.wsal.proposals import (
+    boundary_seconds,
+    components,
+    interval_means,
+    interval_seconds,
+    parse_steps,
+    suppressed,
+)
 
 DEFAULT_THRESHOLDS = {
     "attention": "0:0.5:0.025",
     "tcam": "0.05",
     "two-sided": "0.05:0.95:0.05",
-}  # the paper's; STPN's; ours
+    "own": "",
+}  # the paper's; STPN's; ours; boundaries of the method's own need none
 Scores = Callable[[int, np.ndarray], np.ndarray]  # (place among the present classes, (N, 2) proposals) -> (N,)
 TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
 
@@ -42,6 +50,7 @@ class DetectionSettings:
     rgb_share: float = 0.5  # theta of Eq. 12; flow has 1 - theta
     proposals: str = "attention"  # the paper; "tcam": attention x sigmoid(T-CAM) of each class and stream (STPN);
     # "two-sided": peaks and dips of the T-CAM, scored by contrast in place of Eq. 12 (wsal.two_sided)
+    # "own": boundaries and scores of the method's own (Reading.segments)
     thresholds: tuple[float, ...] | None = None  # None: DEFAULT_THRESHOLDS of the proposals
     overlap: float = 0.5  # tIoU above which non-maximum suppression drops the lower-scored detection (paper)
 
@@ -50,12 +59,15 @@ class DetectionSettings:
             raise BadInput(f"unknown proposals {self.proposals!r}; use {' or '.join(DEFAULT_THRESHOLDS)}")
         if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap)):
             raise BadInput("the gate, theta and the NMS overlap must lie between 0 and 1")
+        if self.thresholds and self.proposals == "own":
+            raise BadInput("boundaries of the method's own take no thresholds")
         if not all(0 <= level < 1 for level in self.levels):
             raise BadInput("proposal thresholds must be at least 0 and below 1, the range of the attention")
 
     @property
     def levels(self) -> np.ndarray:
-        return np.array(self.thresholds or parse_steps(DEFAULT_THRESHOLDS[self.proposals]))
+        default = DEFAULT_THRESHOLDS[self.proposals]
+        return np.array(self.thresholds or (parse_steps(default) if default else ()))
 
     def to_json(self) -> DetectionSettingsEntry:
         return {
@@ -79,6 +91,9 @@ class VideoReadout:
         default_factory=dict
     )  # stream -> (T, C+1), of methods with a score of their own
     features: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, d), for novelty (wsal.two_sided)
+    segments: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # stream -> (N, 4) class index, start, end, score, of methods with boundaries of their own
 
     def mean_attention(self) -> np.ndarray:
         return np.mean(list(self.attention.values()), axis=0)
@@ -109,8 +124,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, on which this run was trained")
         reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
-        score = None if reading.score is None else reading.score.cpu()
-        readings[stream] = Reading(reading.attention.cpu(), reading.activation.cpu(), reading.probability.cpu(), score)
+        readings[stream] = Reading(*(None if each is None else each.cpu() for each in reading))
     return VideoReadout(
         features.seconds(),
         np.mean([reading.probability.numpy() for reading in readings.values()], axis=0),
@@ -118,6 +132,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         {stream: reading.activation.numpy() for stream, reading in readings.items()},
         {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
         {stream: features.streams[stream] for stream in checkpoint.models},
+        {stream: reading.segments.numpy() for stream, reading in readings.items() if reading.segments is not None},
     )
 
 
@@ -139,6 +154,8 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
     present = present_classes(readout.probability, settings.gate)
+    if settings.proposals == "own":
+        return by_decreasing_score(_own_detections(readout, present, classes, settings.overlap))
     scored = _scores_two_sided if settings.proposals == "two-sided" else _scores_by_equation_12
     score = scored(readout, present, settings)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
@@ -150,6 +167,21 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
         scores = score(column, intervals[extended])
         detections += suppressed(classes[index - 1], segments[extended], scores, settings.overlap)
     return by_decreasing_score(detections)
+
+
+def _own_detections(
+    readout: VideoReadout, present: np.ndarray, classes: tuple[str, ...], overlap: float
+) -> Iterator[Instance]:
+    """The method's own segments of the present classes, all streams together, after non-maximum suppression."""
+    if not readout.segments:
+        ways = ", ".join(way for way in DEFAULT_THRESHOLDS if way != "own")
+        raise BadInput(f"this run's method has no boundaries of its own; use another --proposals: {ways}")
+    rows = np.concatenate(list(readout.segments.values()))  # (N, 4)
+    for index in present.tolist():
+        own = rows[rows[:, 0] == index]
+        segments = boundary_seconds(own[:, 1:3], readout.seconds)
+        extended = segments[:, 1] > segments[:, 0]
+        yield from suppressed(classes[index - 1], segments[extended], own[extended, 3], overlap)
 
 
 def _scores_by_equation_12(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:

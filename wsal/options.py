@@ -32,7 +32,7 @@ SetOwn = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, a setting of the method; may be repeated.")
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
-Proposals = Annotated[str, typer.Option(help="attention (paper), tcam (STPN) or two-sided.")]
+Proposals = Annotated[str, typer.Option(help="attention (paper), tcam (STPN), two-sided, or own (the method's).")]
 Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]
 
 

@@ -49,7 +49,8 @@ def train(
     mv_set: Annotated[Path | None, typer.Option(help="Add the microvideos of this ActivityNet JSON.")] = None,
     mv_ratio: Annotated[float | None, typer.Option(help="Share of microvideos among the videos seen.")] = None,
     method: Annotated[
-        str, typer.Option(help="bm (the paper), stpn (its baseline), or your own package.module:Class.")
+        str,
+        typer.Option(help="bm (the paper), stpn, autoloc, hideandseek, untrimmednets, wtalc, or package.module:Class."),
     ] = "bm",
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all videos (default 25).")] = None,

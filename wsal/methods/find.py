@@ -10,11 +10,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plusmv.core.errors import BadInput, one_line
+from plusmv.wsal.methods.autoloc import AutoLoc
 from plusmv.wsal.methods.bm import BM
+from plusmv.wsal.methods.hideandseek import HideAndSeek
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.methods.stpn import STPN
+from plusmv.wsal.methods.untrimmednets import UntrimmedNets
+from plusmv.wsal.methods.wtalc import WTALC
 
-METHODS: dict[str, type[Method]] = {"bm": BM, "stpn": STPN}
+METHODS: dict[str, type[Method]] = {
+    "bm": BM,
+    "stpn": STPN,
+    "autoloc": AutoLoc,
+    "hideandseek": HideAndSeek,
+    "untrimmednets": UntrimmedNets,
+    "wtalc": WTALC,
+}
 
 
 def find_method(name: str) -> type[Method]:
