@@ -13,11 +13,10 @@ anchors are not chosen with the help of true lengths, nor is there training on t
 Shapes: T snippets of width d, C classes, A anchors; class index 0, the background, is unused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,10 +47,10 @@ class AutoLocSettings(UntrimmedNetsSettings):
 
 
 class Segments(NamedTuple):
-    """Segments of one video and one class, one a snippet; in snippets, end exclusive."""
+    """Segments of one video and one class."""
 
-    boundaries: Tensor  # (T, 2)
-    loss: Tensor  # (T,), OIC from 0 to 1
+    boundaries: Tensor  # (K, 2), snippets, end exclusive
+    loss: Tensor  # (K,), OIC from 0 to 1
 
 
 class AutoLoc(UntrimmedNets):
@@ -89,49 +88,35 @@ class AutoLoc(UntrimmedNets):
         outer = torch.stack([inner[..., 0] - margin, inner[..., 1] + margin], -1)
         return clipped(inner, -1, len(x) + 1), clipped(outer, -2, len(x) + 2)
 
-    def class_activation(self, readout: Readout) -> Tensor:
-        """(T, C) of one video: class probabilities of the snippets whose attention weight is above the mean."""
-        selected = readout.selection.softmax(0) > 1 / len(readout.selection)
-        return (readout.activation.softmax(-1) * selected[:, None]).detach()
-
-    def best(self, activation: Tensor, inner: Tensor, outer: Tensor) -> Segments:
-        """Each snippet's best anchor for a class's activation (T,)."""
-        loss, anchor = oic_loss(activation, inner, outer).min(1)
-        return Segments(inner[torch.arange(len(inner)), anchor], loss)
-
-    def chosen(self, activation: Tensor, segments: Segments) -> Tensor:
-        """(T,) bool: whose segment may stand, before non-maximum suppression."""
-        return (activation > self.settings.foreground) & (segments.loss <= self.settings.worst)
+    def segments(self, x: Tensor, classes: Iterable[int]) -> Iterator[Segments]:
+        """The segments of one video (T, d) for each of these classes, counted from 0."""
+        _, selection, activation = self.heads(x)
+        signals = (activation.softmax(-1) * (selection.softmax(0) > 1 / len(x))[:, None]).detach()  # (T, C)
+        inner, outer = self.predicted(x)
+        for signal in (signals[:, index] for index in classes):
+            loss, anchor = oic_loss(signal, inner, outer).min(1)  # (T,) each
+            stands = (signal > self.settings.foreground) & (loss <= self.settings.worst)
+            yield Segments(inner[torch.arange(len(x)), anchor][stands], loss[stands])
 
     def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
         """The classification loss of UntrimmedNets, and the OIC loss: (B,) each; OIC 1 where no segment stands."""
-        parts = [readout.selection, readout.activation, videos.features, videos.present[:, 1:]]
-        each = zip(*(part.split(videos.lengths) for part in parts), strict=True)
-        oic = [self.video_loss(Readout(s, s, a), x, present[0].nonzero()[:, 0]) for s, a, x, present in each]
+        oic = []
+        for x, target in zip(videos.features.split(videos.lengths), videos.targets, strict=True):
+            kept = [self.kept(found) for found in self.segments(x, target[1:].nonzero()[:, 0].tolist())]
+            loss = torch.cat([x.new_zeros(0), *kept])
+            oic.append(loss.mean() if len(loss) else x.new_ones(()))
         return super().losses(readout, videos) | {"oic": torch.stack(oic)}
 
-    def video_loss(self, readout: Readout, x: Tensor, present: Tensor) -> Tensor:
-        """The mean OIC loss of the segments of a video's classes: ()."""
-        inner, outer = self.predicted(x)
-        kept = []
-        for activation in self.class_activation(readout)[:, present].T:
-            segments = self.best(activation, inner, outer)
-            chosen = self.chosen(activation, segments)
-            boundaries, loss = segments.boundaries[chosen], segments.loss[chosen]
-            places = non_maximum_suppression(*map(as_numpy, (boundaries, -loss)), self.settings.overlap)
-            kept.append(loss[torch.from_numpy(places).to(loss.device)])
-        found = torch.cat(kept)
-        return found.mean() if len(found) else found.new_ones(())
+    def kept(self, segments: Segments) -> Tensor:
+        """(K,): the losses of the segments that non-maximum suppression keeps."""
+        boundaries, loss = (each.detach().cpu().numpy() for each in segments)
+        places = non_maximum_suppression(boundaries, -loss, self.settings.overlap)
+        return segments.loss[torch.from_numpy(places).to(segments.loss.device)]
 
     def read(self, x: Tensor) -> Reading:
-        activations, rows = self.class_activation(self(x)), []
-        inner, outer = self.predicted(x)
-        for index, activation in enumerate(activations.T, 1):
-            segments = self.best(activation, inner, outer)
-            row = torch.cat(
-                [torch.full_like(segments.loss, index)[:, None], segments.boundaries, 1 - segments.loss[:, None]], 1
-            )
-            rows.append(row[self.chosen(activation, segments)])
+        rows = []
+        for index, (boundaries, loss) in enumerate(self.segments(x, range(self.classes)), 1):
+            rows.append(torch.cat([torch.full_like(loss, index)[:, None], boundaries, 1 - loss[:, None]], 1))
         return super().read(x)._replace(segments=torch.cat(rows))
 
 
@@ -149,15 +134,10 @@ def integral(signal: Tensor, at: Tensor) -> Tensor:
 
 
 def oic_loss(signal: Tensor, inner: Tensor, outer: Tensor) -> Tensor:
-    """(outer mean - inner mean + 1) / 2 of a signal (T,) for boundaries (..., 2): (...)."""
-    sums, lengths = zip(*(
-        (integral(signal, each[..., 1]) - integral(signal, each[..., 0]), each[..., 1] - each[..., 0])
-        for each in (inner, outer)
-    ), strict=True)  # fmt: skip
+    """(mean beside - mean inside + 1) / 2 of a signal (T,) for inner and outer boundaries (..., 2): (...)."""
+    ends = [integral(signal, each) for each in (inner, outer)]  # (..., 2) each
+    sums = [each[..., 1] - each[..., 0] for each in ends]
+    lengths = [each[..., 1] - each[..., 0] for each in (inner, outer)]
     inside = sums[0] / lengths[0].clamp_min(MIN_AREA)
     beside = (sums[1] - sums[0]) / (lengths[1] - lengths[0]).clamp_min(MIN_AREA)
     return (beside - inside + 1) / 2
-
-
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()

@@ -59,13 +59,17 @@ class UntrimmedNets(Method):
     def __init__(self, width: int, classes: int, settings: Any):
         super().__init__(width, classes, settings)
         self.dropout = nn.Dropout(settings.dropout)
-        self.selection, self.classifier = nn.Linear(width, 1), nn.Linear(width, classes)
-        for head in (self.selection, self.classifier):
-            nn.init.normal_(head.weight, std=0.001)
-            nn.init.zeros_(head.bias)
+        self.selection = nn.Linear(width, 1, bias=False)  # a bias would leave the softmax over time as it is
+        self.classifier = nn.Linear(width, classes)
+        nn.init.normal_(self.selection.weight, std=0.001)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Readout:
-        x = self.dropout(x)
+        return self.heads(self.dropout(x))
+
+    def heads(self, x: Tensor) -> Readout:
+        """The outputs without dropout."""
         selection = self.selection(x)[:, 0]
         return Readout(selection.sigmoid(), selection, self.classifier(x))
 
