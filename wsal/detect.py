@@ -1,7 +1,7 @@
 """Detection: from a trained run and features to labelled, scored intervals in seconds (paper Eq. 12)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypedDict, get_args
 
@@ -14,7 +14,14 @@ from plusmv.features.feature_files import VideoFeatures
 from plusmv.wsal import two_sided
 from plusmv.wsal.checkpoints import Checkpoint
 from plusmv.wsal.methods.method import Reading
-from plusmv.wsal.proposals import components, interval_means, interval_seconds, parse_steps, suppressed
+from plusmv.wsal.proposals import (
+    boundary_seconds,
+    components,
+    interval_means,
+    interval_seconds,
+    parse_steps,
+    suppressed,
+)
 from plusmv.wsal.views import is_relative, seen, stream_of
 
 
@@ -32,6 +39,7 @@ WAYS = {
     "tcam": Way("0.05", "mean", 0.5),  # STPN: of attention x sigmoid(T-CAM), class by class and stream by stream
     "softmax": Way("0.05:0.95:0.05", "contrast", 0.5),  # of the class's share in the T-CAM's softmax, from 0 to 1
     "two-sided": Way("0.05:0.95:0.05", "two-sided", 0.4),  # peaks and dips of the T-CAM (wsal.two_sided); ours
+    "own": Way("", "mean", 0.5),  # boundaries and scores of the method's own (Reading.segments)
 }
 Scores = Callable[[int, np.ndarray], np.ndarray]  # (place among the present classes, (N, 2) proposals) -> (N,)
 TOP_SNIPPETS = 3  # per class, whose mean T-CAM is the clip's score for it
@@ -70,6 +78,8 @@ class DetectionSettings:
             raise BadInput(f"unknown score {self.score!r}; use mean or contrast")
         if not all(0 <= share <= 1 for share in (self.gate, self.rgb_share, self.overlap or 0)):
             raise BadInput("the gate, theta and the NMS overlap must lie between 0 and 1")
+        if self.proposals == "own" and (self.thresholds or self.score):
+            raise BadInput("boundaries of the method's own have their own scores, and take no thresholds")
         if not all(0 <= level < 1 for level in self.levels):
             raise BadInput("proposal thresholds must be at least 0 and below 1, the range of the attention")
         if self.soft is not None and not 0 < self.soft < math.inf:
@@ -77,7 +87,8 @@ class DetectionSettings:
 
     @property
     def levels(self) -> np.ndarray:
-        return np.array(self.thresholds or parse_steps(WAYS[self.proposals].thresholds))
+        default = WAYS[self.proposals].thresholds
+        return np.array(self.thresholds or (parse_steps(default) if default else ()))
 
     @property
     def dropping(self) -> float:
@@ -114,6 +125,9 @@ class VideoReadout:
         default_factory=dict
     )  # stream -> (T, C+1), of methods with a score of their own
     features: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, d), for novelty (wsal.two_sided)
+    segments: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # stream -> (N, 4) class index, start, end, score, of methods with boundaries of their own
     relative: dict[str, np.ndarray] = field(default_factory=dict)  # stream -> (T, C+1), the T-CAM of what changes
 
     def mean_attention(self, scaled: bool = False) -> np.ndarray:
@@ -155,6 +169,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         {stream: reading.activation.numpy() for stream, reading in readings.items()},
         {stream: reading.score.numpy() for stream, reading in readings.items() if reading.score is not None},
         {stream: features.streams[stream] for stream in readings},
+        {stream: reading.segments.numpy() for stream, reading in readings.items() if reading.segments is not None},
         {stream: activation.numpy() for stream, activation in relative.items()},
     )
 
@@ -177,6 +192,8 @@ def present_classes(probability: np.ndarray, gate: float) -> np.ndarray:
 def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: DetectionSettings) -> list[Instance]:
     """Detections of one video by decreasing score. Scores are means of raw logits and may be negative."""
     present = present_classes(readout.probability, settings.gate)
+    if settings.proposals == "own":
+        return by_decreasing_score(_own_detections(readout, present, classes, settings))
     scored = _scores_two_sided if settings.scoring == "two-sided" else _scores_by_equation_12
     score = scored(readout, present, settings)
     shared = class_proposals(readout, 0, settings) if settings.proposals == "attention" else None
@@ -188,6 +205,22 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
         scores = score(column, intervals[extended])
         detections += suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.soft)
     return by_decreasing_score(detections)
+
+
+def _own_detections(
+    readout: VideoReadout, present: np.ndarray, classes: tuple[str, ...], settings: DetectionSettings
+) -> Iterator[Instance]:
+    """The method's own segments of the present classes, all streams together, after non-maximum suppression."""
+    if not readout.segments:
+        ways = ", ".join(way for way in WAYS if way != "own")
+        raise BadInput(f"this run's method has no boundaries of its own; use another --proposals: {ways}")
+    rows = np.concatenate(list(readout.segments.values()))  # (N, 4)
+    for index in present.tolist():
+        own = rows[rows[:, 0] == index]
+        segments = boundary_seconds(own[:, 1:3], readout.seconds)
+        extended = segments[:, 1] > segments[:, 0]
+        scores = own[extended, 3]
+        yield from suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.soft)
 
 
 def _scores_by_equation_12(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:

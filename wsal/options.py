@@ -34,7 +34,10 @@ SetOwn = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
 Proposals = Annotated[
-    str | None, typer.Option(help="two-sided (default), attention (paper), tcam (STPN), or softmax (of the T-CAM).")
+    str | None,
+    typer.Option(
+        help="two-sided (default), attention (paper), tcam (STPN), softmax (of the T-CAM), or own (the method's)."
+    ),
 ]
 Paper = Annotated[bool, typer.Option("--paper", help="Detection to the paper's letter: attention and Eq. 12.")]
 Thresholds = Annotated[str | None, typer.Option(help="start:stop:step or a list (attention 0:0.5:0.025).")]

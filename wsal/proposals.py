@@ -58,6 +58,13 @@ def interval_seconds(intervals: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     return np.stack([seconds[intervals[:, 0], 0], seconds[intervals[:, 1] - 1, 1]], axis=1)
 
 
+def boundary_seconds(boundaries: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """(N, 2) seconds of boundaries that may lie within or beyond snippets; whole ones as interval_seconds has them."""
+    places = np.arange(len(seconds) + 1)
+    starts, ends = np.append(seconds[:, 0], seconds[-1, 1]), np.append(seconds[0, 0], seconds[:, 1])
+    return np.stack([np.interp(boundaries[:, 0], places, starts), np.interp(boundaries[:, 1], places, ends)], axis=1)
+
+
 def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
     """Indices of the segments (N, 2) to keep, by decreasing score; ties: the first given.
 

@@ -88,10 +88,11 @@ class Stack:
         state = self.parameters | self.buffers
         if self.template.method.stackable and len(self.settings) > 1:
             return vmap(lambda one: functional_call(self.objective, one, (videos,)), randomness="same")(state)
-        each = [
-            functional_call(self.objective, {name: tensor[index] for name, tensor in state.items()}, (videos,))
-            for index in range(len(self.settings))
-        ]
+        each = []
+        for index in range(len(self.settings)):
+            torch.manual_seed(torch.initial_seed())  # each model draws what it draws alone, as under vmap
+            one = {name: tensor[index] for name, tensor in state.items()}
+            each.append(functional_call(self.objective, one, (videos,)))
         terms = {name: torch.stack([one[name] for one, _ in each]) for name in each[0][0]}
         return terms, torch.stack([attention for _, attention in each])
 

@@ -49,7 +49,10 @@ def train(
     mv_set: Annotated[Path | None, typer.Option(help="Add the microvideos of this ActivityNet JSON.")] = None,
     mv_ratio: Annotated[float | None, typer.Option(help="Share of microvideos among the videos seen.")] = None,
     method: Annotated[
-        str, typer.Option(help="bm (the paper), stpn (its baseline), or your own package.module:Class.")
+        str,
+        typer.Option(
+            help="bm (the paper), stpn (its baseline), one of its peers (docs/training), or package.module:Class."
+        ),
     ] = "bm",
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
     epochs: Annotated[

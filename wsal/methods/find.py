@@ -10,17 +10,25 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from plusmv.core.errors import BadInput, one_line
+from plusmv.wsal.methods.autoloc import AutoLoc
 from plusmv.wsal.methods.basnet import BaSNet
 from plusmv.wsal.methods.bm import BM
 from plusmv.wsal.methods.co2net import CO2Net
 from plusmv.wsal.methods.delu import DELU
+from plusmv.wsal.methods.hideandseek import HideAndSeek
 from plusmv.wsal.methods.method import Method
 from plusmv.wsal.methods.stpn import STPN
 from plusmv.wsal.methods.student import Student
+from plusmv.wsal.methods.untrimmednets import UntrimmedNets
+from plusmv.wsal.methods.wtalc import WTALC
 
 METHODS: dict[str, type[Method]] = {
     "bm": BM,
     "stpn": STPN,
+    "untrimmednets": UntrimmedNets,
+    "hideandseek": HideAndSeek,
+    "wtalc": WTALC,
+    "autoloc": AutoLoc,
     "basnet": BaSNet,
     "co2net": CO2Net,
     "delu": DELU,

@@ -32,6 +32,8 @@ class Reading(NamedTuple):
     activation: Tensor  # (T, C+1), the temporal class activation map (T-CAM)
     probability: Tensor  # (C+1,), of the video's classes
     score: Tensor | None = None  # (T, C+1), whose mean scores a proposal (Eq. 12); None: attention x activation
+    segments: Tensor | None = None  # (N, 4) class index, start, end (snippets, end exclusive), score: boundaries of
+    # the method's own, for `--proposals own`
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,6 @@ class Method(nn.Module):
 
     Settings: ClassVar[type] = NoSettings  # a frozen dataclass; each field is set by --set name=value
     WEIGHTS: ClassVar[Mapping[str, str]] = {}  # loss term -> the setting that is its weight; other terms have weight 1
-    DETECTION: ClassVar[Mapping[str, Any]] = {}  # fields of DetectionSettings that its paper uses
-    TRAINING: ClassVar[Mapping[str, Any]] = {}  # fields of Settings that it needs, such as a batch of several videos
     stackable: ClassVar[bool] = True  # whether several models can train in one vmap
     DETECTION: ClassVar[Mapping[str, Any]] = {}  # fields of DetectionSettings that its paper uses
     TRAINING: ClassVar[Mapping[str, Any]] = {}  # fields of Settings that it needs, such as a batch of several videos
