@@ -40,7 +40,10 @@ PROPOSAL_VARIANTS = {  # name in the tables -> settings
     "both sides of the T-CAM (ours)": DetectionSettings(proposals="two-sided", overlap=0.4),
 }
 OWN_WAY, OURS = "as its paper detects", "both sides of the T-CAM (ours)"
-ORDER_NOTE = "a seed decides initial weights and order of the videos, so the sd is over both"
+ORDER_NOTE = (
+    "a seed decides the initial weights and the order of the videos, and the sd is over both;"
+    " runs of one method and order are trained as one stack"
+)
 
 
 def steps_of(videos: int, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
