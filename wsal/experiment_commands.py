@@ -103,7 +103,7 @@ def experiment(
     if name not in experiments.EXPERIMENTS:
         raise BadInput(f"unknown experiment {name!r}; use {' or '.join(experiments.EXPERIMENTS)}")
     kind = world or ("own" if features else "simulated")
-    if kind == "in-scene" or kind == "cut":
+    if kind in worlds.COMPOSED:
         made = worlds.composed_world(
             kind, _needed(data, "--data DIR, a folder of clips' features"), train_sources, test_sources,
             _words(actions), _words(judged), most or [], layout,

@@ -12,7 +12,7 @@ A setting that lifts one world and lowers another is no gain. Say what a number'
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from plusmv.core.annotations import AnnotatedVideo, read_annotations, same_word
 from plusmv.core.errors import BadInput
@@ -50,7 +50,7 @@ class ComposedWorld(NamedTuple):
     most: Mapping[str, int]  # action -> sources that it has in training
 
 
-COMPOSED: dict[Literal["in-scene", "cut"], ComposedWorld] = {
+COMPOSED = {
     "in-scene": ComposedWorld(
         "1-11", "12-16", ("BasketballDunk", "CricketBowling", "Surfing"),
         ("BasketballDunk", "CricketBowling"), {},
@@ -82,7 +82,7 @@ def held(world: World) -> HeldFeatures:
 
 
 def composed_world(
-    kind: Literal["in-scene", "cut"],
+    kind: str,
     data: Path,
     train_sources: str | None = None,
     test_sources: str | None = None,
@@ -107,7 +107,16 @@ def composed_world(
         "test": composed.parse_sources(test_sources or usual.test_sources),
     }
     usable = [clip for clip in chosen if clip.id in material.features]
-    pairs = list(composed.compose(kind, usable, material, sources, composed.parse_most(most) or usual.most, SEED))
+    pairs = list(
+        composed.compose(
+            "cut" if kind == "cut" else "in-scene",
+            usable,
+            material,
+            sources,
+            composed.parse_most(most) or usual.most,
+            SEED,
+        )
+    )
     videos = {video.id: video for video, _ in pairs}
     labels = {label for video in videos.values() for label in labels_of(video)}
     scored = tuple(judged) or tuple(name for name in usual.judged if name in labels)
