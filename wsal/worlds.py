@@ -107,16 +107,8 @@ def composed_world(
         "test": composed.parse_sources(test_sources or usual.test_sources),
     }
     usable = [clip for clip in chosen if clip.id in material.features]
-    pairs = list(
-        composed.compose(
-            "cut" if kind == "cut" else "in-scene",
-            usable,
-            material,
-            sources,
-            composed.parse_most(most) or usual.most,
-            SEED,
-        )
-    )
+    rare = composed.parse_most(most) or usual.most
+    pairs = list(composed.compose("cut" if kind == "cut" else "in-scene", usable, material, sources, rare, SEED))
     videos = {video.id: video for video, _ in pairs}
     labels = {label for video in videos.values() for label in labels_of(video)}
     scored = tuple(judged) or tuple(name for name in usual.judged if name in labels)
