@@ -7,6 +7,7 @@ A seed decides the initial weights and the order of the videos. Runs of one meth
 in a folder of their own below the experiment's.
 """
 
+import contextlib
 import hashlib
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,11 +119,9 @@ class _Training:
     def process(self, stack: str) -> None:
         runs = {name.partition("/")[2]: each for name, each in self.runs.items() if name.partition("/")[0] == stack}
         folder = self.folder / stack
-        finished = all((folder / name / CHECKPOINT).exists() for name in runs)
-        if finished:
-            train_together(self.training, runs, folder, device=self.device)  # only checks them
-            return
-        with measured(folder, resumed=any(folder.glob("progress-*"))):
+        finished = all((folder / name / CHECKPOINT).exists() for name in runs)  # then they are only checked
+        taking = contextlib.nullcontext() if finished else measured(folder, any(folder.glob("progress-*")))
+        with taking:
             train_together(self.training, runs, folder, device=self.device)
 
 
