@@ -43,7 +43,7 @@ RESULTS = {  # command -> the type of its --json result
     "plot": "plusmv.wsal.detection_commands:PlotResult",
     "evaluate": "plusmv.wsal.evaluate:EvaluateResult",
     "diagnose": "plusmv.wsal.diagnose:DiagnoseResult",
-    "experiment": "plusmv.wsal.experiments:ExperimentResult",
+    "experiment": "plusmv.wsal.experiment_tables:ExperimentResult",
     "simulate": "plusmv.wsal.simulation:SimulateResult",
     "compose": "plusmv.wsal.composed:ComposeResult",
 }

@@ -39,7 +39,7 @@ COMMANDS = {
     "diagnose": "plusmv.wsal.evaluation_commands",
     "plot": "plusmv.wsal.detection_commands",
     "experiment": "plusmv.wsal.experiment_commands",
-    "simulate": "plusmv.wsal.experiment_commands",
+    "simulate": "plusmv.wsal.simulation_command",
     "compose": "plusmv.wsal.compose_command",
 }
 COMMON_OPTIONS = {"home", "quiet", "verbose", "strict"}  # accepted before and after the command

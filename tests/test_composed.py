@@ -10,8 +10,7 @@ from plusmv.cli import app
 from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations
 from plusmv.core.errors import BadInput
 from plusmv.features.feature_files import VideoFeatures, read_features
-from plusmv.wsal.compose_command import parse_sources
-from plusmv.wsal.composed import ClipFeatures, SourceClip, compose
+from plusmv.wsal.composed import ClipFeatures, SourceClip, compose, parse_sources
 
 SOURCES = {"training": [1, 2], "test": [3]}
 CLIPS = [SourceClip(f"{label}{source}{n}", label, source, True)

@@ -152,10 +152,10 @@ def test_it_stands_in_the_tables_of_an_experiment():
         "--epochs", "1", "--streams", "rgb", "--workers", "1", *HOME,
     )  # fmt: skip
     rows = {row["row"]: row for row in result["tables"][0]["rows"]}
-    assert len(rows) == 9
+    assert len(rows) == 11  # eight choices of losses, this one, the supervised ceiling, whole videos
     assert rows["Mine"]["seeds"] == 2
-    assert "| Mine |" in Path("home", "runs", "ablation", "ablation.md").read_text()
-    own = load_checkpoint(Path("home", "runs", "ablation", "Mine-1", CHECKPOINT)).settings.own
+    assert "| Mine |" in Path("home", "runs", "ablation-own", "ablation.md").read_text()
+    own = load_checkpoint(Path("home", "runs", "ablation-own", "Mine-1", "Mine-1", CHECKPOINT)).settings.own
     assert own.share == 0.25
 
 

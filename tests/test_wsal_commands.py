@@ -199,14 +199,14 @@ def test_an_ablation_on_simulated_features_and_what_it_leaves(world, tmp_path):
     command = ["experiment", "ablation", "--annotations", world / "annotations.json", "--width", 16, "--seeds", 2,
                "--epochs", 2, "--workers", 1, "--stpn", "--home", tmp_path]  # fmt: skip
     told = plusmv(*command)
-    assert [len(table["rows"]) for table in told["tables"]] == [9, 9, 9, 9]
+    assert [len(table["rows"]) for table in told["tables"]] == [11, 11, 11, 11]  # STPN, the ceiling, whole videos
     assert told["features"].startswith("SIMULATED, width 16")
-    assert "share the order of the videos" in told["note"]
-    folder = tmp_path / "runs" / "ablation"
+    assert "order of the videos" in told["note"]
+    folder = tmp_path / "runs" / "ablation-simulated"
     assert "± sd over 2 seeds" in (folder / "ablation.md").read_text()
-    written = (folder / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns
+    written = (folder / "BM-0" / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns
     assert plusmv(*command) == told
-    assert (folder / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns == written
+    assert (folder / "BM-0" / "fg-0" / "checkpoint.safetensors").stat().st_mtime_ns == written
 
 
 def test_simulated_features_are_made_once(tmp_path):
@@ -252,6 +252,9 @@ def test_what_cannot_be_done_is_one_line(world, trained, tmp_path):
         (BadInput, "all, 210 or 212", ["evaluate", "--ground-truth", world / "annotations.json", "--detections",
                                        world / "annotations.json", "--videos", "213"]),
         (BadInput, "unknown experiment", ["experiment", "x"]),
+        (BadInput, "unknown world", ["experiment", "ablation", "--world", "x"]),
+        (BadInput, "--data DIR", ["experiment", "methods", "--world", "cut"]),
+        (BadInput, "world/annotations.json", ["experiment", "ablation", "--world", "rendered", "--demo", tmp_path]),
         (BadInput, "unknown bins", ["diagnose", "--ground-truth", world / "annotations.json", "--detections",
                                world / "annotations.json", "--bins", "x"]),
         (BadInput, "once or twice", ["plot", "--video", "v", "--features", world / "videos"]),

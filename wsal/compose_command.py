@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plusmv.core.annotations import read_annotations, write_annotations
+from plusmv.core.annotations import write_annotations
 from plusmv.core.commandline import FeatureLayout, Json, conclude, emit, say, track
 from plusmv.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from plusmv.wsal.composed import ClipFeatures, ComposeResult, SourceClip
+    from plusmv.wsal.composed import ComposeResult
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -36,17 +36,22 @@ def compose(
 ) -> None:
     """Compose untrimmed videos of real clips, at feature level. An --out that holds a world already is refused."""
     from plusmv.features.feature_files import write_features
-    from plusmv.wsal.composed import compose, read_clips
+    from plusmv.features.published import parse_layout
+    from plusmv.wsal.composed import compose, of_actions, parse_most, parse_sources, read_clips, read_material
 
     if world not in ("cut", "in-scene"):
         raise BadInput(f"unknown world {world!r}; use cut or in-scene")
     if (out / "annotations.json").exists():
         raise BadInput(f"{out} holds a world already; choose another --out, or remove it")
-    chosen = _of_actions(read_clips(clips), actions)
-    material = _material(chosen, features, segments, layout)
+    chosen = of_actions(read_clips(clips), actions and [name.strip() for name in actions.split(",")])
+    material, lacking = read_material(track(chosen, len(chosen), "read"), features, segments, parse_layout(layout))
+    for name, reason in lacking.items():
+        say(f"left out {name}: {reason}")
     usable = [clip for clip in chosen if clip.id in material.features]
     sources = {"training": parse_sources(train), "test": parse_sources(test)}
-    made = list(compose("cut" if world == "cut" else "in-scene", usable, material, sources, _most(most or []), seed))
+    made = list(
+        compose("cut" if world == "cut" else "in-scene", usable, material, sources, parse_most(most or []), seed)
+    )
     if not made:
         raise BadInput("no clip of an action comes from these sources")
     for video, composed in track(made, len(made), "compose"):
@@ -59,53 +64,8 @@ def compose(
         "world": world, "videos": len(videos), "training": len(videos) - len(tested), "test": len(tested),
         "instances": sum(len(video.instances) for video in videos),
         "action_share": action / max(1e-9, sum(video.duration for video in tested)), "out": str(out),
-        "done": len(usable), "skipped": 0, "failed": len(chosen) - len(usable),
+        "done": len(usable), "skipped": 0, "failed": len(lacking),
     }  # fmt: skip
     emit(result, as_json, f"{len(videos)} videos composed of real clips ({world}): {result['training']} to train, "
          f"{len(tested)} to test, of which {100 * result['action_share']:.0f} % is action; {out}")  # fmt: skip
     conclude(result, "clips")
-
-
-def parse_sources(text: str) -> list[int]:
-    """ "1-3,7" -> [1, 2, 3, 7]. Raises BadInput for anything else."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not all(end.isascii() and end.isdigit() and len(end) < 6 for end in (first, last if dash else first)):
-            raise BadInput(f"{text!r} is not a list of sources; write 1-5 or 1,2,7")
-        numbers += range(int(first), int(last or first) + 1)
-    return list(dict.fromkeys(numbers))
-
-
-def _most(assignments: list[str]) -> dict[str, int]:
-    most = {}
-    for assignment in assignments:
-        action, equals, count = assignment.partition("=")
-        if not equals or not (count.isascii() and count.isdigit() and len(count) < 6):
-            raise BadInput(f"--most {assignment!r} must be an action and a number, such as Archery=1")
-        most[action] = int(count)
-    return most
-
-
-def _of_actions(clips: "list[SourceClip]", actions: str | None) -> "list[SourceClip]":
-    if actions is None:
-        return clips
-    wanted = {name.strip() for name in actions.split(",")}
-    unknown = wanted - {clip.label for clip in clips if clip.is_action}
-    if unknown:
-        raise BadInput(f"no clip of role 'action' has the class {', '.join(sorted(unknown))}")
-    return [clip for clip in clips if not clip.is_action or clip.label in wanted]
-
-
-def _material(clips: "list[SourceClip]", features: Path, segments: Path | None, layout: str | None) -> "ClipFeatures":
-    from plusmv.features.feature_files import NoFeatures, read_features
-    from plusmv.features.published import parse_layout
-    from plusmv.wsal.composed import ClipFeatures
-
-    found, said = {}, parse_layout(layout)
-    for clip in track(clips, len(clips), "read"):
-        try:
-            found[clip.id] = read_features([features], clip.id, layout=said)
-        except NoFeatures as error:
-            say(f"left out {clip.id}: {error}")
-    return ClipFeatures(found, read_annotations(segments) if segments else {})

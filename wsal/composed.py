@@ -11,19 +11,20 @@ Say "composed of real clips" wherever a number of either stands.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, Instance
+from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations
 from plusmv.core.errors import BadInput
 from plusmv.core.limits import LIST_BYTES
 from plusmv.core.outcome import Ended
 from plusmv.core.reading import csv_rows
-from plusmv.features.feature_files import VideoFeatures
+from plusmv.features.feature_files import NoFeatures, VideoFeatures, read_features
+from plusmv.features.published import UNSAID, ArrayLayout
 
 World = Literal["cut", "in-scene"]
 PIECES = (1, 2)  # foreign pieces in a gap, fewest and most
@@ -74,6 +75,51 @@ def read_clips(path: Path) -> list[SourceClip]:
     if not rows:
         raise BadInput(f"{path} has no clips; it needs the columns {', '.join(COLUMNS)}")
     return [SourceClip(row["id"], row["class"], _source(row["source"], path), row["role"] == "action") for row in rows]
+
+
+def of_actions(clips: Sequence[SourceClip], actions: Sequence[str] | None) -> list[SourceClip]:
+    """The clips of these actions (None: of all), and the background's. Raises BadInput for an unknown action."""
+    if actions is None:
+        return list(clips)
+    unknown = {*actions} - {clip.label for clip in clips if clip.is_action}
+    if unknown:
+        raise BadInput(f"no clip of role 'action' has the class {', '.join(sorted(unknown))}")
+    return [clip for clip in clips if not clip.is_action or clip.label in actions]
+
+
+def read_material(
+    clips: Iterable[SourceClip], features: Path, segments: Path | None = None, layout: ArrayLayout = UNSAID
+) -> tuple[ClipFeatures, dict[str, str]]:
+    """What videos are composed of, and {clip id: why it has no features}."""
+    found, left_out = {}, {}
+    for clip in clips:
+        try:
+            found[clip.id] = read_features([features], clip.id, layout=layout)
+        except NoFeatures as error:
+            left_out[clip.id] = str(error)
+    return ClipFeatures(found, read_annotations(segments) if segments else {}), left_out
+
+
+def parse_sources(text: str) -> list[int]:
+    """ "1-3,7" -> [1, 2, 3, 7]. Raises BadInput for anything else."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not all(end.isascii() and end.isdigit() and len(end) < 6 for end in (first, last if dash else first)):
+            raise BadInput(f"{text!r} is not a list of sources; write 1-5 or 1,2,7")
+        numbers += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(numbers))
+
+
+def parse_most(assignments: Iterable[str]) -> dict[str, int]:
+    """["Archery=1"] -> {"Archery": 1}. Raises BadInput for anything else."""
+    most = {}
+    for assignment in assignments:
+        action, equals, count = assignment.partition("=")
+        if not equals or not (count.isascii() and count.isdigit() and len(count) < 6):
+            raise BadInput(f"--most {assignment!r} must be an action and a number, such as Archery=1")
+        most[action] = int(count)
+    return most
 
 
 def _source(text: str, path: Path) -> int:

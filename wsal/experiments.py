@@ -1,234 +1,219 @@
 """Experiments: many runs in one pass, each evaluated on the test set once, after its last step; mean and sd over seeds.
 
-The ablation is the paper's Table 1: L_fg with every subset of L_bg, L_guide and L_cluster, and rows of other methods.
+    ablation   the paper's Table 1: L_fg with every subset of L_bg, L_guide and L_cluster, and rows of other methods
+    methods    every method of wsal.methods in its own defaults: same features, seeds and protocol
+
+A seed decides the initial weights and the order of the videos. Runs of one method and order are trained as one stack,
+in a folder of their own below the experiment's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import hashlib
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from plusmv.core.annotations import AnnotatedVideo
-from plusmv.core.errors import BadInput, PlusmvError
-from plusmv.core.outcome import Ended
-from plusmv.core.workers import map_unordered
-from plusmv.features.feature_files import VideoFeatures
-from plusmv.wsal.checkpoints import Checkpoint, load_checkpoint
-from plusmv.wsal.curves import collapse_warnings, read_curves
-from plusmv.wsal.detect import DetectionSettings, detect_video, read_video
-from plusmv.wsal.evaluate import THUMOS_TIOUS, evaluate
+from plusmv.core.errors import BadInput
+from plusmv.wsal.detect import DetectionSettings
+from plusmv.wsal.experiment_scores import Ceiling, Judge, Scored, Scoring, Ways, in_workers, whole_videos
 from plusmv.wsal.methods.find import find_method
 from plusmv.wsal.settings import Settings
-from plusmv.wsal.train import CHECKPOINT, CURVES
+from plusmv.wsal.significance import video_draws
+from plusmv.wsal.supervised import SUPERVISED, SupervisedSettings
+from plusmv.wsal.train import CHECKPOINT, code_version, train_together
+from plusmv.wsal.training_cost import Cost, measured, read_cost, together
+from plusmv.wsal.training_set import TrainingSet
+from plusmv.wsal.worlds import HeldFeatures, World
 
+EXPERIMENTS = ("ablation", "methods")
+TERMS = ("bg", "guide", "cluster")  # of the paper's Table 1; a further regulariser stays as it is in all eight rows
+LEAST_STEPS, PASSES = 3000, 25  # a training's length where none is given: whichever is more
 PROPOSAL_VARIANTS = {  # name in the tables -> settings
-    "attention > 0 to .5 (the paper)": DetectionSettings(),
-    "attention > 0 to 1": DetectionSettings(thresholds=tuple(step / 40 for step in range(40))),
+    "attention > 0 to .5 (the paper)": DetectionSettings(proposals="attention"),
+    "attention > 0 to 1": DetectionSettings(proposals="attention", thresholds=tuple(step / 40 for step in range(40))),
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
     "both sides of the T-CAM (ours)": DetectionSettings(proposals="two-sided", overlap=0.4),
 }
-COLUMNS = tuple(f".{step}" for step in range(1, 10))  # tIoU
-ORDER_NOTE = "stacked runs share the order of the videos, so the sd is over initial weights only"
+OWN_WAY, OURS = "as its paper detects", "both sides of the T-CAM (ours)"
+ORDER_NOTE = (
+    "a seed decides the initial weights and the order of the videos, and the sd is over both;"
+    " runs of one method and order are trained as one stack"
+)
 
 
-Value = TypeVar("Value")
-
-
-class Score(TypedDict):
-    """One run under one variant of the proposals."""
-
-    row: str
-    seed: int
-    way: str  # the variant's name
-    mAP: list[float]  # at tIoU .1 to .9
-    top1: float  # share of the test videos whose most probable class is one of theirs
-    attention: list[float]  # 10 %, mean and 90 % of the mean attention over all test snippets
-
-
-class MeanAndSd(TypedDict, Generic[Value]):
-    """Over the seeds of a row."""
-
-    mean: Value
-    sd: Value | None  # with n - 1; None for one seed
-
-
-class TableRow(TypedDict):
-    """One row of an experiment's table."""
-
-    row: str
-    seeds: int
-    mAP: MeanAndSd[list[float]]  # at tIoU .1 to .9
-    top1: MeanAndSd[float]
-    attention: MeanAndSd[list[float]]  # 10 %, mean and 90 %
-
-
-class ScoreTable(TypedDict):
-    """The rows of an experiment under one variant of the proposals."""
-
-    proposals: str
-    rows: list[TableRow]
-
-
-class ExperimentResult(Ended):
-    """What `plusmv experiment --json` prints and writes as NAME.json; done, failed: videos used, and left out."""
-
-    experiment: str
-    features: str  # their folders, or how they were simulated
-    timeline: str  # path of the annotations, or "drawn"
-    settings: dict[str, Any]  # of the first rows before their losses are switched off, see wsal.settings
-    epochs: int
-    seeds: int
-    training_videos: int
-    test_videos: int
-    left_out: dict[str, str]  # video -> why it takes no part
-    protocol: str
-    note: str
-    tables: list[ScoreTable]
-    warnings: list[str]
-    scores: list[Score]
+def steps_of(videos: int, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
+    """Steps of a training: as given, as so many passes over the videos, or by the rule for all worlds."""
+    a_pass = -(-videos // batch)
+    return steps or (epochs * a_pass if epochs else max(LEAST_STEPS, PASSES * a_pass))
 
 
 def ablation_rows(base: Settings, others: Sequence[Settings] = ()) -> dict[str, Settings]:
-    """Row name -> settings: every subset of the weighted loss terms, in the paper's order, then other methods."""
+    """Row name -> settings: every subset of TERMS, in the paper's order, then other methods."""
     weights = find_method(base.method).WEIGHTS
     rows = {}
-    for chosen in sorted(product((False, True), repeat=len(weights)), key=sum):
-        names = [name for name, is_on in zip(weights, chosen, strict=True) if is_on]
-        off = {setting: 0.0 for name, setting in weights.items() if name not in names}
-        rows[" + ".join(["fg", *names])] = base.replaced(**off)
+    for chosen in sorted(product((False, True), repeat=len(TERMS)), key=sum):
+        on = [name for name, is_on in zip(TERMS, chosen, strict=True) if is_on]
+        rows[" + ".join(["fg", *on])] = base.replaced(**{weights[name]: 0.0 for name in TERMS if name not in on})
     return rows | {find_method(each.method).__name__: each for each in others}
 
 
+@dataclass(frozen=True)
+class Training:
+    """What all rows of an experiment have in common: videos, streams, and the shared settings that were given."""
+
+    streams: tuple[str, ...]
+    videos: int
+    given: Mapping[str, Any]
+    epochs: int | None = None
+    steps: int | None = None
+
+    def settings(self, method: str, own: Mapping[str, Any]) -> Settings:
+        """A method's defaults, over them what its paper needs (TRAINING), over both what was given."""
+        needs: Mapping[str, Any] = getattr(find_method(method), "TRAINING", {})
+        fields = {**needs, **self.given}
+        if "steps" not in needs or self.epochs or self.steps:
+            fields["steps"] = steps_of(self.videos, fields.get("batch", 1), self.epochs, self.steps)
+        return Settings.of(streams=self.streams, method=method, **fields, **own)
+
+
+def method_ways(method: str) -> Ways:
+    """How its own paper detects, and two-sided detection."""
+    own: Mapping[str, Any] = getattr(find_method(method), "DETECTION", {})
+    return {OWN_WAY: DetectionSettings(**{"proposals": "attention", **own}), OURS: PROPOSAL_VARIANTS[OURS]}
+
+
 def seeded(rows: Mapping[str, Settings], seeds: int) -> dict[str, Settings]:
-    """Run name -> settings: each row with each seed of the initial weights; all share the order of the videos."""
+    """Run -> settings: each row with each seed, of the initial weights and, unless that is fixed, of the order."""
     if seeds < 1:
         raise BadInput("an experiment needs at least one seed")
     return {
-        run_name(row, seed): settings.replaced(seed=seed, order_seed=settings.order)
+        run_name(row, settings, seed): settings.replaced(seed=seed)
         for row, settings in rows.items()
         for seed in range(seeds)
     }
 
 
-def run_name(row: str, seed: int) -> str:
-    """The folder of one run of an experiment."""
-    return f"{row.replace(' ', '')}-{seed}"
+def run_name(row: str, settings: Settings, seed: int) -> str:
+    """The folder of one run, below that of the runs it is trained with: "BM-0/fg+bg-0"."""
+    return f"{find_method(settings.method).__name__}-{seed}/{row.replace(' ', '')}-{seed}"
 
 
 @dataclass
-class _Scoring:
-    """The stage of core.workers that detects and evaluates: a task is (row, seed)."""
+class _Training:
+    """The stage of core.workers that trains the runs of one method and order: a task is their folder's name."""
 
+    training: TrainingSet
+    runs: Mapping[str, Settings]
     folder: Path
-    truth: Mapping[str, AnnotatedVideo]
-    features: Mapping[str, VideoFeatures]
+    device: torch.device
 
     def setup(self) -> None:
         torch.set_num_threads(1)
 
-    def process(self, task: tuple[str, int]) -> list[Score]:
-        row, seed = task
-        trained = load_checkpoint(self.folder / run_name(row, seed) / CHECKPOINT)
-        return score_run(trained, self.truth, self.features, row, seed)
+    def process(self, stack: str) -> None:
+        runs = {name.partition("/")[2]: each for name, each in self.runs.items() if name.partition("/")[0] == stack}
+        folder = self.folder / stack
+        finished = all((folder / name / CHECKPOINT).exists() for name in runs)  # then they are only checked
+        taking = contextlib.nullcontext() if finished else measured(folder, any(folder.glob("progress-*")))
+        with taking:
+            train_together(self.training, runs, folder, device=self.device)
 
 
-def score_run(
-    trained: Checkpoint,
-    truth: Mapping[str, AnnotatedVideo],
-    features: Mapping[str, VideoFeatures],
-    row: str,
-    seed: int,
-) -> list[Score]:
-    """Detect with one run in every video, once for each variant of the proposals."""
-    readouts = {name: read_video(trained, each) for name, each in features.items()}
-    best = {name: trained.classes[readout.probability[1:].argmax()] for name, readout in readouts.items()}
-    top1 = float(np.mean([label in truth[name].labels for name, label in best.items()]))
-    attention = np.concatenate([readout.mean_attention() for readout in readouts.values()])
-    low, high = np.quantile(attention, [0.1, 0.9]).tolist()
-    spread = [low, float(attention.mean()), high]
-    scores: list[Score] = []
-    for variant, settings in PROPOSAL_VARIANTS.items():
-        detections = {name: detect_video(readout, trained.classes, settings) for name, readout in readouts.items()}
-        precision = evaluate(truth, detections, THUMOS_TIOUS)["mAP"]
-        scores.append(Score(row=row, seed=seed, way=variant, mAP=precision, top1=top1, attention=spread))
-    return scores
+def train_all(
+    training: TrainingSet, runs: Mapping[str, Settings], folder: Path, workers: int, device: torch.device
+) -> Iterator[None]:
+    """Train each stack of runs, in order of completion; finished ones are kept."""
+    yield from in_workers(_Training(training, runs, folder, device), stacks_of(runs), workers)
 
 
-def score_all(
-    folder: Path,
-    tasks: Sequence[tuple[str, int]],
-    truth: Mapping[str, AnnotatedVideo],
-    features: Mapping[str, VideoFeatures],
-    workers: int = 1,
-) -> Iterator[list[Score]]:
-    """The scores of every (row, seed) trained into `folder`, in order of completion."""
-    engine = "inline" if workers == 1 else "processes"
-    for outcome in map_unordered(_Scoring(folder, truth, features), tasks, engine, workers):
-        if outcome.value is None:
-            raise PlusmvError(outcome.error)
-        yield outcome.value
+def stacks_of(runs: Iterable[str]) -> list[str]:
+    """The folders below which the runs lie, each once."""
+    return list(dict.fromkeys(run.partition("/")[0] for run in runs))
 
 
-def summarised(scores: Sequence[Score], rows: Sequence[str]) -> list[ScoreTable]:
-    """A table for each variant of the proposals, with mean and sd over the seeds."""
-    return [
-        {
-            "proposals": variant,
-            "rows": [_table_row(row, [s for s in scores if (s["row"], s["way"]) == (row, variant)]) for row in rows],
-        }
-        for variant in PROPOSAL_VARIANTS
+def costs(folder: Path, runs: Iterable[str]) -> dict[str, Cost]:
+    """Method's name -> what training all of its runs took."""
+    of_method: dict[str, list[Cost]] = {}
+    for stack in stacks_of(runs):
+        of_method.setdefault(stack.rpartition("-")[0], []).append(read_cost(folder / stack))
+    return {method: together(each) for method, each in of_method.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is judged: rows with their settings and ways of detection, and the seeds of each."""
+
+    rows: Mapping[str, Settings]
+    ways: Mapping[str, Ways]  # row -> way -> settings
+    base: str  # the row that the others are compared with
+    seeds: int
+    ceiling: SupervisedSettings
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the ways, each once."""
+        return list(dict.fromkeys(way for ways in self.ways.values() for way in ways))
+
+
+def ablation(base: Settings, others: Sequence[Settings], seeds: int) -> Plan:
+    """The paper's Table 1 under every variant of the proposals."""
+    rows = ablation_rows(base, others)
+    ways = dict.fromkeys(rows, PROPOSAL_VARIANTS)
+    return Plan(rows, ways, " + ".join(["fg", *TERMS]), seeds, _ceiling(base))
+
+
+def methods(settings: Sequence[Settings], seeds: int) -> Plan:
+    """A row for each method; the first is the base."""
+    rows = {find_method(each.method).__name__: each for each in settings}
+    ways = {name: method_ways(each.method) for name, each in rows.items()}
+    return Plan(rows, ways, next(iter(rows)), seeds, _ceiling(settings[0]))
+
+
+def _ceiling(base: Settings) -> SupervisedSettings:
+    return SupervisedSettings(streams=base.streams, steps=base.steps * base.batch)
+
+
+def judge_all(
+    plan: Plan, world: World, features: HeldFeatures, classes: tuple[str, ...], folder: Path, workers: int
+) -> Iterator[list[Scored]]:
+    """Score every run, the supervised ceiling with every seed, and whole videos; in order of completion."""
+    usable, _ = features.read_all(world.test.values())
+    learned, _ = features.read_all(world.training.values())
+    judge = Judge(world.test, usable, world.judged, video_draws(len(world.test)))
+    tasks = [
+        (row, seed, run_name(row, settings, seed)) for row, settings in plan.rows.items() for seed in range(plan.seeds)
     ]
+    yield whole_videos(judge, plan.tables)
+    yield from in_workers(Scoring(folder, judge, plan.ways), tasks, workers)
+    pairs = [(world.training[name], each) for name, each in learned.items()]
+    stage = Ceiling(folder, judge, plan.tables, classes, pairs, digest_of(world.training, learned))
+    seeds = [SupervisedSettings(**vars(plan.ceiling) | {"seed": seed}) for seed in range(plan.seeds)]
+    yield from in_workers(stage, seeds, workers)
 
 
-def _table_row(row: str, scores: Sequence[Score]) -> TableRow:
-    return {
-        "row": row,
-        "seeds": len(scores),
-        "mAP": _mean_and_sd([score["mAP"] for score in scores]),
-        "top1": _mean_and_sd([score["top1"] for score in scores]),
-        "attention": _mean_and_sd([score["attention"] for score in scores]),
-    }
+def digest_of(videos: Mapping[str, Any], features: Mapping[str, Any]) -> str:
+    """sha256 over annotations, segments included, and features."""
+    digest = hashlib.sha256()
+    for name, video in videos.items():
+        digest.update(repr(video).encode())
+        for stream, array in features[name].streams.items() if name in features else ():
+            digest.update(stream.encode() + np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
-def _mean_and_sd(values: Sequence[float] | Sequence[list[float]]) -> MeanAndSd[Any]:
-    deviation = np.std(values, axis=0, ddof=1).tolist() if len(values) > 1 else None
-    return {"mean": np.mean(values, axis=0).tolist(), "sd": deviation}
+def versions(plan: Plan) -> dict[str, str]:
+    """What computed a table; for each row's method a hash of its code."""
+    codes = {f"code of {row}": code_version(settings.method) for row, settings in plan.rows.items()}
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, **codes}
 
 
-def collapsed(folder: Path, tasks: Sequence[tuple[str, int]]) -> list[str]:
-    """Warnings about runs whose attention does not separate snippets."""
-    warnings: list[str] = []
-    for row, seed in tasks:
-        of_run = collapse_warnings(read_curves(folder / run_name(row, seed) / CURVES))
-        warnings += [f"{row}, seed {seed}: {warning}" for warning in of_run]
-    return warnings
-
-
-def as_markdown(result: ExperimentResult) -> str:
-    """The tables of an experiment in Markdown: mAP in %, mean ± sd."""
-    settings = result["settings"]
-    lines = [
-        f"Features: {result['features']}. Timeline: {result['timeline']}, {result['training_videos']} training and"
-        f" {result['test_videos']} test videos. Streams {' and '.join(settings['streams'])}, {result['epochs']} passes,"
-        f" lr {settings['lr']:g}, {settings['batch']} video(s) a step, pooling {settings['pool']},"
-        f" centring {settings['centre']:g}, sigma {settings['sigma']:g}, last model, {result['protocol']},"
-        f" mean ± sd over {result['seeds']} seeds; {result['note']}.",
-    ]
-    for entry in result["tables"]:
-        lines += [
-            "",
-            f"Proposals: {entry['proposals']}",
-            "",
-            f"| losses | {' | '.join(COLUMNS)} | top-1 |",
-            "|---" * 11 + "|",
-        ]
-        for row in entry["rows"]:
-            cells = [f"{100 * mean:.1f}" for mean in row["mAP"]["mean"]]
-            if row["mAP"]["sd"]:
-                cells = [f"{cell} ± {100 * sd:.1f}" for cell, sd in zip(cells, row["mAP"]["sd"], strict=True)]
-            lines.append(f"| {row['row']} | {' | '.join(cells)} | {100 * row['top1']['mean']:.1f} |")
-    return "\n".join(lines) + "\n"
+def settings_of(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Row -> its settings, without the seeds."""
+    all_rows = {row: each.to_json() for row, each in plan.rows.items()} | {SUPERVISED: plan.ceiling.to_json()}
+    return {row: {name: value for name, value in each.items() if "seed" not in name} for row, each in all_rows.items()}
