@@ -134,3 +134,27 @@ def test_features_of_another_width_stream_or_recipe_are_refused():
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(BadInput):
         DetectionSettings(**wrong)
+
+
+def test_contrast_is_equation_12_less_what_lies_beside_the_proposal():
+    video = readout([0, 0, 1, 1, 1, 1, 0.5, 0], [[0, 0, 5, 5, 5, 5, 4, 0], [0] * 8])
+    mean, contrast = (
+        detect_video(video, CLASSES, DetectionSettings(thresholds=(0.6,), score=score))
+        for score in ("mean", "contrast")
+    )
+    assert mean[0].score == pytest.approx(5)
+    assert contrast[0].score == pytest.approx(5 - (0 + 0.5 * 4) / 2)
+
+
+def test_scaled_attention_proposes_what_stands_out_within_the_video():
+    video = readout([0.9, 0.9, 0.95, 0.9], [[0] * 4, [1] * 4])
+    whole = detect_video(video, CLASSES, DetectionSettings(thresholds=(0.5,)))
+    assert [(each.start, each.end) for each in whole] == [(0, 4)]
+    peak = detect_video(video, CLASSES, DetectionSettings(thresholds=(0.5,), scaled=True))
+    assert [(each.start, each.end) for each in peak] == [(2, 3)]
+
+
+def test_softmax_proposals_take_a_class_where_it_is_the_strongest():
+    video = readout([0.5] * 6, [[0, 0, 9, 9, 0, 0], [0] * 6])
+    found = detect_video(video, CLASSES, DetectionSettings(proposals="softmax"))
+    assert (found[0].start, found[0].end) == (2, 4)

@@ -5,7 +5,14 @@ import pytest
 
 from plusmv.core.errors import BadInput
 from plusmv.wsal.evaluate import temporal_iou
-from plusmv.wsal.proposals import components, interval_means, interval_seconds, non_maximum_suppression, parse_steps
+from plusmv.wsal.proposals import (
+    components,
+    interval_means,
+    interval_seconds,
+    non_maximum_suppression,
+    parse_steps,
+    soft_suppression,
+)
 
 
 def test_steps_keep_their_end_and_are_exact_decimals():
@@ -83,3 +90,30 @@ def test_thousands_of_proposals_are_suppressed_block_by_block_as_by_a_plain_loop
         if (overlaps <= 0.5).all():
             kept.append(index)
     assert non_maximum_suppression(segments, scores, 0.5).tolist() == kept
+
+
+def test_soft_suppression_equals_a_plain_loop():
+    draws = np.random.default_rng(3)
+    starts = draws.uniform(0, 20, 40)
+    segments, scores, sigma = (
+        np.stack([starts, starts + draws.uniform(1, 5, 40)], axis=1),
+        draws.uniform(0.1, 1, 40),
+        0.2,
+    )
+    waiting, expected = {index: float(score) for index, score in enumerate(scores)}, []
+    while waiting:
+        best = max(waiting, key=lambda index: waiting[index])
+        expected.append((best, waiting.pop(best)))
+        for index in waiting:
+            shared = min(segments[best, 1], segments[index, 1]) - max(segments[best, 0], segments[index, 0])
+            union = np.ptp(segments[best]) + np.ptp(segments[index]) - max(0, shared)
+            waiting[index] *= np.exp(-((max(0, shared) / union) ** 2) / sigma)
+    kept, lowered = soft_suppression(segments, scores, sigma)
+    expected = [(index, score) for index, score in expected if score >= 1e-3 * scores.max()]
+    assert kept.tolist() == [index for index, _ in expected]
+    assert lowered == pytest.approx([score for _, score in expected])
+
+
+def test_soft_suppression_leaves_negative_scores_as_they_are():
+    kept, scores = soft_suppression(np.array([[0.0, 2.0], [0.0, 2.0]]), np.array([-1.0, -2.0]), 0.2)
+    assert kept.tolist() == [0, 1] and scores.tolist() == [-1, -2]

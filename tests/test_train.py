@@ -237,7 +237,8 @@ def test_a_run_that_diverges_ends_in_words_and_not_in_a_checkpoint(training, tmp
 @pytest.mark.parametrize("method", ["bm", "stpn"])
 def test_a_checkpoint_of_format_2_still_reads_the_same(training, method, tmp_path):
     """It kept all linear maps of a stream as rows of one matrix, and the settings of all methods."""
-    trained = train(training, Settings.of(steps=5, method=method, bias=True, streams=("rgb",), relative=False), tmp_path / "run")
+    settings = Settings.of(steps=5, method=method, bias=True, streams=("rgb",), relative=False)
+    trained = train(training, settings, tmp_path / "run")
     tensors, facts = read_tensors(tmp_path / "run" / CHECKPOINT)
     new = {name.removeprefix("rgb.method."): tensor for name, tensor in tensors.items()}
     clusters = new.get("clusters.weight", torch.zeros(2, 64))

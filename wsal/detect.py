@@ -31,6 +31,7 @@ class Way(NamedTuple):
     thresholds: str
     score: "Score"
     overlap: float  # tIoU of non-maximum suppression
+    soft: float = 0.0  # sigma of soft-NMS
 
 
 Score = Literal["mean", "contrast", "two-sided"]
@@ -38,7 +39,7 @@ WAYS = {
     "attention": Way("0:0.5:0.025", "mean", 0.5),  # the paper: components of the mean attention, Eq. 12
     "tcam": Way("0.05", "mean", 0.5),  # STPN: of attention x sigmoid(T-CAM), class by class and stream by stream
     "softmax": Way("0.05:0.95:0.05", "contrast", 0.5),  # of the class's share in the T-CAM's softmax, from 0 to 1
-    "two-sided": Way("0.05:0.95:0.05", "two-sided", 0.4),  # peaks and dips of the T-CAM (wsal.two_sided); ours
+    "two-sided": Way("0.05:0.95:0.05", "two-sided", 0.4, 0.2),  # peaks and dips of the T-CAM (wsal.two_sided); ours
     "own": Way("", "mean", 0.5),  # boundaries and scores of the method's own (Reading.segments)
 }
 Scores = Callable[[int, np.ndarray], np.ndarray]  # (place among the present classes, (N, 2) proposals) -> (N,)
@@ -55,7 +56,7 @@ class DetectionSettingsEntry(TypedDict):
     overlap: float
     score: str
     scaled: bool
-    soft: float | None
+    soft: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class DetectionSettings:
     overlap: float | None = None  # tIoU above which non-maximum suppression drops the lower-scored detection
     score: Score | None = None  # "mean": Eq. 12; "contrast": less its mean over a quarter of the length on either side
     scaled: bool = False  # whether each stream's attention is scaled to 0..1 within the video before it is thresholded
-    soft: float | None = None  # sigma of Gaussian soft-NMS (Bodla et al., ICCV 2017) in place of dropping
+    soft: float | None = None  # sigma of Gaussian soft-NMS (Bodla et al., ICCV 2017) in place of dropping; 0: drop
 
     def __post_init__(self):
         if self.proposals not in WAYS:
@@ -82,8 +83,8 @@ class DetectionSettings:
             raise BadInput("boundaries of the method's own have their own scores, and take no thresholds")
         if not all(0 <= level < 1 for level in self.levels):
             raise BadInput("proposal thresholds must be at least 0 and below 1, the range of the attention")
-        if self.soft is not None and not 0 < self.soft < math.inf:
-            raise BadInput("the sigma of soft-NMS must be positive")
+        if not 0 <= self.softness < math.inf:
+            raise BadInput("the sigma of soft-NMS must be a finite number, or 0 to drop detections")
 
     @property
     def levels(self) -> np.ndarray:
@@ -94,6 +95,11 @@ class DetectionSettings:
     def dropping(self) -> float:
         """The overlap that is used."""
         return WAYS[self.proposals].overlap if self.overlap is None else self.overlap
+
+    @property
+    def softness(self) -> float:
+        """The sigma of soft-NMS that is used; 0: detections are dropped."""
+        return WAYS[self.proposals].soft if self.soft is None else self.soft
 
     @property
     def scoring(self) -> Score:
@@ -109,7 +115,7 @@ class DetectionSettings:
             "overlap": self.dropping,
             "score": self.scoring,
             "scaled": self.scaled,
-            "soft": self.soft,
+            "soft": self.softness,
         }
 
 
@@ -203,7 +209,7 @@ def detect_video(readout: VideoReadout, classes: tuple[str, ...], settings: Dete
         segments = interval_seconds(intervals, readout.seconds)
         extended = segments[:, 1] > segments[:, 0]  # snippets past the video's end are clipped to nothing
         scores = score(column, intervals[extended])
-        detections += suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.soft)
+        detections += suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.softness)
     return by_decreasing_score(detections)
 
 
@@ -220,7 +226,7 @@ def _own_detections(
         segments = boundary_seconds(own[:, 1:3], readout.seconds)
         extended = segments[:, 1] > segments[:, 0]
         scores = own[extended, 3]
-        yield from suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.soft)
+        yield from suppressed(classes[index - 1], segments[extended], scores, settings.dropping, settings.softness)
 
 
 def _scores_by_equation_12(readout: VideoReadout, present: np.ndarray, settings: DetectionSettings) -> Scores:

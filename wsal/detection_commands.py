@@ -74,7 +74,10 @@ def detect(
     overlap: Annotated[
         float | None, typer.Option(help="tIoU of non-maximum suppression (default 0.5; two-sided 0.4).")
     ] = None,
-    soft_nms: Annotated[float | None, typer.Option(help="Sigma of Gaussian soft-NMS, in place of dropping.")] = None,
+    soft_nms: Annotated[
+        float | None,
+        typer.Option(help="Sigma of Gaussian soft-NMS in place of dropping; 0: drop (default 0; two-sided 0.2)."),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="With --video: where the picture goes (default: beside --out).")
     ] = None,

@@ -14,6 +14,7 @@ from plusmv.core.errors import BadInput
 from plusmv.wsal.evaluate import temporal_iou
 
 MAX_STEPS = 1000
+FLOOR = 1e-3  # of the best score
 BLOCK = 512  # proposals compared with all others at once
 
 
@@ -88,12 +89,16 @@ def non_maximum_suppression(segments: np.ndarray, scores: np.ndarray, overlap: f
 def soft_suppression(segments: np.ndarray, scores: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Soft-NMS (Bodla et al., ICCV 2017, Gaussian): indices by decreasing new score, and those scores.
 
-    Each kept segment lowers the scores s > 0 of the others to s x exp(-tIoU^2 / sigma).
+    Each kept segment lowers the scores s > 0 of the others to s x exp(-tIoU^2 / sigma); what falls below a thousandth
+    of the best is dropped.
     """
     left, scores = np.arange(len(segments)), scores.astype(np.float64)
+    floor = FLOOR * scores.max(initial=0)
     kept: list[int] = []
     while left.size:
         best = left[scores[left].argmax()]
+        if floor and scores[best] < floor:
+            break
         kept.append(int(best))
         left = left[left != best]
         overlap = temporal_iou(segments[[best]], segments[left])[0]
@@ -102,10 +107,10 @@ def soft_suppression(segments: np.ndarray, scores: np.ndarray, sigma: float) -> 
 
 
 def suppressed(
-    label: str, segments: np.ndarray, scores: np.ndarray, overlap: float, soft: float | None = None
+    label: str, segments: np.ndarray, scores: np.ndarray, overlap: float, soft: float = 0.0
 ) -> Iterator[Instance]:
-    """The instances of one label that non-maximum suppression keeps; soft: sigma of soft-NMS, which keeps all."""
-    if soft is None:
+    """The instances of one label that non-maximum suppression keeps; soft: sigma of soft-NMS, 0 for dropping."""
+    if not soft:
         kept = non_maximum_suppression(segments, scores, overlap)
         scores = scores[kept]
     else:

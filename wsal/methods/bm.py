@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from plusmv.wsal.methods.method import Method, Reading, Symptom, check
 from plusmv.wsal.packing import Packed
@@ -69,22 +68,12 @@ class BM(Method):
 
     def __init__(self, width: int, classes: int, settings: BMSettings):
         super().__init__(width, classes, settings)
-        self.hidden = skip_init(nn.Linear, width, settings.hidden)
-        self.attention = skip_init(nn.Linear, settings.hidden, 1)
-        self.classifier = skip_init(nn.Linear, width, classes + 1, bias=settings.bias)  # w_c of Eq. 2
-        self.clusters = skip_init(nn.Linear, width, 2, bias=False)  # u_fg and u_bg of Eq. 8
-        self.draw_weights()
-
-    @torch.no_grad()
-    def draw_weights(self) -> None:
-        """Initialise like nn.Linear, but in the order of draws of the published figures."""
-        hidden, attention = self.hidden, self.attention
-        for tensor in (hidden.weight, self.classifier.weight, self.clusters.weight, hidden.bias):
-            tensor.uniform_(-1 / math.sqrt(self.width), 1 / math.sqrt(self.width))
-        for tensor in (attention.weight, attention.bias):
-            tensor.uniform_(-1 / math.sqrt(attention.in_features), 1 / math.sqrt(attention.in_features))
-        if self.settings.bias:
-            self.classifier.bias.zero_()
+        self.hidden = nn.Linear(width, settings.hidden)
+        self.attention = nn.Linear(settings.hidden, 1)
+        self.classifier = nn.Linear(width, classes + 1, bias=settings.bias)  # w_c of Eq. 2
+        self.clusters = nn.Linear(width, 2, bias=False)  # u_fg and u_bg of Eq. 8
+        if settings.bias:
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Readout:
         logit = self.attention(self.hidden(x).relu())[:, 0]  # (N,)
