@@ -124,7 +124,7 @@ def read_video(checkpoint: Checkpoint, features: VideoFeatures) -> VideoReadout:
         if stream not in features.streams or features.streams[stream].shape[1] != width:
             raise BadInput(f"{features.id} has no {stream} features of width {width}, on which this run was trained")
         reading = model.read(torch.from_numpy(features.streams[stream]).to(model.mean.device))
-        readings[stream] = Reading(*(None if each is None else each.cpu() for each in reading))
+        readings[stream] = Reading._make(None if each is None else each.cpu() for each in reading)
     return VideoReadout(
         features.seconds(),
         np.mean([reading.probability.numpy() for reading in readings.values()], axis=0),
