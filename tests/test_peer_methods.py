@@ -211,13 +211,13 @@ def simulated() -> StreamVideos:
 
 
 def settings(method: str, steps: int, **fields) -> Settings:
-    needed = {"batch": 4} | {name: min(4, value) for name, value in find_method(method).TRAINING.items()}
-    return Settings(method=method, streams=("rgb",), steps=steps, lr=1e-3, order_seed=0, **needed | fields)
+    needed = {"batch": 2} | {name: min(4, value) for name, value in find_method(method).TRAINING.items()}
+    return Settings(method=method, streams=("rgb",), steps=steps, order_seed=0, **{"lr": 1e-3} | needed | fields)
 
 
 @pytest.mark.parametrize("method", PEERS)
 def test_runs_of_a_stack_end_near_where_each_ends_alone(simulated, method, tmp_path):
-    runs = [settings(method, 30, seed=seed) for seed in range(2)]
+    runs = [settings(method, 10, seed=seed) for seed in range(2)]
     together = train_stack(simulated, runs, ["a", "b"], tmp_path / "together").models()
     for index, run in enumerate(runs):
         alone = train_stack(simulated, [run], ["a"], tmp_path / f"{index}").models()[0].state_dict()
@@ -237,7 +237,7 @@ def test_all_weights_have_finite_gradients_also_of_videos_of_one_snippet(method)
 
 @pytest.mark.parametrize("method", PEERS)
 def test_it_learns_to_detect_in_its_papers_way(simulated, method, tmp_path):
-    run = settings(method, 200)
+    run = settings(method, 150, lr=2e-3)
     truth, features = simulated_videos(16, "test", 2, width=32)
     found = {}
     trained = train_stack(simulated, [run], ["a"], tmp_path / "progress").models()[0]

@@ -68,9 +68,9 @@ class AutoLoc(UntrimmedNets):
         self.gain, self.shift = nn.Parameter(torch.ones(3, CHANNELS, 1)), nn.Parameter(torch.zeros(3, CHANNELS, 1))
         self.boundaries = nn.Conv1d(CHANNELS, 2 * len(ANCHORS), 1)
         for convolution in self.convolutions:
-            nn.init.kaiming_normal_(convolution.weight)
+            nn.init.kaiming_normal_(convolution.get_parameter("weight"))
         nn.init.normal_(self.boundaries.weight, std=0.01)
-        nn.init.zeros_(self.boundaries.bias)
+        nn.init.zeros_(self.boundaries.get_parameter("bias"))
 
     def predicted(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Inner and outer boundaries of each snippet's anchors from features (T, d): (T, A, 2) each."""
@@ -96,7 +96,8 @@ class AutoLoc(UntrimmedNets):
         for signal in (signals[:, index] for index in classes):
             loss, anchor = oic_loss(signal, inner, outer).min(1)  # (T,) each
             stands = (signal > self.settings.foreground) & (loss <= self.settings.worst)
-            yield Segments(inner[torch.arange(len(x)), anchor][stands], loss[stands])
+            best = inner.take_along_dim(anchor[:, None, None], 1)[:, 0]  # (T, 2)
+            yield Segments(best[stands], loss[stands])
 
     def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
         """The classification loss of UntrimmedNets, and the OIC loss: (B,) each; OIC 1 where no segment stands."""
