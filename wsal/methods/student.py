@@ -29,6 +29,7 @@ from plusmv.wsal.methods.method import Method, Reading, check
 from plusmv.wsal.methods.temporal import Convolution
 from plusmv.wsal.packing import Packed
 
+SIGMA = 1.0  # snippets, of the Gaussian over the teachers' T-CAM
 SHARPNESS = 1.5  # of the sigmoid that makes soft labels of standard scores
 RATE = 0.1  # of the running means
 SCALE = 2.0  # of the T-CAM for detection, in standard scores
@@ -108,7 +109,7 @@ class Student(Method):
     @torch.no_grad()
     def soft_labels(self, readout: Readout, videos: Packed) -> Tensor:
         """(N, C+1) label distributions: the video's labels times how far a snippet lies on the action's side."""
-        one, other = (standard_scores(teacher.activation, videos) for teacher in readout.teachers)
+        one, other = (standard_scores(teacher.activation, videos, SIGMA) for teacher in readout.teachers)
         labels = (videos.targets > 0).to(one.dtype)
         self.follow(self.agreement, videos.shares @ (one * other), labels)
         both = standard_scores(one + torch.where(self.agreement < 0, -other, other), videos)
@@ -141,8 +142,8 @@ def changes_within(videos: Packed) -> Packed:
     return relative
 
 
-def standard_scores(signals: Tensor, videos: Packed) -> Tensor:
-    """(N, K) smoothed signals with mean 0 and deviation 1 within each video; 0 for a constant one."""
-    smooth = videos.smooth(signals.T, 1.0).T
+def standard_scores(signals: Tensor, videos: Packed, sigma: float = 0.0) -> Tensor:
+    """(N, K) signals, smoothed by sigma, with mean 0 and deviation 1 within each video; 0 for a constant one."""
+    smooth = videos.smooth(signals.T, sigma).T
     centred = smooth - (videos.shares @ smooth)[videos.owner]
     return centred / (videos.shares @ centred.square()).sqrt().clamp_min(1e-6)[videos.owner]
