@@ -5,8 +5,8 @@ labels. Within a scene these do not tell an action from its context: the teacher
 sign is a coin (LOG.md, 2026-11-29). Two running means over the training videos choose it for each class: whether the
 teachers agree within a video (else the second one's sign is turned), and whether the videos' first snippets lie on the
 action's side (else both are: a video begins before its action). After a share of the steps a student, two convolutions
-over 3 snippets, learns the teachers' segmentation as soft labels. Its T-CAM and theirs, aligned and averaged, is the
-method's.
+over 3 snippets, learns the teachers' segmentation as soft labels. Its T-CAM is the method's; the video's label is the
+first teacher's.
 
 Agrees with ASM-Loc: each snippet's loss is e^-u L + beta u with a predicted u.
 Does not: one training in place of a new model a round; no attention within and between segments; the labels are soft,
@@ -32,7 +32,6 @@ from plusmv.wsal.packing import Packed
 SIGMA = 1.0  # snippets, of the Gaussian over the teachers' T-CAM
 SHARPNESS = 1.5  # of the sigmoid that makes soft labels of standard scores
 RATE = 0.1  # of the running means
-SCALE = 2.0  # of the T-CAM for detection, in standard scores
 
 
 @dataclass(frozen=True)
@@ -126,13 +125,8 @@ class Student(Method):
         video = Packed([x], x.new_zeros(1, self.classes + 1))
         readout = self.outputs(video)
         probability = self.teachers[0].read(x).probability
-        log_p = readout.teachers[0].activation.log_softmax(-1)
-        margin = readout.activation - readout.activation[:, :1]
-        first, *others = (standard_scores(each, video) for each in (*(t.activation for t in readout.teachers), margin))
-        aligned = sum(torch.where((first * each).mean(0) < 0, -each, each) for each in others)
-        best = 1 + probability[1:].argmax()
-        shape = SCALE * (first + aligned)[:, best] / 3 - log_p[:, best]  # (T,); the softmax over classes stays p_t
-        return Reading(readout.attention, log_p + shape[:, None], probability)
+        margin = readout.activation - readout.activation[:, :1]  # over the background; the same softmax
+        return Reading(readout.attention, margin, probability)
 
 
 def changes_within(videos: Packed) -> Packed:
