@@ -223,8 +223,10 @@ def test_student_learns_its_teachers_segmentation_after_the_warmup(drawn):
     kernel = np.exp(-(np.arange(-3, 4) ** 2) / 2)
 
     def standard(signal: np.ndarray) -> np.ndarray:
-        smooth = np.convolve(np.pad(signal, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
-        return (smooth - smooth.mean()) / max(smooth.std(), 1e-6)
+        return (signal - signal.mean()) / max(signal.std(), 1e-6)
+
+    def smooth(signal: np.ndarray) -> np.ndarray:
+        return np.convolve(np.pad(signal, 3, mode="edge"), kernel / kernel.sum(), mode="valid")
 
     agreement, opening = np.array([0, 0.3, -0.3, -0.2]), np.array([0, 0.2, -0.5, 0.4])  # far from turning
     method.agreement, method.opening = torch.tensor(agreement), torch.tensor(opening)
@@ -233,7 +235,7 @@ def test_student_learns_its_teachers_segmentation_after_the_warmup(drawn):
                                                *map(parts, (arrays["base"], arrays["tcam"])), strict=True):  # fmt: skip
         label = np.zeros((len(own), CLASSES + 1))
         for c in np.flatnonzero(target):
-            both = standard(standard(one[:, c]) + np.sign(agreement[c]) * standard(other[:, c]))
+            both = standard(standard(smooth(one[:, c])) + np.sign(agreement[c]) * standard(smooth(other[:, c])))
             label[:, c] = target[c] / (1 + np.exp(1.5 * np.sign(opening[c]) * both))
         label[:, 0] = 1 - label.sum(1)
         divergence = (label * (np.log(np.maximum(label, 1e-9)) - np.log(softmax(own)))).sum(1)

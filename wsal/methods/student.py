@@ -5,8 +5,8 @@ labels. Within a scene these do not tell an action from its context: the teacher
 sign is a coin (LOG.md, 2026-11-29). Two running means over the training videos choose it for each class: whether the
 teachers agree within a video (else the second one's sign is turned), and whether the videos' first snippets lie on the
 action's side (else both are: a video begins before its action). After a share of the steps a student, two convolutions
-over 3 snippets, learns the teachers' segmentation as soft labels. Its T-CAM and theirs, aligned and averaged, is the
-method's.
+over 3 snippets, learns the teachers' segmentation as soft labels. Its T-CAM is the method's; the video's label is the
+first teacher's.
 
 Agrees with ASM-Loc: each snippet's loss is e^-u L + beta u with a predicted u.
 Does not: one training in place of a new model a round; no attention within and between segments; the labels are soft,
@@ -29,9 +29,9 @@ from plusmv.wsal.methods.method import Method, Reading, check
 from plusmv.wsal.methods.temporal import Convolution
 from plusmv.wsal.packing import Packed
 
+SIGMA = 1.0  # snippets, of the Gaussian over the teachers' T-CAM
 SHARPNESS = 1.5  # of the sigmoid that makes soft labels of standard scores
 RATE = 0.1  # of the running means
-SCALE = 2.0  # of the T-CAM for detection, in standard scores
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Student(Method):
     @torch.no_grad()
     def soft_labels(self, readout: Readout, videos: Packed) -> Tensor:
         """(N, C+1) label distributions: the video's labels times how far a snippet lies on the action's side."""
-        one, other = (standard_scores(teacher.activation, videos) for teacher in readout.teachers)
+        one, other = (standard_scores(teacher.activation, videos, SIGMA) for teacher in readout.teachers)
         labels = (videos.targets > 0).to(one.dtype)
         self.follow(self.agreement, videos.shares @ (one * other), labels)
         both = standard_scores(one + torch.where(self.agreement < 0, -other, other), videos)
@@ -125,13 +125,8 @@ class Student(Method):
         video = Packed([x], x.new_zeros(1, self.classes + 1))
         readout = self.outputs(video)
         probability = self.teachers[0].read(x).probability
-        log_p = readout.teachers[0].activation.log_softmax(-1)
-        margin = readout.activation - readout.activation[:, :1]
-        first, *others = (standard_scores(each, video) for each in (*(t.activation for t in readout.teachers), margin))
-        aligned = sum(torch.where((first * each).mean(0) < 0, -each, each) for each in others)
-        best = 1 + probability[1:].argmax()
-        shape = SCALE * (first + aligned)[:, best] / 3 - log_p[:, best]  # (T,); the softmax over classes stays p_t
-        return Reading(readout.attention, log_p + shape[:, None], probability)
+        margin = readout.activation - readout.activation[:, :1]  # over the background; the same softmax
+        return Reading(readout.attention, margin, probability)
 
 
 def changes_within(videos: Packed) -> Packed:
@@ -141,8 +136,8 @@ def changes_within(videos: Packed) -> Packed:
     return relative
 
 
-def standard_scores(signals: Tensor, videos: Packed) -> Tensor:
-    """(N, K) smoothed signals with mean 0 and deviation 1 within each video; 0 for a constant one."""
-    smooth = videos.smooth(signals.T, 1.0).T
+def standard_scores(signals: Tensor, videos: Packed, sigma: float = 0.0) -> Tensor:
+    """(N, K) signals, smoothed by sigma, with mean 0 and deviation 1 within each video; 0 for a constant one."""
+    smooth = videos.smooth(signals.T, sigma).T
     centred = smooth - (videos.shares @ smooth)[videos.owner]
     return centred / (videos.shares @ centred.square()).sqrt().clamp_min(1e-6)[videos.owner]
