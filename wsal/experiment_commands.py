@@ -74,6 +74,7 @@ def experiment(
     detach: Annotated[bool | None, typer.Option(help="Take L_guide's targets as constants.")] = None,
     bias: Annotated[bool | None, typer.Option(help="Give bm's classifier a bias (paper: none).")] = None,
     sigma: Annotated[float | None, typer.Option(help="Of the Gaussian over L_guide's targets, snippets.")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Every setting of training to the paper's letter.")] = False,
     stpn: Annotated[bool, typer.Option(help="Add STPN's row to the ablation.")] = False,
     method: Annotated[
         list[str] | None,
@@ -98,6 +99,7 @@ def experiment(
     from plusmv.features.device import resolve_device
     from plusmv.wsal import experiment_tables, experiments, worlds
     from plusmv.wsal.feature_source import summary
+    from plusmv.wsal.settings import paper_settings
     from plusmv.wsal.training_set import load_training_set
 
     if name not in experiments.EXPERIMENTS:
@@ -115,9 +117,11 @@ def experiment(
         made = worlds.annotated_world(kind, annotations, source, (train_subset, test_subset), width, world_seed)
     features_held = worlds.held(made)
     training = load_training_set(made.training, features_held, parse_streams(streams))
-    shared = _given(lr=lr, batch=batch, centre=centre)
+    letter = paper_settings("bm") if paper else {}
+    centre, pool = letter.get("centre") if centre is None else centre, pool or letter.get("pool")
+    shared = _given(lr=lr, batch=batch, centre=centre, relative=letter.get("relative"))
     common = experiments.Training(training.streams, len(training.videos), shared, epochs, steps)
-    own = _given(pool=pool, detach=detach, bias=bias, sigma=sigma)
+    own = _given(pool=pool, detach=detach, bias=bias, sigma=sigma, prior_weight=letter.get("prior_weight"))
     base = common.settings("bm", own | (parse_loss_weights(loss_weights) if loss_weights else {}))
     plan = _plan(name, common, base, [*(["stpn"] if stpn else []), *(method or [])], set_ or [], seeds)
     folder, count = Workspace(home).run(run or f"{name}-{kind}"), workers or available_cores()

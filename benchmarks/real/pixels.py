@@ -1,0 +1,155 @@
+"""The whole way from pixels: videos composed of real clips as files, and detection in those files against features.
+
+    .venv/bin/python benchmarks/real/pixels.py --data ../shared/real [--home DIR] [--world cut] [--test 12-14]
+
+A run is trained on the features of videos composed of the training sources. Test videos are composed of the clips
+that --data has as files, twice: at feature level, and as one video file each, of those clips' frames. `plusmv detect
+--video` and `plusmv extract` take the files with the Kinetics-400 weights (`plusmv weights rgb`), at .35 to .9 s a
+snippet on one core. Prints the cosine of both kinds of features, snippet by snippet, and mAP in % of the detections
+from either. What was made in --home is kept, and is not made again. Composed of real clips.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from plusmv.core.annotations import AnnotatedVideo, read_annotations, read_detections, write_annotations
+from plusmv.demo.filming import write_video
+from plusmv.features.decode import sample_frames
+from plusmv.features.feature_files import VideoFeatures, read_features, write_features
+from plusmv.features.snippets import SNIPPET_LENGTH
+from plusmv.wsal.composed import ClipFeatures, SourceClip, World, compose, of_actions, parse_sources, read_clips
+from plusmv.wsal.evaluate import evaluate
+from plusmv.wsal.worlds import COMPOSED, SEED
+
+TIOUS = (0.1, 0.3, 0.5, 0.7)
+CRF = 4  # of H.264, nearly lossless
+Videos = list[tuple[AnnotatedVideo, VideoFeatures]]
+
+
+def clip_files(data: Path) -> dict[str, Path]:
+    """Clip id -> its file, of the clips that are there as files."""
+    return {path.stem: path for path in sorted((data / "clips").iterdir())}
+
+
+def composable(data: Path, world: World, files: Mapping[str, Path]) -> tuple[list[SourceClip], ClipFeatures]:
+    """The world's clips, all of the training sources' actions and of the others those with a file; their features."""
+    learned = parse_sources(COMPOSED[world].train_sources)
+    clips = of_actions(read_clips(data / "real.csv"), COMPOSED[world].actions or None)
+    usable = [clip for clip in clips if clip.id in files or (clip.is_action and clip.source in learned)]
+    features = {clip.id: read_features([data / "features"], clip.id) for clip in usable}
+    return usable, ClipFeatures(features, read_annotations(data / "segments.json"))
+
+
+def composed_of(clips: Sequence[SourceClip], material: ClipFeatures, world: World, test: Sequence[int]) -> Videos:
+    sources = {"training": parse_sources(COMPOSED[world].train_sources), "test": test}
+    return list(compose(world, clips, material, sources, COMPOSED[world].most, SEED))
+
+
+def places(clips: Sequence[SourceClip], material: ClipFeatures) -> ClipFeatures:
+    """The material with each snippet's place, its clip's number and its own, (T, 2), where its features were.
+
+    What `compose` makes of it says where the snippets of its videos come from.
+    """
+    features = {}
+    for number, clip in enumerate(clips):
+        own = np.arange(material.features[clip.id].count)
+        features[clip.id] = VideoFeatures(clip.id, {"rgb": np.stack([np.full_like(own, number), own], 1)}, 25.0)
+    return ClipFeatures(features, material.segments)
+
+
+def frames_of(origin: np.ndarray, clips: Sequence[SourceClip], files: Mapping[str, Path]) -> Iterator[np.ndarray]:
+    """The frames (H, W, 3) of snippets whose clip's number and place in it are the rows of origin (T, 2)."""
+    starts = np.flatnonzero((np.diff(origin, axis=0, prepend=-2) != [0, 1]).any(1))  # where a stretch begins
+    for stretch in np.split(origin, starts[1:]):
+        number, first = stretch[0].tolist()
+        frames = sample_frames(files[clips[number].id], short_side=None)
+        yield from islice(frames, first * SNIPPET_LENGTH, (first + len(stretch)) * SNIPPET_LENGTH)
+
+
+def render(
+    folder: Path, videos: Iterable[tuple[str, np.ndarray]], clips: Sequence[SourceClip], files: Mapping[str, Path]
+):
+    """Write a video file, 25 fps, of each (id, origin) that has none yet."""
+    for name, origin in videos:
+        path = folder / f"{name}.mp4"
+        if not path.exists():
+            write_video(path, frames_of(origin, clips, files), CRF)
+
+
+def plusmv(home: Path, *arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "plusmv", "--home", home, "--quiet", *arguments], check=True)
+
+
+def detect_both(home: Path, world: World, videos: Videos) -> tuple[Path, Path]:
+    """Train the world's run, detect in features and in files. Returns the features' detections, the files' folder."""
+    known, features, rendered = home / f"{world}.json", home / "composed", home / "rendered"
+    plusmv(home, "train", "--annotations", known, "--features", features, "--subset", "training", "--streams", "rgb",
+           "--run", world)  # fmt: skip
+    from_features, from_pixels = home / f"{world}-features.json", home / "pixels"
+    plusmv(home, "detect", "--annotations", known, "--features", features, "--subset", "test", "--run", world,
+           "--out", from_features)  # fmt: skip
+    for video, _ in videos:
+        out = from_pixels / f"{video.id}.json"
+        if not out.exists():
+            plusmv(home, "detect", "--video", rendered / f"{video.id}.mp4", "--annotations", known, "--run", world,
+                   "--out", out)  # fmt: skip
+    plusmv(home, "extract", "--videos", rendered, "--out", home / "extracted", "--streams", "rgb")
+    return from_features, from_pixels
+
+
+def cosines(videos: Videos, extracted: Path) -> np.ndarray:
+    """(N,) of the composed and the extracted features of all snippets. Raises ValueError where their numbers differ."""
+    each = []
+    for video, composed in videos:
+        ours, theirs = composed.streams["rgb"], read_features([extracted], video.id).streams["rgb"]
+        products = np.einsum("td,td->t", ours, theirs)
+        each.append(products / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1))
+    return np.concatenate(each)
+
+
+def compare(data: Path, home: Path, world: World, test: Sequence[int]) -> None:
+    files = clip_files(data)
+    clips, material = composable(data, world, files)
+    made = composed_of(clips, material, world, test)
+    write_annotations(home / f"{world}.json", [video for video, _ in made], note="composed of real clips")
+    for video, features in made:
+        write_features(home / "composed" / f"{video.id}.safetensors", features, "float32")
+    tested = [pair for pair in made if pair[0].subset == "test"]
+    origins = {
+        video.id: each.streams["rgb"] for video, each in composed_of(clips, places(clips, material), world, test)
+    }
+    render(home / "rendered", [(video.id, origins[video.id]) for video, _ in tested], clips, files)
+    from_features, from_pixels = detect_both(home, world, tested)
+    truth = {video.id: video for video, _ in tested}
+    pixels = {name: read_detections(from_pixels / f"{name}.json")[name] for name in truth}
+    likeness = cosines(tested, home / "extracted")
+    print(f"{world}, composed of real clips, {len(tested)} test videos, {len(likeness)} snippets: cosine of features"
+          f" from files and composed ones, mean {likeness.mean():.5f}, least {likeness.min():.5f}")  # fmt: skip
+    print(f"  mAP in % at tIoU {TIOUS}")
+    for words, found in (("features", read_detections(from_features)), ("pixels", pixels)):
+        per_class = evaluate(truth, found, TIOUS)["per_class"]
+        scores = 100 * np.mean([per_class[label] for label in COMPOSED[world].judged or per_class], axis=0)
+        numbers = "  ".join(f"{score:5.1f}" for score in scores)
+        print(f"  from {words:10} {numbers}   {sum(map(len, found.values()))} detections", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "real")
+    parser.add_argument("--home", type=Path, help="where all is kept (default: a temporary folder)")
+    parser.add_argument("--world", choices=("in-scene", "cut"), default="in-scene")
+    parser.add_argument("--test", default="12-14", help="sources, each one video an action")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        compare(options.data, options.home or Path(temporary), options.world, parse_sources(options.test))
+
+
+if __name__ == "__main__":
+    main()
