@@ -23,7 +23,7 @@ from plusmv.core.errors import BadInput
 from plusmv.wsal.detect import DetectionSettings
 from plusmv.wsal.experiment_scores import Ceiling, Judge, Scored, Scoring, Ways, in_workers, whole_videos
 from plusmv.wsal.methods.find import find_method
-from plusmv.wsal.settings import Settings
+from plusmv.wsal.settings import Settings, steps_of
 from plusmv.wsal.significance import video_draws
 from plusmv.wsal.supervised import SUPERVISED, SupervisedSettings
 from plusmv.wsal.train import CHECKPOINT, code_version, train_together
@@ -33,24 +33,23 @@ from plusmv.wsal.worlds import HeldFeatures, World
 
 EXPERIMENTS = ("ablation", "methods")
 TERMS = ("bg", "guide", "cluster")  # of the paper's Table 1; a further regulariser stays as it is in all eight rows
-LEAST_STEPS, PASSES = 3000, 25  # a training's length where none is given: whichever is more
+PAPERS, OURS = "attention > 0 to .5 (the paper)", "both sides of the T-CAM (ours)"
+STEPS_TO_1 = tuple(step / 40 for step in range(40))
 PROPOSAL_VARIANTS = {  # name in the tables -> settings
-    "attention > 0 to .5 (the paper)": DetectionSettings(proposals="attention"),
-    "attention > 0 to 1": DetectionSettings(proposals="attention", thresholds=tuple(step / 40 for step in range(40))),
+    PAPERS: DetectionSettings(),
+    "attention > 0 to .5, contrast": DetectionSettings(score="contrast"),
+    "attention scaled to 0..1 > 0 to 1, contrast": DetectionSettings(
+        scaled=True, score="contrast", thresholds=STEPS_TO_1
+    ),
     "attention x sigmoid(T-CAM) > .05 (STPN)": DetectionSettings(proposals="tcam"),
-    "both sides of the T-CAM (ours)": DetectionSettings(proposals="two-sided", overlap=0.4),
+    "softmax of the T-CAM, contrast": DetectionSettings(proposals="softmax"),
+    OURS: DetectionSettings(proposals="two-sided"),
 }
-OWN_WAY, OURS = "as its paper detects", "both sides of the T-CAM (ours)"
+OWN_WAY = "as its paper detects"
 ORDER_NOTE = (
     "a seed decides the initial weights and the order of the videos, and the sd is over both;"
     " runs of one method and order are trained as one stack"
 )
-
-
-def steps_of(videos: int, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
-    """Steps of a training: as given, as so many passes over the videos, or by the rule for all worlds."""
-    a_pass = -(-videos // batch)
-    return steps or (epochs * a_pass if epochs else max(LEAST_STEPS, PASSES * a_pass))
 
 
 def ablation_rows(base: Settings, others: Sequence[Settings] = ()) -> dict[str, Settings]:

@@ -114,9 +114,10 @@ def paper_settings(method: str) -> dict[str, Any]:
     return {name: value for name, value in PAPER.items() if name in own or name in _SHARED}
 
 
-def default_steps(videos: int, batch: int) -> int:
-    """Steps of a training whose length is not given."""
-    return max(LEAST_STEPS, PASSES * -(-videos // batch))
+def steps_of(videos: int, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
+    """Steps of a training: as given, as so many passes over the videos, or by one rule for all data."""
+    a_pass = -(-videos // batch)
+    return steps or (epochs * a_pass if epochs else max(LEAST_STEPS, PASSES * a_pass))
 
 
 _SHARED = [field.name for field in dataclasses.fields(Settings) if field.name != "own"]

@@ -110,7 +110,7 @@ def train(
     from plusmv.wsal.datasets import labels_of, read_dataset
     from plusmv.wsal.feature_source import summary
     from plusmv.wsal.methods.find import parse_settings
-    from plusmv.wsal.settings import Settings, paper_settings
+    from plusmv.wsal.settings import Settings, paper_settings, steps_of
     from plusmv.wsal.training_set import load_training_set
 
     if mv_ratio is not None and not (mv or mv_set):
@@ -138,7 +138,7 @@ def train(
         | given
         | parse_settings(method, set_ or []),
     )
-    settings = settings.replaced(steps=steps or _steps(epochs, len(training.videos), settings.batch))
+    settings = settings.replaced(steps=steps_of(len(training.videos), settings.batch, epochs, steps))
     for line in summary(training.left_out):
         say(line)
     lacking = training.left_out.keys() & microvideos
@@ -157,12 +157,6 @@ def train(
         failed = len(training.left_out.keys() & asked)
         if asked:
             conclude({"done": len(asked) - failed, "skipped": 0, "failed": failed}, what)
-
-
-def _steps(epochs: int | None, videos: int, batch: int) -> int:
-    from plusmv.wsal.settings import default_steps
-
-    return epochs * -(-videos // batch) if epochs else default_steps(videos, batch)
 
 
 def _default_workers(training: "TrainingSet", settings: "Settings") -> int:

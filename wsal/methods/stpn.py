@@ -5,7 +5,7 @@ Shapes: N snippets of width d of B videos, C classes; class index 0, the backgro
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,6 +47,7 @@ class STPN(Method):
 
     Settings: ClassVar[type] = STPNSettings
     WEIGHTS: ClassVar[dict[str, str]] = {"sparsity": "sparsity_weight"}
+    DETECTION: ClassVar[dict[str, Any]] = {"proposals": "tcam"}
     settings: STPNSettings
 
     def __init__(self, width: int, classes: int, settings: STPNSettings):
