@@ -36,6 +36,7 @@ class AutoLocSettings(UntrimmedNetsSettings):
     """AutoLoc's own settings, as in its published configuration for THUMOS14."""
 
     inflate: float = 0.25  # length of the margin on either side, as a share of the segment's
+    mask: float = 1.0  # not in the paper: attention weight, over the video's mean weight, above which a snippet counts
     foreground: float = 0.1  # activation above which a snippet predicts a segment
     worst: float = 0.7  # loss above which a segment is left out
     overlap: float = 0.4  # tIoU of non-maximum suppression in training
@@ -43,7 +44,10 @@ class AutoLocSettings(UntrimmedNetsSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         shares = (self.foreground, self.worst, self.overlap)
-        check((self.inflate > 0 and 0 <= min(shares) <= max(shares) <= 1, "inflate must be positive, shares 0 to 1"))
+        check(
+            (self.inflate > 0 and self.mask >= 0, "inflate must be positive, and the mask's share not negative"),
+            (0 <= min(shares) <= max(shares) <= 1, "foreground, worst and overlap must be 0 to 1"),
+        )
 
 
 class Segments(NamedTuple):
@@ -91,7 +95,9 @@ class AutoLoc(UntrimmedNets):
     def segments(self, x: Tensor, classes: Iterable[int]) -> Iterator[Segments]:
         """The segments of one video (T, d) for each of these classes, counted from 0."""
         _, selection, activation = self.heads(x)
-        signals = (activation.softmax(-1) * (selection.softmax(0) > 1 / len(x))[:, None]).detach()  # (T, C)
+        signals = (
+            activation.softmax(-1) * (selection.softmax(0) > self.settings.mask / len(x))[:, None]
+        ).detach()  # (T, C)
         inner, outer = self.predicted(x)
         for signal in (signals[:, index] for index in classes):
             loss, anchor = oic_loss(signal, inner, outer).min(1)  # (T,) each
