@@ -69,6 +69,7 @@ class Student(Method):
     WEIGHTS: ClassVar[dict[str, str]] = BM.WEIGHTS | {"prior": "prior_weight", "uncertainty": "uncertainty_weight"}
     DETECTION: ClassVar[dict[str, Any]] = {"proposals": "two-sided", "overlap": 0.4}
     settings: StudentSettings
+    teachers: Any  # two models of BM
     done: Tensor  # steps
     agreement: Tensor  # (C+1,), running mean of the teachers' correlation within a video
     opening: Tensor  # (C+1,), running mean of their standard score at a video's first snippet
