@@ -177,7 +177,7 @@ def trained(videos: StreamVideos, settings: list[Settings]) -> Stack:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_of_a_stack_ends_where_it_ends_alone(videos, name):
-    runs = [Settings.of(method=name, steps=8, batch=4, seed=seed, order_seed=0, hidden=16) for seed in range(2)]
+    runs = [Settings.of(method=name, steps=5, batch=4, seed=seed, order_seed=0, hidden=16) for seed in range(2)]
     together = trained(videos, runs).models()
     for settings, one in zip(runs, together, strict=True):
         state = trained(videos, [settings]).models()[0].state_dict()
@@ -188,7 +188,7 @@ def test_each_of_a_stack_ends_where_it_ends_alone(videos, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_the_videos_class(videos, name):
-    settings = Settings.of(method=name, steps=120, lr=2e-3, batch=4, hidden=32, dropout=0.2)
+    settings = Settings.of(method=name, steps=100, lr=2e-3, batch=3, hidden=32, dropout=0.2)
     truth, found = simulated_videos(12, "test", 3, snippets=20)
     labels = [1 + ACTIONS.index(next(iter(video.labels))) for video in truth.values()]
 

@@ -3,10 +3,10 @@
 Two teachers, the paper's method on the features and on what of them changes within a video, learn from video-level
 labels. Within a scene these do not tell an action from its context: the teachers find the axis between the two, its
 sign is a coin (LOG.md, 2026-11-29). Two running means over the training videos choose it for each class: whether the
-teachers agree within a video (else the second one's sign is turned), and whether the videos' first snippets lie on the
-action's side (else both are: a video begins before its action). After a share of the steps a student, two convolutions
-over 3 snippets, learns the teachers' segmentation as soft labels. Its T-CAM is the method's; the video's label is the
-first teacher's.
+teachers agree within a video (else the second one's sign is turned), and whether the videos' first snippets lie on
+the action's side (if so, both are turned: a video begins before its action, though a microvideo need not). After a
+share of the steps a student, two convolutions over 3 snippets, learns the teachers' segmentation as soft labels. Its
+T-CAM is the method's; the video's label is the first teacher's.
 
 Agrees with ASM-Loc: each snippet's loss is e^-u L + beta u with a predicted u.
 Does not: one training in place of a new model a round; no attention within and between segments; the labels are soft,
@@ -69,6 +69,7 @@ class Student(Method):
     WEIGHTS: ClassVar[dict[str, str]] = BM.WEIGHTS | {"prior": "prior_weight", "uncertainty": "uncertainty_weight"}
     DETECTION: ClassVar[dict[str, Any]] = {"proposals": "two-sided", "overlap": 0.4}
     settings: StudentSettings
+    teachers: Any  # two models of BM
     done: Tensor  # steps
     agreement: Tensor  # (C+1,), running mean of the teachers' correlation within a video
     opening: Tensor  # (C+1,), running mean of their standard score at a video's first snippet
