@@ -16,7 +16,7 @@ from plusmv.wsal.curves import curves_csv
 from plusmv.wsal.experiment_scores import Score, Scored, collapse
 from plusmv.wsal.experiment_tables import cells, summarised
 from plusmv.wsal.experiments import PROPOSAL_VARIANTS, Training, ablation, ablation_rows, methods, seeded, stacks_of
-from plusmv.wsal.settings import Settings
+from plusmv.wsal.settings import PAPER, Settings
 from plusmv.wsal.supervised import SUPERVISED, WHOLE, SupervisedSettings, action_shares, detect_supervised, fit
 from plusmv.wsal.worlds import COMPOSED, composed_world
 
@@ -148,6 +148,14 @@ def test_a_table_of_methods_is_a_file_that_the_same_command_makes_again(clips, t
     (folder / "methods.md").unlink()
     assert json.loads(CliRunner().invoke(app, [*map(str, command)]).stdout) == told
     assert (folder / "methods.md").read_text() == text and trained.stat().st_mtime_ns == written
+
+
+def test_an_ablation_to_the_papers_letter(clips, tmp_path):
+    command = ["experiment", "ablation", "--world", "in-scene", "--data", clips, "--paper", "--seeds", 1, "--steps", 2,
+               "--workers", 1, "--home", tmp_path, "--json"]  # fmt: skip
+    told = json.loads(CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False).stdout)
+    rows = [settings for row, settings in told["settings"].items() if row.startswith("fg")]
+    assert len(rows) == 8 and all(PAPER.items() <= settings.items() for settings in rows)
 
 
 def test_every_ablation_stands_under_all_ways_of_detection():
