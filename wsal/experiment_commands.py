@@ -64,7 +64,7 @@ def experiment(
     width: Annotated[int, typer.Option(min=1, help="Width of the simulated features.")] = 256,
     world_seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated world.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds, each of initial weights and order of videos.")] = 5,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes (default: 25, and 3,000 steps or more).")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes (default: 25, and 3,000 videos or more).")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of --epochs.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate of Adam (default: each method's).")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Videos a step, packed (default: each method's).")] = None,

@@ -15,7 +15,7 @@ from plusmv.wsal.methods.method import check
 from plusmv.wsal.views import views_of
 
 PAPER = {"pool": "mean", "centre": 0.0, "relative": False, "prior_weight": 0.0}  # the letter where defaults differ
-LEAST_STEPS, PASSES = 3000, 25  # a training's length where none is given: whichever is more
+LEAST_VIDEOS, PASSES = 3000, 25  # seen in a training whose length is not given: whichever is more
 PER_RUN_FIELDS = {"seed", "order_seed", "own"}  # may differ between the runs of a stack; of `own` only loss weights
 
 
@@ -117,7 +117,7 @@ def paper_settings(method: str) -> dict[str, Any]:
 def steps_of(videos: int, batch: int, epochs: int | None = None, steps: int | None = None) -> int:
     """Steps of a training: as given, as so many passes over the videos, or by one rule for all data."""
     a_pass = -(-videos // batch)
-    return steps or (epochs * a_pass if epochs else max(LEAST_STEPS, PASSES * a_pass))
+    return steps or (epochs * a_pass if epochs else max(-(-LEAST_VIDEOS // batch), PASSES * a_pass))
 
 
 _SHARED = [field.name for field in dataclasses.fields(Settings) if field.name != "own"]

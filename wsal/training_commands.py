@@ -56,7 +56,7 @@ def train(
     ] = "bm",
     run: Annotated[str | None, typer.Option(help="Name of the run (default: the method, with +mv).")] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over all videos (default: 25, and 3,000 steps or more).")
+        int | None, typer.Option(min=1, help="Passes over all videos (default: 25, and 3,000 videos or more).")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of --epochs.")] = None,
     batch: Annotated[

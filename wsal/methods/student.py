@@ -38,7 +38,6 @@ RATE = 0.1  # of the running means
 class StudentSettings(BMSettings):
     """The teachers' settings and the student's own."""
 
-    prior_weight: float = 0.01  # of the teachers' mean squared logit of the attention
     warmup: float = 0.3  # share of the steps before the student begins
     uncertainty_weight: float = 0.2  # beta
     units: int = 128  # the student's hidden width
@@ -47,7 +46,7 @@ class StudentSettings(BMSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(
-            (min(self.prior_weight, self.uncertainty_weight) >= 0, "loss weights must not be negative"),
+            (self.uncertainty_weight >= 0, "loss weights must not be negative"),
             (0 <= self.warmup < 1 and 0 <= self.dropout < 1, "warmup and dropout must be at least 0 and below 1"),
             (self.units >= 1, "the student's width must be positive"),
         )
@@ -66,7 +65,7 @@ class Student(Method):
     """One stream's teachers and student."""
 
     Settings: ClassVar[type] = StudentSettings
-    WEIGHTS: ClassVar[dict[str, str]] = BM.WEIGHTS | {"prior": "prior_weight", "uncertainty": "uncertainty_weight"}
+    WEIGHTS: ClassVar[dict[str, str]] = BM.WEIGHTS | {"uncertainty": "uncertainty_weight"}
     DETECTION: ClassVar[dict[str, Any]] = {"proposals": "two-sided", "overlap": 0.4}
     settings: StudentSettings
     teachers: Any  # two models of BM
@@ -97,8 +96,7 @@ class Student(Method):
         """The sum of the teachers' terms, and the student's: name -> (B,)."""
         terms: dict[str, Tensor] = {}
         for (teacher, view), read in zip(self.views(videos), readout.teachers, strict=True):
-            own = teacher.losses(read, view) | {"prior": videos.mean(read.attention.logit(1e-6).square())}
-            terms = {name: term + terms.get(name, 0) for name, term in own.items()}
+            terms = {name: term + terms.get(name, 0) for name, term in teacher.losses(read, view).items()}
         labels = self.soft_labels(readout, videos)
         divergence = (labels * (labels.clamp_min(1e-9).log() - readout.activation.log_softmax(-1))).sum(-1)
         weight = (self.done >= self.settings.warmup * self.steps) * (-readout.uncertainty).exp()
