@@ -101,7 +101,7 @@ class CO2Net(Method):
         "thresholds": tuple(round(0.1 + 0.8 * step / 19, 4) for step in range(20)),
         "gate": 0.2,
     }
-    TRAINING: ClassVar[dict[str, Any]] = {"batch": 4}
+    TRAINING: ClassVar[dict[str, Any]] = {"batch": 4, "lr": 3e-4}
     settings: Any
 
     def __init__(self, width: int, classes: int, settings: Any):
