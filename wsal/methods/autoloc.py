@@ -95,9 +95,8 @@ class AutoLoc(UntrimmedNets):
     def segments(self, x: Tensor, classes: Iterable[int]) -> Iterator[Segments]:
         """The segments of one video (T, d) for each of these classes, counted from 0."""
         _, selection, activation = self.heads(x)
-        signals = (
-            activation.softmax(-1) * (selection.softmax(0) > self.settings.mask / len(x))[:, None]
-        ).detach()  # (T, C)
+        selected = selection.softmax(0) > self.settings.mask / len(x)
+        signals = (activation.softmax(-1) * selected[:, None]).detach()  # (T, C)
         inner, outer = self.predicted(x)
         for signal in (signals[:, index] for index in classes):
             loss, anchor = oic_loss(signal, inner, outer).min(1)  # (T,) each
