@@ -6,9 +6,9 @@ outer-inner-contrastive (OIC) loss of a segment is the mean activation in the ma
 on either side, at least one snippet) minus the mean inside, mapped to 0..1; each snippet of activation above .1 keeps
 its best anchor, those of a loss above .7 are left out, non-maximum suppression at .4, and the mean of what is left is
 the loss. Activation is the class's softmax, masked by the attention, from UntrimmedNets; no gradient enters it.
-Does not: both parts train at once and by Adam; the mask is an attention weight above a tenth of the video's
-mean instead of a logit above 7; boundaries are not rounded, so the integral is exact between snippets and the gradient is autograd's;
-anchors are not chosen with the help of true lengths, nor is there training on test videos, as in the published run.
+Does not: both parts train at once and by Adam; the mask is an attention weight above a tenth of the video's mean, not a
+logit above 7; boundaries are not rounded, so that the integral is exact and the gradient autograd's; anchors are not
+chosen with the help of true lengths, and nothing is trained on test videos, as in the published run.
 
 Shapes: T snippets of width d, C classes, A anchors; class index 0, the background, is unused.
 """
