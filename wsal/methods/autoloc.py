@@ -6,9 +6,9 @@ outer-inner-contrastive (OIC) loss of a segment is the mean activation in the ma
 on either side, at least one snippet) minus the mean inside, mapped to 0..1; each snippet of activation above .1 keeps
 its best anchor, those of a loss above .7 are left out, non-maximum suppression at .4, and the mean of what is left is
 the loss. Activation is the class's softmax, masked by the attention, from UntrimmedNets; no gradient enters it.
-Does not: both parts train at once and by Adam; the mask is an attention weight above the video's mean instead of a
-logit above 7; boundaries are not rounded, so the integral is exact between snippets and the gradient is autograd's;
-anchors are not chosen with the help of true lengths, nor is there training on test videos, as in the published run.
+Does not: both parts train at once and by Adam; the mask is an attention weight above a tenth of the video's mean, not a
+logit above 7; boundaries are not rounded, so that the integral is exact and the gradient autograd's; anchors are not
+chosen with the help of true lengths, and nothing is trained on test videos, as in the published run.
 
 Shapes: T snippets of width d, C classes, A anchors; class index 0, the background, is unused.
 """
@@ -36,7 +36,7 @@ class AutoLocSettings(UntrimmedNetsSettings):
     """AutoLoc's own settings, as in its published configuration for THUMOS14."""
 
     inflate: float = 0.25  # length of the margin on either side, as a share of the segment's
-    mask: float = 1.0  # not in the paper: attention weight, over the video's mean weight, above which a snippet counts
+    mask: float = 0.1  # not in the paper: attention weight, over the video's mean weight, above which a snippet counts
     foreground: float = 0.1  # activation above which a snippet predicts a segment
     worst: float = 0.7  # loss above which a segment is left out
     overlap: float = 0.4  # tIoU of non-maximum suppression in training
@@ -95,9 +95,8 @@ class AutoLoc(UntrimmedNets):
     def segments(self, x: Tensor, classes: Iterable[int]) -> Iterator[Segments]:
         """The segments of one video (T, d) for each of these classes, counted from 0."""
         _, selection, activation = self.heads(x)
-        signals = (
-            activation.softmax(-1) * (selection.softmax(0) > self.settings.mask / len(x))[:, None]
-        ).detach()  # (T, C)
+        selected = selection.softmax(0) > self.settings.mask / len(x)
+        signals = (activation.softmax(-1) * selected[:, None]).detach()  # (T, C)
         inner, outer = self.predicted(x)
         for signal in (signals[:, index] for index in classes):
             loss, anchor = oic_loss(signal, inner, outer).min(1)  # (T,) each
