@@ -6,7 +6,7 @@ A run is trained on the features of videos composed of the training sources. Tes
 that --data has as files, twice: at feature level, and as one video file each, of those clips' frames. `plusmv detect
 --video` and `plusmv extract` take the files with the Kinetics-400 weights (`plusmv weights rgb`), at .35 to .9 s a
 snippet on one core. Prints the cosine of both kinds of features, snippet by snippet, and mAP in % of the detections
-from either. What was made in --home is kept, and is not made again. Composed of real clips.
+from either and from the files. What was made in --home is kept, and is not made again. Composed of real clips.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plusmv.core.annotations import AnnotatedVideo, read_annotations, read_detections, write_annotations
+from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections, write_annotations
 from plusmv.demo.filming import write_video
 from plusmv.features.decode import sample_frames
 from plusmv.features.feature_files import VideoFeatures, read_features, write_features
@@ -31,6 +31,7 @@ from plusmv.wsal.worlds import COMPOSED, SEED
 TIOUS = (0.1, 0.3, 0.5, 0.7)
 CRF = 4  # of H.264, nearly lossless
 Videos = list[tuple[AnnotatedVideo, VideoFeatures]]
+Detections = dict[str, tuple[Instance, ...]]
 
 
 def clip_files(data: Path) -> dict[str, Path]:
@@ -87,21 +88,25 @@ def plusmv(home: Path, *arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "plusmv", "--home", home, "--quiet", *arguments], check=True)
 
 
-def detect_both(home: Path, world: World, videos: Videos) -> tuple[Path, Path]:
-    """Train the world's run, detect in features and in files. Returns the features' detections, the files' folder."""
-    known, features, rendered = home / f"{world}.json", home / "composed", home / "rendered"
-    plusmv(home, "train", "--annotations", known, "--features", features, "--subset", "training", "--streams", "rgb",
-           "--run", world)  # fmt: skip
-    from_features, from_pixels = home / f"{world}-features.json", home / "pixels"
-    plusmv(home, "detect", "--annotations", known, "--features", features, "--subset", "test", "--run", world,
-           "--out", from_features)  # fmt: skip
-    for video, _ in videos:
-        out = from_pixels / f"{video.id}.json"
+def detect_all(home: Path, world: World, names: Iterable[str]) -> dict[str, Detections]:
+    """Train the world's run, and detect in composed features, in those extracted from the files, and in the files."""
+    known, rendered, pixels = home / f"{world}.json", home / "rendered", home / "pixels"
+    plusmv(home, "train", "--annotations", known, "--features", home / "composed", "--subset", "training",
+           "--streams", "rgb", "--run", world)  # fmt: skip
+    plusmv(home, "extract", "--videos", rendered, "--out", home / "extracted", "--streams", "rgb",
+           "--number-format", "float32")  # fmt: skip
+    found: dict[str, Detections] = {}
+    for kind in ("composed", "extracted"):
+        out = home / f"{world}-{kind}.json"
+        plusmv(home, "detect", "--annotations", known, "--features", home / kind, "--subset", "test", "--run", world,
+               "--out", out)  # fmt: skip
+        found[f"{kind} features"] = read_detections(out)
+    for name in names:
+        out = pixels / f"{name}.json"
         if not out.exists():
-            plusmv(home, "detect", "--video", rendered / f"{video.id}.mp4", "--annotations", known, "--run", world,
+            plusmv(home, "detect", "--video", rendered / f"{name}.mp4", "--annotations", known, "--run", world,
                    "--out", out)  # fmt: skip
-    plusmv(home, "extract", "--videos", rendered, "--out", home / "extracted", "--streams", "rgb")
-    return from_features, from_pixels
+    return found | {"files": {name: read_detections(pixels / f"{name}.json")[name] for name in names}}
 
 
 def cosines(videos: Videos, extracted: Path) -> np.ndarray:
@@ -126,18 +131,17 @@ def compare(data: Path, home: Path, world: World, test: Sequence[int]) -> None:
         video.id: each.streams["rgb"] for video, each in composed_of(clips, places(clips, material), world, test)
     }
     render(home / "rendered", [(video.id, origins[video.id]) for video, _ in tested], clips, files)
-    from_features, from_pixels = detect_both(home, world, tested)
     truth = {video.id: video for video, _ in tested}
-    pixels = {name: read_detections(from_pixels / f"{name}.json")[name] for name in truth}
+    found = detect_all(home, world, truth)
     likeness = cosines(tested, home / "extracted")
     print(f"{world}, composed of real clips, {len(tested)} test videos, {len(likeness)} snippets: cosine of features"
           f" from files and composed ones, mean {likeness.mean():.5f}, least {likeness.min():.5f}")  # fmt: skip
     print(f"  mAP in % at tIoU {TIOUS}")
-    for words, found in (("features", read_detections(from_features)), ("pixels", pixels)):
-        per_class = evaluate(truth, found, TIOUS)["per_class"]
+    for words, detections in found.items():
+        per_class = evaluate(truth, detections, TIOUS)["per_class"]
         scores = 100 * np.mean([per_class[label] for label in COMPOSED[world].judged or per_class], axis=0)
         numbers = "  ".join(f"{score:5.1f}" for score in scores)
-        print(f"  from {words:10} {numbers}   {sum(map(len, found.values()))} detections", flush=True)
+        print(f"  {words:20} {numbers}   {sum(map(len, detections.values()))} detections", flush=True)
 
 
 def main() -> None:
@@ -146,9 +150,15 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="where all is kept (default: a temporary folder)")
     parser.add_argument("--world", choices=("in-scene", "cut"), default="in-scene")
     parser.add_argument("--test", default="12-14", help="sources, each one video an action")
+    parser.add_argument("--picture", type=Path, help="where a picture of --plot goes")
+    parser.add_argument("--plot", default="in-scene_CricketBowling_14", help="a test video")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        compare(options.data, options.home or Path(temporary), options.world, parse_sources(options.test))
+        home = options.home or Path(temporary)
+        compare(options.data, home, options.world, parse_sources(options.test))
+        if options.picture:  # of features, not of the file, so that it shows nobody
+            plusmv(home, "plot", "--video", options.plot, "--annotations", home / f"{options.world}.json", "--features",
+                   home / "composed", "--run", options.world, "--out", options.picture)  # fmt: skip
 
 
 if __name__ == "__main__":
