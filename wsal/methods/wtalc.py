@@ -60,7 +60,7 @@ class WTALC(Method):
     Settings: ClassVar[type] = WTALCSettings
     WEIGHTS: ClassVar[dict[str, str]] = {"mil": "mil_weight", "similarity": "similarity_weight"}
     DETECTION: ClassVar[Mapping[str, Any]] = {"proposals": "own"}
-    TRAINING: ClassVar[Mapping[str, Any]] = {"batch": 10, "lr": 1e-3}  # ten times its rate, as it sees a tenth of the steps
+    TRAINING: ClassVar[Mapping[str, Any]] = {"batch": 10, "lr": 1e-3}  # its rate x 10, in a tenth of the steps
     settings: WTALCSettings
 
     def __init__(self, width: int, classes: int, settings: WTALCSettings):
