@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/real/pixels.py --data ../shared/real [--home DIR] [--world cut] [--test 12-14]
 
 A run is trained on the features of videos composed of the training sources. Test videos are composed of the clips
-that --data has as files, twice: at feature level, and as one video file each, of those clips' frames. `plusmv detect
---video` and `plusmv extract` take the files with the Kinetics-400 weights (`plusmv weights rgb`), at .35 to .9 s a
-snippet on one core. Prints the cosine of both kinds of features, snippet by snippet, and mAP in % of the detections
-from either and from the files. What was made in --home is kept, and is not made again. Composed of real clips.
+that --data has as files, twice: at feature level, and as one video file each, of those clips' frames, without loss
+unless --crf says otherwise: compression alone moves features (at crf 4 to a cosine of .9995). `plusmv detect --video`
+and `plusmv extract` take the files with the Kinetics-400 weights (`plusmv weights rgb`), at .35 to .9 s a snippet on
+one core. Prints the cosine of both kinds of features, snippet by snippet, and mAP in % of the detections from either
+and from the files. What was made in --home is kept, and is not made again. Composed of real clips.
 """
 
 import argparse
@@ -14,14 +15,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
+from av.video.frame import PictureType
 
 from plusmv.core.annotations import AnnotatedVideo, Instance, read_annotations, read_detections, write_annotations
-from plusmv.demo.filming import write_video
-from plusmv.features.decode import sample_frames
+from plusmv.core.workspace import atomic_path
+from plusmv.features.decode import sample_raw
 from plusmv.features.feature_files import VideoFeatures, read_features, write_features
 from plusmv.features.snippets import SNIPPET_LENGTH
 from plusmv.wsal.composed import ClipFeatures, SourceClip, World, compose, of_actions, parse_sources, read_clips
@@ -29,7 +33,7 @@ from plusmv.wsal.evaluate import evaluate
 from plusmv.wsal.worlds import COMPOSED, SEED
 
 TIOUS = (0.1, 0.3, 0.5, 0.7)
-CRF = 4  # of H.264, nearly lossless
+FPS = 25
 Videos = list[tuple[AnnotatedVideo, VideoFeatures]]
 Detections = dict[str, tuple[Instance, ...]]
 
@@ -65,23 +69,26 @@ def places(clips: Sequence[SourceClip], material: ClipFeatures) -> ClipFeatures:
     return ClipFeatures(features, material.segments)
 
 
-def frames_of(origin: np.ndarray, clips: Sequence[SourceClip], files: Mapping[str, Path]) -> Iterator[np.ndarray]:
-    """The frames (H, W, 3) of snippets whose clip's number and place in it are the rows of origin (T, 2)."""
+def frames_of(origin: np.ndarray, clips: Sequence[SourceClip], files: Mapping[str, Path]) -> Iterator[av.VideoFrame]:
+    """The decoder's frames of snippets whose clip's number and place in it are the rows of origin (T, 2)."""
     starts = np.flatnonzero((np.diff(origin, axis=0, prepend=-2) != [0, 1]).any(1))  # where a stretch begins
     for stretch in np.split(origin, starts[1:]):
         number, first = stretch[0].tolist()
-        frames = sample_frames(files[clips[number].id], short_side=None)
-        yield from islice(frames, first * SNIPPET_LENGTH, (first + len(stretch)) * SNIPPET_LENGTH)
+        pictures = sample_raw(files[clips[number].id], FPS)
+        for picture in islice(pictures, first * SNIPPET_LENGTH, (first + len(stretch)) * SNIPPET_LENGTH):
+            yield picture.frame
 
 
-def render(
-    folder: Path, videos: Iterable[tuple[str, np.ndarray]], clips: Sequence[SourceClip], files: Mapping[str, Path]
-):
-    """Write a video file, 25 fps, of each (id, origin) that has none yet."""
-    for name, origin in videos:
-        path = folder / f"{name}.mp4"
-        if not path.exists():
-            write_video(path, frames_of(origin, clips, files), CRF)
+def write_video(path: Path, frames: Iterable[av.VideoFrame], crf: int) -> None:
+    """Write a decoder's frames, all of one size, as H.264 at 25 fps."""
+    with atomic_path(path) as part, av.open(str(part), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "superfast", "crf": str(crf)})
+        for number, frame in enumerate(frames):
+            if not number:
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, FPS), PictureType.NONE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def plusmv(home: Path, *arguments: str | Path) -> None:
@@ -119,7 +126,7 @@ def cosines(videos: Videos, extracted: Path) -> np.ndarray:
     return np.concatenate(each)
 
 
-def compare(data: Path, home: Path, world: World, test: Sequence[int]) -> None:
+def compare(data: Path, home: Path, world: World, test: Sequence[int], crf: int) -> None:
     files = clip_files(data)
     clips, material = composable(data, world, files)
     made = composed_of(clips, material, world, test)
@@ -130,7 +137,10 @@ def compare(data: Path, home: Path, world: World, test: Sequence[int]) -> None:
     origins = {
         video.id: each.streams["rgb"] for video, each in composed_of(clips, places(clips, material), world, test)
     }
-    render(home / "rendered", [(video.id, origins[video.id]) for video, _ in tested], clips, files)
+    for video, _ in tested:
+        path = home / "rendered" / f"{video.id}.mp4"
+        if not path.exists():
+            write_video(path, frames_of(origins[video.id], clips, files), crf)
     truth = {video.id: video for video, _ in tested}
     found = detect_all(home, world, truth)
     likeness = cosines(tested, home / "extracted")
@@ -150,12 +160,13 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="where all is kept (default: a temporary folder)")
     parser.add_argument("--world", choices=("in-scene", "cut"), default="in-scene")
     parser.add_argument("--test", default="12-14", help="sources, each one video an action")
+    parser.add_argument("--crf", type=int, default=0, help="of H.264; 0: lossless")
     parser.add_argument("--picture", type=Path, help="where a picture of --plot goes")
     parser.add_argument("--plot", default="in-scene_CricketBowling_14", help="a test video")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         home = options.home or Path(temporary)
-        compare(options.data, home, options.world, parse_sources(options.test))
+        compare(options.data, home, options.world, parse_sources(options.test), options.crf)
         if options.picture:  # of features, not of the file, so that it shows nobody
             plusmv(home, "plot", "--video", options.plot, "--annotations", home / f"{options.world}.json", "--features",
                    home / "composed", "--run", options.world, "--out", options.picture)  # fmt: skip
