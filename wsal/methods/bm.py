@@ -58,11 +58,8 @@ class BM(Method):
 
     Settings: ClassVar[type] = BMSettings
     WEIGHTS: ClassVar[dict[str, str]] = {
-        "bg": "background_weight",
-        "guide": "guide_weight",
-        "cluster": "cluster_weight",
-        "prior": "prior_weight",
-    }
+        "bg": "background_weight", "guide": "guide_weight", "cluster": "cluster_weight", "prior": "prior_weight",
+    }  # fmt: skip
     TRAINING: ClassVar[dict[str, Any]] = {"relative": True}
     settings: BMSettings
 
@@ -72,8 +69,6 @@ class BM(Method):
         self.attention = nn.Linear(settings.hidden, 1)
         self.classifier = nn.Linear(width, classes + 1, bias=settings.bias)  # w_c of Eq. 2
         self.clusters = nn.Linear(width, 2, bias=False)  # u_fg and u_bg of Eq. 8
-        if settings.bias:
-            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Readout:
         logit = self.attention(self.hidden(x).relu())[:, 0]  # (N,)
@@ -82,9 +77,7 @@ class BM(Method):
     def pooled(self, weights: Tensor, videos: Packed) -> Tensor:
         """x_fg of Eq. 1 for the attention, x_bg of Eq. 4 for 1 - attention: (B, d) from weights (N,)."""
         x = (videos.shares * weights) @ videos.features  # (B, N) @ (N, d) -> (B, d)
-        if self.settings.pool == "mean":
-            return x
-        return x / videos.mean(weights)[:, None].clamp_min(MIN_MASS)
+        return x if self.settings.pool == "mean" else x / videos.mean(weights)[:, None].clamp_min(MIN_MASS)
 
     def losses(self, readout: Readout, videos: Packed) -> dict[str, Tensor]:
         """The four terms of Eq. 11, and the prior: name -> (B,)."""
@@ -100,11 +93,8 @@ class BM(Method):
 
     def guide_loss(self, readout: Readout, videos: Packed) -> Tensor:
         """Eq. 7: (B,)."""
-        frames = readout.activation  # (N, C+1)
-        if self.settings.bias:
-            frames = frames + self.classifier.bias
-        if self.settings.detach:
-            frames = frames.detach()
+        frames = readout.activation + self.classifier.bias if self.settings.bias else readout.activation  # (N, C+1)
+        frames = frames.detach() if self.settings.detach else frames
         targets = guide_targets(frames, videos.present, lambda signal: videos.smooth(signal, self.settings.sigma))
         return videos.mean(guide_distance(readout.attention, targets))
 
