@@ -48,7 +48,8 @@ def main() -> None:
         if made.stem == made.parent.name.partition("-")[0]:
             folder = RESULTS / made.parent.name
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "table.json").write_text(made.read_text(encoding="utf-8"), encoding="utf-8")
+            content = json.loads(made.read_text(encoding="utf-8"))
+            (folder / "table.json").write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -74,6 +74,10 @@ def experiment(
     detach: Annotated[bool | None, typer.Option(help="Take L_guide's targets as constants.")] = None,
     bias: Annotated[bool | None, typer.Option(help="Give bm's classifier a bias (paper: none).")] = None,
     sigma: Annotated[float | None, typer.Option(help="Of the Gaussian over L_guide's targets, snippets.")] = None,
+    relative: Annotated[
+        bool | None, typer.Option("--relative/--no-relative", help="A second model of each stream (default: of bm).")
+    ] = None,
+    prior: Annotated[float | None, typer.Option(help="Weight of the attention's mean squared logit, of bm.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Every setting of training to the paper's letter.")] = False,
     stpn: Annotated[bool, typer.Option(help="Add STPN's row to the ablation.")] = False,
     method: Annotated[
@@ -119,9 +123,11 @@ def experiment(
     training = load_training_set(made.training, features_held, parse_streams(streams))
     letter = paper_settings("bm") if paper else {}
     centre, pool = letter.get("centre") if centre is None else centre, pool or letter.get("pool")
-    shared = _given(lr=lr, batch=batch, centre=centre, relative=letter.get("relative"))
+    relative = letter.get("relative") if relative is None else relative
+    prior = letter.get("prior_weight") if prior is None else prior
+    shared = _given(lr=lr, batch=batch, centre=centre, relative=relative)
     common = experiments.Training(training.streams, len(training.videos), shared, epochs, steps)
-    own = _given(pool=pool, detach=detach, bias=bias, sigma=sigma, prior_weight=letter.get("prior_weight"))
+    own = _given(pool=pool, detach=detach, bias=bias, sigma=sigma, prior_weight=prior)
     base = common.settings("bm", own | (parse_loss_weights(loss_weights) if loss_weights else {}))
     plan = _plan(name, common, base, [*(["stpn"] if stpn else []), *(method or [])], set_ or [], seeds)
     folder, count = Workspace(home).run(run or f"{name}-{kind}"), workers or available_cores()
