@@ -16,6 +16,7 @@ from plusmv.core.workspace import Workspace
 from plusmv.curate.sources.base import ChangedFormat, FoundPost, NeedsProgram, PageTooLarge, TransientError
 from plusmv.curate.sources.rate_limit import RateLimiter
 from plusmv.curate.sources.ytdlp_client import YtDlp
+from plusmv.curate.sources.ytdlp_errors import search_error, translated
 from plusmv.db.models import Post, ReasonCode
 from plusmv.db.session import open_catalog
 from tests.conftest import ROOT
@@ -134,3 +135,8 @@ def test_a_page_without_end_is_left_with_bounded_memory(films, tmp_path, name):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 150 << 20
+
+
+def test_an_answer_nested_too_deep_is_a_changed_format():
+    with pytest.raises(ChangedFormat, match="recursion"), translated(search_error):
+        json.loads("[" * 100_000)

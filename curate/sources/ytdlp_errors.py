@@ -37,7 +37,8 @@ CONFIRM = re.compile(r"(?i)not a bot|captcha|checkpoint|challenge|confirm you|ve
 LOG_IN = re.compile(r"(?i)log[ -]?in|sign[ -]?in|account is required|cookies|login_required|members only")
 PROGRAM = re.compile(r"(?i)\b(ffmpeg|rtmpdump|mplayer|mpv|aria2c|phantomjs)\b")  # what yt-dlp says it lacks
 BODY = 4096  # bytes of an error's page that are looked at
-PARSE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # of extractors, over another format
+PARSE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)  # of extractors, over
+# another format, or JSON that is nested too deep
 
 
 @contextlib.contextmanager
