@@ -154,6 +154,15 @@ def test_a_post_with_odd_facts_is_taken_without_them_or_has_a_name(server, facts
     assert post.seconds is None and post.taken_at is None
 
 
+def test_the_last_page_of_a_tag_may_name_a_next_one_of_any_kind(server):
+    media = {"edges": [], "page_info": {"has_next_page": False, "end_cursor": [{}]}}
+    media["edges"] = [{"node": {"shortcode": "CxYz123", "is_video": True, "id": "1"}}]
+    body = json.dumps({"data": {"hashtag": {"edge_hashtag_to_media": media}}, "status": "ok"}).encode()
+    server.platform.switches.hostile = {"body": body}
+    (page,) = InstagramSource(RateLimiter(0), {"sessionid": "s"}).search("golf")
+    assert page.cursor == {"after": None}
+
+
 def test_a_download(server):
     (clip,) = server.platform.publish("golf", 1, fault="slow")
     file = io.BytesIO()

@@ -100,8 +100,9 @@ class InstagramSource(Source):
             after, first = info.get("end_cursor"), False
             if more and (not isinstance(after, str) or not after or after in followed):
                 raise ChangedFormat(f"a page of #{tag} names no next page though it says there is one; {UPDATE}")
+            after = after if more else None
             followed.add(after)
-            yield Page(self._posts(tag, nodes), {"after": after if more else None})
+            yield Page(self._posts(tag, nodes), {"after": after})
             if not more:
                 return
 

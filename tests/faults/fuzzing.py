@@ -171,6 +171,7 @@ def _work(parser: Parser, number: int, seconds: float, clock: _Clock, pipe) -> N
         os.dup2(quiet, stream)
     own = Path(tempfile.mkdtemp(prefix="plusmv-fuzz-"))
     tempfile.tempdir = str(own)  # whatever a case leaves goes with the process
+    code = 70  # unless it gets to the end: what makes the cases may fail too
     try:
         with contextlib.suppress(Exception):
             read(parser, _seeds(parser)[0])  # loads what is loaded once
@@ -184,9 +185,10 @@ def _work(parser: Parser, number: int, seconds: float, clock: _Clock, pipe) -> N
                 pipe.send(finding)
             number += 1
         clock.write(number, began, ready)
+        code = 0
     finally:
         shutil.rmtree(own, ignore_errors=True)
-        os._exit(0)
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ def _npz(chance: Random, seed: bytes) -> bytes:
             elif what < 0.5:
                 content = content[:128] + bytes(BLOCK * chance.choice((1, 4)))
             elif what < 0.6:
-                name = chance.choice(("../x.npy", "rgb.npy", "", "a" * 60_000, "rgb", "x.npy"))
+                name = chance.choice(("../x.npy", "rgb.npy", " ", "a" * 60_000, "rgb", "x.npy"))
             archive.writestr(name, content)
     packed = bytearray(made.getvalue())
     if chance.random() < 0.3:
