@@ -62,11 +62,9 @@ def result(name: str, world: str) -> ExperimentResult | None:
 def page() -> str:
     parts = [INTRODUCTION]
     for world, words in WORLDS.items():
-        parts.append(f"## {world}: {words}\n")
-        for name in ("methods", "ablation"):
-            found = result(name, world)
-            if found:
-                parts.append(_section(found, f"plusmv experiment {name} {COMMANDS[world]}"))
+        found = {name: each for name in ("methods", "ablation") if (each := result(name, world))}
+        parts += [f"## {world}: {words}\n"] if found else []
+        parts += [_section(each, f"plusmv experiment {name} {COMMANDS[world]}") for name, each in found.items()]
     return "\n".join(parts)
 
 
