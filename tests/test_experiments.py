@@ -51,11 +51,11 @@ def clips(tmp_path_factory) -> Path:
 
 
 def test_the_rows_are_every_choice_of_three_terms():
-    rows = ablation_rows(Settings())
+    rows = ablation_rows(Settings.of())
     terms = {settings.own for settings in rows.values()}
     assert len(rows) == len(terms) == 8
     assert next(iter(rows)) == "fg"
-    assert rows["fg + bg + guide + cluster"] == Settings()
+    assert rows["fg + bg + guide + cluster"] == Settings.of()
     assert rows["fg + bg"] == Settings.of(guide_weight=0.0, cluster_weight=0.0)
     assert ablation_rows(Settings(), [Settings(method="stpn")])["STPN"].method == "stpn"
 
@@ -71,7 +71,7 @@ def test_a_seed_is_of_weights_and_order_and_runs_of_one_order_are_one_stack():
 
 def test_a_method_trains_in_its_own_defaults_but_for_what_was_given():
     common = Training(("rgb",), 200, {"lr": 3e-4})
-    assert common.settings("bm", {}) == Settings(("rgb",), lr=3e-4, steps=5000)
+    assert common.settings("bm", {}) == Settings.of(streams=("rgb",), lr=3e-4, steps=5000)
     assert Training(("rgb",), 20, {}).settings("bm", {"pool": "mean"}).steps == 3000
     assert Training(("rgb",), 20, {"batch": 8}, epochs=2).settings("stpn", {}).steps == 6
     plan = methods([Settings(), Settings(method="stpn")], 2)
@@ -159,4 +159,4 @@ def test_an_ablation_to_the_papers_letter(clips, tmp_path):
 
 
 def test_every_ablation_stands_under_all_ways_of_detection():
-    assert len(PROPOSAL_VARIANTS) == len(ablation(Settings(), [], 1).tables) == 4
+    assert len(PROPOSAL_VARIANTS) == len(ablation(Settings(), [], 1).tables) == 6

@@ -216,7 +216,7 @@ def test_student_learns_its_teachers_segmentation_after_the_warmup(drawn):
     method = model("student", warmup=0.5)
     method.steps, count = 10, sum(LENGTHS)
     u = np.abs(arrays["features"][:, 0])
-    teachers = tuple(bm.Readout(torch.from_numpy(lam), torch.from_numpy(arrays[name]))
+    teachers = tuple(bm.Readout(torch.from_numpy(lam), torch.from_numpy(arrays[name]), torch.from_numpy(lam).logit())
                      for lam, name in zip(arrays["both"], ("base", "tcam"), strict=True))  # fmt: skip
     logits = np.random.default_rng(1).normal(size=(count, CLASSES + 1))
     readout = student.Readout(*map(torch.from_numpy, (arrays["both"][0], logits, u)), teachers)
