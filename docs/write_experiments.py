@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import cast
 
-from plusmv.wsal.experiment_tables import COLUMNS, COST_COLUMNS, ExperimentResult, cells, cost_cells, headline
+from plusmv.wsal.experiment_tables import COLUMNS, COST_COLUMNS, ExperimentResult, cells, cost_cells, headline, markdown
 from plusmv.wsal.experiments import OURS, OWN_WAY
 from plusmv.wsal.supervised import SUPERVISED
 
@@ -81,10 +81,6 @@ def _section(found: ExperimentResult, command: str) -> str:
         *markdown(("method", *COST_COLUMNS), cost_cells(found)),
     ]
     return "\n".join(lines) + "\n"
-
-
-def markdown(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in ([*columns], ["---"] * len(columns), *rows)]
 
 
 def readme(text: str) -> str:

@@ -219,13 +219,14 @@ def as_markdown(result: ExperimentResult) -> str:
     """The tables of an experiment in Markdown: mAP in %, mean ± sd."""
     lines = [headline(result)]
     for table in result["tables"]:
-        lines += ["", f"Detection: {table['proposals']}", "", *_markdown(["row", *COLUMNS], cells(table))]
-    lines += ["", "Training, all runs of a method:", "", *_markdown(["method", *COST_COLUMNS], cost_cells(result))]
+        lines += ["", f"Detection: {table['proposals']}", "", *markdown(["row", *COLUMNS], cells(table))]
+    lines += ["", "Training, all runs of a method:", "", *markdown(["method", *COST_COLUMNS], cost_cells(result))]
     lines += ["", "Settings:", "", *(f"- {row}: {_in_words(each)}" for row, each in result["settings"].items())]
     return "\n".join(lines) + "\n"
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
     return [f"| {' | '.join(row)} |" for row in ([*columns], ["---"] * len(columns), *rows)]
 
 

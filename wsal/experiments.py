@@ -74,7 +74,7 @@ class Training:
 
     def settings(self, method: str, own: Mapping[str, Any]) -> Settings:
         """A method's defaults, over them what its paper needs (TRAINING), over both what was given."""
-        needs: Mapping[str, Any] = getattr(find_method(method), "TRAINING", {})
+        needs = find_method(method).TRAINING
         fields = {**needs, **self.given}
         if "steps" not in needs or self.epochs or self.steps:
             fields["steps"] = steps_of(self.videos, fields.get("batch", 1), self.epochs, self.steps)
@@ -83,8 +83,7 @@ class Training:
 
 def method_ways(method: str) -> Ways:
     """How its own paper detects, and two-sided detection."""
-    own: Mapping[str, Any] = getattr(find_method(method), "DETECTION", {})
-    return {OWN_WAY: DetectionSettings(**{"proposals": "attention", **own}), OURS: PROPOSAL_VARIANTS[OURS]}
+    return {OWN_WAY: DetectionSettings(**find_method(method).DETECTION), OURS: PROPOSAL_VARIANTS[OURS]}
 
 
 def seeded(rows: Mapping[str, Settings], seeds: int) -> dict[str, Settings]:
