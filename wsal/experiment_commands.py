@@ -121,14 +121,13 @@ def experiment(
         made = worlds.annotated_world(kind, annotations, source, (train_subset, test_subset), width, world_seed)
     features_held = worlds.held(made)
     training = load_training_set(made.training, features_held, parse_streams(streams))
-    letter = paper_settings("bm") if paper else {}
-    centre, pool = letter.get("centre") if centre is None else centre, pool or letter.get("pool")
-    relative = letter.get("relative") if relative is None else relative
-    prior = letter.get("prior_weight") if prior is None else prior
-    shared = _given(lr=lr, batch=batch, centre=centre, relative=relative)
+    asked = (paper_settings("bm") if paper else {}) | _given(
+        centre=centre, relative=relative, pool=pool, prior_weight=prior, detach=detach, bias=bias, sigma=sigma,
+        **(parse_loss_weights(loss_weights) if loss_weights else {}),
+    )  # fmt: skip
+    shared = {each: asked.pop(each) for each in ("centre", "relative") if each in asked} | _given(lr=lr, batch=batch)
     common = experiments.Training(training.streams, len(training.videos), shared, epochs, steps)
-    own = _given(pool=pool, detach=detach, bias=bias, sigma=sigma, prior_weight=prior)
-    base = common.settings("bm", own | (parse_loss_weights(loss_weights) if loss_weights else {}))
+    base = common.settings("bm", asked)
     plan = _plan(name, common, base, [*(["stpn"] if stpn else []), *(method or [])], set_ or [], seeds)
     folder, count = Workspace(home).run(run or f"{name}-{kind}"), workers or available_cores()
     with one_command(folder, "an experiment"):
